@@ -1,0 +1,17 @@
+//! CWL v1.0, v1.1 and v1.2 on top of [`moil_salad`]: documents become
+//! processes, and pure functions prepare a step, build a command line and
+//! collect an output object. Nothing here touches a disk but through
+//! [`files::Files`], or another document but through [`moil_salad::fetch::Fetch`].
+
+pub mod document;
+pub mod error;
+pub mod expression;
+pub mod files;
+pub mod inherit;
+pub mod number;
+pub mod parameter;
+pub mod process;
+pub mod requirement;
+pub mod text;
+pub mod types;
+pub mod value;

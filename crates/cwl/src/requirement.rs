@@ -1,0 +1,166 @@
+//! Requirements and hints.
+
+use std::sync::Arc;
+
+use moil_salad::source::Place;
+
+use crate::parameter::LoadListing;
+use crate::text::{NumberOrText, Text};
+
+/// The requirements and hints of one process or step, as written there.
+#[derive(Clone, Debug, Default)]
+pub struct Requirements {
+    /// `requirements`.
+    pub required: Vec<Requirement>,
+    /// `hints`; unknown ones were dropped with a warning.
+    pub hints: Vec<Requirement>,
+}
+
+/// One requirement or hint, with its place.
+#[derive(Clone, Debug)]
+pub struct Requirement {
+    /// Where it stands.
+    pub place: Place,
+    /// Which one it is.
+    pub kind: RequirementKind,
+}
+
+/// All requirements that moil knows. Types of SchemaDefRequirement are resolved while
+/// loading; StepInputExpression, Scatter, Subworkflow and MultipleInput only have to be checked for.
+#[derive(Clone, Debug)]
+pub enum RequirementKind {
+    /// `InlineJavascriptRequirement`: the texts of `expressionLib`.
+    InlineJavascript(Arc<Vec<Text>>),
+    /// `SchemaDefRequirement`: already resolved.
+    SchemaDef,
+    /// `DockerRequirement`.
+    Docker(Arc<DockerRequirement>),
+    /// `SoftwareRequirement`.
+    Software(Arc<Vec<SoftwarePackage>>),
+    /// `InitialWorkDirRequirement`.
+    InitialWorkDir(Arc<Vec<WorkDirEntry>>),
+    /// `EnvVarRequirement`: names and values.
+    EnvVar(Arc<Vec<(Arc<str>, Text)>>),
+    /// `ShellCommandRequirement`.
+    ShellCommand,
+    /// `ResourceRequirement`.
+    Resource(Arc<ResourceRequirement>),
+    /// `WorkReuse`.
+    WorkReuse(BoolOrText),
+    /// `NetworkAccess`.
+    NetworkAccess(BoolOrText),
+    /// `InplaceUpdateRequirement`.
+    InplaceUpdate(bool),
+    /// `ToolTimeLimit`, in seconds.
+    ToolTimeLimit(NumberOrText),
+    /// `LoadListingRequirement`.
+    LoadListing(LoadListing),
+    /// `SubworkflowFeatureRequirement`.
+    SubworkflowFeature,
+    /// `ScatterFeatureRequirement`.
+    ScatterFeature,
+    /// `MultipleInputFeatureRequirement`.
+    MultipleInputFeature,
+    /// `StepInputExpressionRequirement`.
+    StepInputExpression,
+    /// `cwltool:Secrets`: names of inputs.
+    Secrets(Arc<Vec<Arc<str>>>),
+    /// `cwltool:CUDARequirement`.
+    Cuda(Arc<CudaRequirement>),
+    /// `cwltool:MPIRequirement`: the number of processes.
+    Mpi(NumberOrText),
+    /// `cwltool:ShmSize`, such as `64m`.
+    ShmSize(Text),
+    /// A requirement that moil does not know: refused with 33 where the process would have to run.
+    Unknown(Arc<str>),
+}
+
+/// A boolean or an expression that gives one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BoolOrText {
+    /// A constant.
+    Bool(bool),
+    /// To be evaluated.
+    Text(Text),
+}
+
+/// `DockerRequirement`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DockerRequirement {
+    /// `dockerPull`.
+    pub pull: Option<Arc<str>>,
+    /// `dockerLoad`.
+    pub load: Option<Arc<str>>,
+    /// `dockerFile`.
+    pub file: Option<Arc<str>>,
+    /// `dockerImport`.
+    pub import: Option<Arc<str>>,
+    /// `dockerImageId`.
+    pub image_id: Option<Arc<str>>,
+    /// `dockerOutputDirectory`.
+    pub output_directory: Option<Arc<str>>,
+}
+
+/// A package of `SoftwareRequirement`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoftwarePackage {
+    /// `package`.
+    pub package: Arc<str>,
+    /// `version`.
+    pub version: Vec<Arc<str>>,
+    /// `specs`.
+    pub specs: Vec<Arc<str>>,
+}
+
+/// An entry of `InitialWorkDirRequirement.listing`.
+#[derive(Clone, Debug)]
+pub enum WorkDirEntry {
+    /// `Dirent`.
+    Dirent {
+        /// `entry`.
+        entry: Text,
+        /// `entryname`.
+        entryname: Option<Text>,
+        /// `writable`.
+        writable: bool,
+    },
+    /// An expression that gives files, directories, dirents, lists of them or null. When the whole
+    /// `listing` is one expression, it is the only entry.
+    Text(Text),
+    /// A File or Directory written out, or null.
+    Value(crate::value::Value),
+}
+
+/// `ResourceRequirement`. Sizes are in mebibytes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResourceRequirement {
+    /// `coresMin`.
+    pub cores_min: Option<NumberOrText>,
+    /// `coresMax`.
+    pub cores_max: Option<NumberOrText>,
+    /// `ramMin`.
+    pub ram_min: Option<NumberOrText>,
+    /// `ramMax`.
+    pub ram_max: Option<NumberOrText>,
+    /// `tmpdirMin`.
+    pub tmpdir_min: Option<NumberOrText>,
+    /// `tmpdirMax`.
+    pub tmpdir_max: Option<NumberOrText>,
+    /// `outdirMin`.
+    pub outdir_min: Option<NumberOrText>,
+    /// `outdirMax`.
+    pub outdir_max: Option<NumberOrText>,
+}
+
+/// `cwltool:CUDARequirement`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CudaRequirement {
+    /// `cudaVersionMin`.
+    pub version_min: Arc<str>,
+    /// `cudaComputeCapability`.
+    pub compute_capability: Vec<Arc<str>>,
+    /// `cudaDeviceCountMin`.
+    pub device_count_min: NumberOrText,
+    /// `cudaDeviceCountMax`.
+    pub device_count_max: Option<NumberOrText>,
+}
