@@ -12,6 +12,9 @@ pub mod number;
 pub mod parameter;
 pub mod process;
 pub mod requirement;
+
+pub mod schema;
 pub mod text;
 pub mod types;
+pub mod upgrade;
 pub mod value;
