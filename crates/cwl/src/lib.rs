@@ -6,10 +6,15 @@
 pub mod document;
 pub mod error;
 pub mod expression;
+pub mod file_fields;
 pub mod files;
 pub mod inherit;
+mod javascript;
+pub mod json;
 pub mod number;
 pub mod parameter;
+pub mod parameter_reference;
+pub mod print;
 pub mod process;
 pub mod requirement;
 
@@ -18,3 +23,4 @@ pub mod text;
 pub mod types;
 pub mod upgrade;
 pub mod value;
+mod wire;
