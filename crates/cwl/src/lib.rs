@@ -9,7 +9,7 @@ pub mod expression;
 pub mod file_fields;
 pub mod files;
 pub mod inherit;
-pub mod javascript;
+mod javascript;
 pub mod json;
 pub mod number;
 pub mod parameter;
