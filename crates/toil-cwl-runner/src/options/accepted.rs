@@ -7,6 +7,7 @@ const SLURM: &str = "this program does not run jobs on Slurm";
 const SCALING: &str = "the cluster's own autoscaler does that";
 const SERVICES: &str = "CWL has no services";
 const GONE: &str = "Toil no longer has it, and this program never had it";
+const MESOS: &str = "this program does not run jobs on Mesos";
 const TES: &str = "this program does not run jobs through GA4GH TES";
 const WDL: &str = "this program runs CWL, not WDL";
 const WORKERS: &str = "it helps with debugging Toil's workers";
@@ -131,11 +132,11 @@ pub(super) const OTHERS: Group = Group {
         Opt::value(&["--parasolCommand"], "COMMAND", "For Parasol.").not_applicable(GONE).seed_era(),
         Opt::value(&["--parasolMaxBatches"], "N", "For Parasol.").not_applicable(GONE).seed_era(),
         Opt::value(&["--mesosMaster", "--mesosEndpoint"], "HOST", "For Mesos.")
-            .not_applicable(GONE)
-            .seed_era(),
-        Opt::value(&["--mesosFrameworkId"], "ID", "For Mesos.").not_applicable(GONE).seed_era(),
-        Opt::value(&["--mesosRole"], "NAME", "For Mesos.").not_applicable(GONE).seed_era(),
-        Opt::value(&["--mesosName"], "NAME", "For Mesos.").not_applicable(GONE).seed_era(),
+            .not_applicable(MESOS)
+            .hidden(),
+        Opt::value(&["--mesosFrameworkId"], "ID", "For Mesos.").not_applicable(MESOS).hidden(),
+        Opt::value(&["--mesosRole"], "NAME", "For Mesos.").not_applicable(MESOS).hidden(),
+        Opt::value(&["--mesosName"], "NAME", "For Mesos.").not_applicable(MESOS).hidden(),
         Opt::value(&["--tesEndpoint"], "URL", "For GA4GH TES.").not_applicable(TES).seed_era(),
         Opt::value(&["--tesUser"], "NAME", "For GA4GH TES.").not_applicable(TES).seed_era(),
         Opt::value(&["--tesPassword"], "PASSWORD", "For GA4GH TES.").not_applicable(TES).seed_era(),

@@ -11,10 +11,10 @@ pub(super) const GROUP: Group = Group {
             .not_yet("the AWS job store"),
         Opt::value(&["--awsBatchRegion"], "REGION", "The region of AWS Batch.")
             .not_applicable(BATCH)
-            .seed_era(),
-        Opt::value(&["--awsBatchQueue"], "NAME", "The queue of AWS Batch.").not_applicable(BATCH).seed_era(),
+            .hidden(),
+        Opt::value(&["--awsBatchQueue"], "NAME", "The queue of AWS Batch.").not_applicable(BATCH).hidden(),
         Opt::value(&["--awsBatchJobRoleArn"], "ARN", "The role of jobs in AWS Batch.")
             .not_applicable(BATCH)
-            .seed_era(),
+            .hidden(),
     ],
 };
