@@ -22,5 +22,6 @@ pub mod fetch;
 pub mod node;
 pub mod reader;
 pub mod scalar;
+pub mod schema;
 pub mod source;
 pub mod uri;

@@ -393,7 +393,10 @@ fn hint(kind: &ErrorKind, line: &str, next: &str) -> Option<&'static str> {
         ErrorKind::UnexpectedCharacter { character: '@' | '`' | '%' } => {
             Some("put the text in quotes: YAML keeps this character for itself")
         }
-        ErrorKind::InvalidLowSurrogateHexEscape => {
+        ErrorKind::InvalidLowSurrogateHexEscape
+        | ErrorKind::InvalidLowSurrogate
+        | ErrorKind::MissingLowSurrogate
+        | ErrorKind::UnpairedLowSurrogate => {
             Some("a \\ud800 to \\udbff must be followed by its other half, \\udc00 to \\udfff")
         }
         ErrorKind::UnknownAnchor => {
