@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use moil_salad::diagnostic::{self, Diagnostic};
 use moil_salad::node::{Kind as NodeKind, Node};
+use moil_salad::reader;
 use moil_salad::source::{Place, Source};
 
 use crate::argparse::{self, UsageError};
@@ -42,7 +43,7 @@ pub fn read(path: Option<&Path>, environment: &Environment) -> Result<Config, Us
         }
     };
     let source = Arc::new(Source { uri: format!("file://{}", file.display()), text });
-    let (node, diagnostics) = parse(&source);
+    let (node, diagnostics) = reader::read(&source);
     if diagnostic::has_errors(&diagnostics) {
         return Err(first_error(&diagnostics));
     }
@@ -50,12 +51,6 @@ pub fn read(path: Option<&Path>, environment: &Environment) -> Result<Config, Us
         Some(node) => from_node(&node),
         None => Ok(Config::default()),
     }
-}
-
-fn parse(source: &Arc<Source>) -> (Option<Node>, Vec<Diagnostic>) {
-    let fault =
-        Diagnostic::error("config-file", &Place::start_of(source), "config files are not supported yet");
-    (None, vec![fault])
 }
 
 fn first_error(diagnostics: &[Diagnostic]) -> UsageError {
@@ -142,5 +137,90 @@ fn scalar(node: &Node) -> Option<String> {
         NodeKind::Bool(value) => Some(value.to_string()),
         NodeKind::Int(text) | NodeKind::Float(text) | NodeKind::String(text) => Some(text.clone()),
         NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Result<Config, UsageError> {
+        let file = tempfile::Builder::new().prefix("config").tempfile().expect("the file is made");
+        std::fs::write(file.path(), text).expect("it is written");
+        read(Some(file.path()), &Environment::default())
+    }
+
+    /// The options of a text in a short form, or the fault without the file's name.
+    fn understood(text: &str) -> String {
+        match config(text) {
+            Ok(config) => {
+                let given = config.given.iter().map(|given| format!("{}={}", given.option.key, given.value));
+                given.collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => {
+                let start = error.message.find(":1:").or_else(|| error.message.find(":2:")).unwrap_or(0);
+                format!("error{}", error.message.get(start..).unwrap_or_default())
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_the_names_of_options() {
+        let check = |text: &str, expected: &str| assert_eq!(understood(text), expected, "{text}");
+        check("", "");
+        check("config_version: 1.0\n", "--config_version=1.0");
+        check("retryCount: 3\neval-timeout: 2.5\n", "--retryCount=3 --eval-timeout=2.5");
+        check("--outdir: out\n", "--outdir=out");
+        check("defaultMemory: 2.0 Gi\n", "--defaultMemory=2.0 Gi");
+        check("workDir:\nclusterStats: null\nnodeTypes: []\nsetEnv: {}\n", "");
+        check("stats: true\nrestart: false\nlogDebug: false\n", "--stats=true");
+        check("logDebug: true\n", "--logLevel=Debug");
+        check("leave-tmpdir: true\n", "--rm-tmpdir=false");
+        check("caching: yes\nsymlinkImports: 'False'\n", "--caching=true --symlinkImports=false");
+        check("disableCaching: true\n", "--caching=false");
+        check("writeLogs: true\n", "--writeLogs=");
+        check("writeLogs: logs\n", "--writeLogs=logs");
+        check("setEnv: {A: 1, B: null}\n", "--setEnv=A=1 --setEnv=B");
+        check("setEnv: [A=1, B]\n", "--setEnv=A=1 --setEnv=B");
+        check("preserve-environment: [A, B]\n", "--preserve-environment=A --preserve-environment=B");
+        check("target: a\n", "--target=a");
+    }
+
+    #[test]
+    fn faults_have_a_place() {
+        let check = |text: &str, expected: &str| assert_eq!(understood(text), expected, "{text}");
+        check("- a\n", "error:1:1: a config file is a mapping, not a list");
+        check("quiet: x\n", "error:1:8: quiet is true or false, not the string \"x\"");
+        check("a: 1\ncaching: maybe\n", "error:2:10: caching is true or false, not 'maybe'");
+        check("outdir: [a]\n", "error:1:9: outdir is a single value, not a list");
+        check("setEnv: {A: [1]}\n", "error:1:9: setEnv is a mapping of names to texts, not a mapping");
+        let error = config("outdir: [\n").expect_err("it is no YAML");
+        assert!(error.message.starts_with("the config file is not valid\n"), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_are_passed_over_with_a_remark() {
+        let config = config("oudtir: x\nnonsense: 1\n").expect("it is valid");
+        let notes: Vec<_> = config.notes.iter().filter_map(|note| note.text.split_once(": ")).collect();
+        let texts: Vec<_> = notes.into_iter().map(|(_, text)| text).collect();
+        assert_eq!(
+            texts,
+            [
+                "unknown option 'oudtir' in the config file; did you mean outdir?",
+                "unknown option 'nonsense' in the config file"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_file_of_toil_is_read_if_it_is_there() {
+        let home = tempfile::tempdir().expect("the directory is made");
+        let environment = Environment::new([("HOME".into(), home.path().into())]);
+        assert_eq!(read(None, &environment).expect("no file is no fault").given.len(), 0);
+        std::fs::create_dir(home.path().join(".toil")).expect("it is made");
+        std::fs::write(home.path().join(".toil/default.yaml"), "maxJobs: 4\n").expect("it is written");
+        assert_eq!(read(None, &environment).expect("it is valid").given.len(), 1);
+        let error = read(Some(&home.path().join("none")), &environment).expect_err("it is not there");
+        assert!(error.message.starts_with("cannot read the config file "), "{error}");
     }
 }

@@ -157,18 +157,24 @@ impl Source<'_> {
             }
             seen.push(name);
             let spelled = &given.spelled;
+            // What is switched off is not missed, and a config file is shared with Toil: it is full of
+            // options that mean nothing here.
+            let off = matches!(given.value.as_str(), "" | "false");
+            let quieter = |level| if given.layer == Layer::Config { Level::Debug } else { level };
             let note = match given.option.verdict {
                 Verdict::Runs => continue,
                 Verdict::Accepted(why) => {
-                    Note { level: Level::Info, text: format!("{spelled} has no effect: {why}") }
+                    Note { level: quieter(Level::Info), text: format!("{spelled} has no effect: {why}") }
                 }
+                Verdict::NotYet(_) | Verdict::Refused(_) | Verdict::NotApplicable(_) if off => continue,
                 Verdict::NotYet(topic) => Note {
                     level: Level::Warning,
                     text: format!("{spelled} is not supported yet ({topic}); the run goes on without it"),
                 },
-                Verdict::NotApplicable(why) => {
-                    Note { level: Level::Warning, text: format!("{spelled} is not supported: {why}") }
-                }
+                Verdict::NotApplicable(why) => Note {
+                    level: quieter(Level::Warning),
+                    text: format!("{spelled} is not supported: {why}"),
+                },
                 Verdict::Refused(topic) => {
                     return Err(refused(format!("{spelled} is not supported yet ({topic})")));
                 }

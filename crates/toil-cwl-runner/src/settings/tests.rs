@@ -100,6 +100,26 @@ fn the_command_line_beats_the_environment() {
 }
 
 #[test]
+fn the_config_file_is_the_weakest() {
+    let dir = tempfile::tempdir().expect("the directory is made");
+    let file = dir.path().join("config");
+    let text = "retryCount: 5\norcid: 3\nmaxJobs: 7\nsetEnv: {A: 1}\nunknown: 1\nrealTimeLogging: true\n";
+    std::fs::write(&file, text).expect("it is written");
+    let line = format!("--config {} --retryCount 2 -e B=2 w.cwl", file.display());
+    let settings = settle(&line, &[("ORCID", "2")]).expect("it is valid");
+    assert_eq!((settings.retries.count, settings.resources.max_jobs), (2, Some(7)));
+    assert_eq!(settings.provenance.orcid.as_deref(), Some("2"));
+    assert_eq!(settings.tools.set, [("B".to_owned(), OsString::from("2"))]);
+    assert!(settings.log.real_time);
+    assert_eq!(
+        settings.notes.len(),
+        1 + 1,
+        "the unknown key and the option that is to come: {:?}",
+        settings.notes
+    );
+}
+
+#[test]
 fn the_work_directory_is_found_as_python_finds_it() {
     let check = |variables: &[(&str, &str)], expected: &str| {
         assert_eq!(settle("wf.cwl", variables).expect("it is valid").files.work_dir, Path::new(expected));
@@ -402,6 +422,7 @@ fn options_without_effect_are_remarked_once() {
         fault("--destBucket s3://b w"),
         (1, "--destBucket is not supported yet (outputs in buckets)".to_owned())
     );
+    assert_eq!(settings("--defaultPreemptible false --metrics false w").notes, []);
     // Nobody wrote a variable for this run alone.
     let variables = [("TOIL_KUBERNETES_OWNER", "me")];
     assert_eq!(settle("w", &variables).expect("valid").notes, []);
