@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 use crate::given::{AllGiven, Layer};
 use crate::log::Level;
-use crate::options::Verdict;
+use crate::options::{Kind, Verdict};
 
 /// Why there are no settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +159,8 @@ impl Source<'_> {
             let spelled = &given.spelled;
             // What is switched off is not missed, and a config file is shared with Toil: it is full of
             // options that mean nothing here.
-            let off = matches!(given.value.as_str(), "" | "false");
+            let bare = given.option.kind == Kind::OptionalValue;
+            let off = !bare && matches!(given.value.as_str(), "" | "false");
             let quieter = |level| if given.layer == Layer::Config { Level::Debug } else { level };
             let note = match given.option.verdict {
                 Verdict::Runs => continue,

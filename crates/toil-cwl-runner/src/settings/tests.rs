@@ -422,6 +422,10 @@ fn options_without_effect_are_remarked_once() {
         fault("--destBucket s3://b w"),
         (1, "--destBucket is not supported yet (outputs in buckets)".to_owned())
     );
+    assert_eq!(
+        notes("--writeLogsGzip w.cwl"),
+        ["Warning: --writeLogsGzip is not supported yet (compressed logs); the run goes on without it"]
+    );
     assert_eq!(settings("--defaultPreemptible false --metrics false w").notes, []);
     // Nobody wrote a variable for this run alone.
     let variables = [("TOIL_KUBERNETES_OWNER", "me")];
