@@ -12,10 +12,14 @@ impl Fetch for Disk {
 }
 fn main() {
     for path in std::env::args().skip(1) {
-        let (document, diagnostics) = moil_cwl::document::load(&format!("file://{path}"), &Disk, Default::default());
-        for d in &diagnostics {
-            println!("{path}: {:?} {} {:?}: {} {:?}", d.severity, d.code, d.place, d.message, d.hint);
+        match moil_cwl::load::load(&format!("file://{path}"), &Disk, Default::default()) {
+            Ok(_) => {}
+            Err(diagnostics) => {
+                for d in &diagnostics {
+                    println!("{path}: {:?} {} {:?}: {} {:?}", d.severity, d.code, d.place, d.message, d.hint);
+                }
+                println!("{path}: FAILED")
+            }
         }
-        if document.is_none() { println!("{path}: FAILED"); }
     }
 }

@@ -3,6 +3,8 @@
 //! collect an output object. Nothing here touches a disk but through
 //! [`files::Files`], or another document but through [`moil_salad::fetch::Fetch`].
 
+mod canonical;
+mod convert;
 pub mod document;
 pub mod error;
 pub mod expression;
@@ -11,6 +13,7 @@ pub mod files;
 pub mod inherit;
 mod javascript;
 pub mod json;
+pub mod load;
 pub mod number;
 pub mod parameter;
 pub mod parameter_reference;

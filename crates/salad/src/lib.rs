@@ -15,8 +15,6 @@
 //! | [`uri`] | joining references, parts of identifiers |
 //! | [`suggest`] | "did you mean" |
 //! | [`fetch`] | the trait by which other documents are read |
-//! | [`schema`] | the notation for kinds of documents |
-//! | [`walk`] | resolving and checking a document by a schema |
 
 pub mod diagnostic;
 pub mod fetch;
