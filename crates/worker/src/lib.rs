@@ -1,1 +1,3 @@
-//! To come.
+//! Runs one attempt of a job, and the local executor on top of it.
+
+pub mod spawner;
