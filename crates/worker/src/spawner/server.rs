@@ -139,6 +139,8 @@ fn take_request(requests: c_int, reports: c_int, usual: *mut u8, table: &mut Tab
     let spawner = sys::pid();
     let pid = if table.is_full() { -1 } else { sys::fork() };
     if pid == 0 {
+        // Else the leader could not see that the spawner died.
+        sys::close(requests);
         supervise(&request, spawner, reports);
     }
     if pid < 0 {

@@ -82,7 +82,9 @@ fn wait(tool: c_int) -> (c_int, u64) {
             Some(deadline) => Some(deadline - now),
             None => None,
         };
-        match sys::wait_for_signal(&signals, timeout) {
+        let signal = sys::wait_for_signal(&signals, timeout);
+        let now = sys::now();
+        match signal {
             Some(signal) if signal.number == END => {
                 let grace = signal.value.unwrap_or(5_000).saturating_mul(1_000_000);
                 deadline = Some(deadline.unwrap_or(u64::MAX).min(now.saturating_add(grace)));

@@ -92,9 +92,10 @@ fn nothing_but_the_three_streams_and_the_given_environment_is_inherited() {
     let spawner = Spawner::start().unwrap();
     let command = shell(
         dir.path(),
-        "ls /proc/self/fd | wc -l; /usr/bin/env | sort | grep -v -e ^_= -e ^PWD= -e ^SHLVL=; grep -e SigIgn -e SigBlk /proc/self/status",
+        "ls /proc/self/fd | wc -l; /usr/bin/env | sort | grep -v -e ^_= -e ^PWD= -e ^SHLVL=; grep -e SigIgn -e SigBlk /proc/self/status | sed s/80000000$/00000000/",
     );
     run(&spawner, &command).unwrap();
+    // The C library keeps signal 32 for itself: whether it is ignored comes from outside.
     let expected = format!("4\nPATH={PATH}\nSigBlk:\t{0:016x}\nSigIgn:\t{0:016x}\n", 0);
     assert_eq!(fs::read_to_string(&command.stdout).unwrap(), expected);
 }
