@@ -1,9 +1,20 @@
 //! Evaluating strings that may hold parameter references and expressions.
 
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moil_salad::diagnostic::Diagnostic;
+
+use self::scan::Found;
 use crate::error::Error;
+use crate::javascript::{Engine, Failure};
+use crate::parameter_reference::{Reference, Roots};
+use crate::print;
 use crate::process::Version;
 use crate::text::Text;
 use crate::value::Value;
@@ -23,9 +34,11 @@ impl Default for Limits {
     }
 }
 
-/// Evaluates. Stays on its thread; holds one JavaScript runtime, made when first needed.
+/// Evaluates. Stays on its thread, which needs 2 MiB of stack; holds one JavaScript engine, made when
+/// first needed.
 pub struct Evaluator {
     limits: Limits,
+    engine: RefCell<Engine>,
 }
 
 /// What an expression sees, but for `self`.
@@ -46,12 +59,18 @@ pub struct Context<'a> {
 impl Evaluator {
     /// An evaluator with these limits.
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        Self { limits, engine: RefCell::new(Engine::new(limits)) }
     }
 
     /// The limits it was made with.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Whether an evaluation since the last call looked at the clock or at random numbers, so that it
+    /// may give another value next time.
+    pub fn take_nondeterministic(&self) -> bool {
+        self.engine.borrow().take_nondeterministic()
     }
 }
 
@@ -62,8 +81,11 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Error::Expression`].
-    pub fn evaluate(&self, _text: &Text, _self: &Value) -> Result<Value, Error> {
-        Ok(Value::Null)
+    pub fn evaluate(&self, text: &Text, self_: &Value) -> Result<Value, Error> {
+        if !scan::has_expression(&text.text) {
+            return Ok(Value::String(Arc::clone(&text.text)));
+        }
+        self.interpolate(text, text.text.trim(), self_)
     }
 
     /// Like [`evaluate`](Self::evaluate), but white space around an expression makes the result a
@@ -71,7 +93,170 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Error::Expression`].
-    pub fn evaluate_unstripped(&self, _text: &Text, _self: &Value) -> Result<Value, Error> {
-        Ok(Value::Null)
+    pub fn evaluate_unstripped(&self, text: &Text, self_: &Value) -> Result<Value, Error> {
+        if !scan::has_expression(&text.text) {
+            return Ok(Value::String(Arc::clone(&text.text)));
+        }
+        self.interpolate(text, &text.text, self_)
+    }
+
+    fn interpolate(&self, whole: &Text, text: &str, self_: &Value) -> Result<Value, Error> {
+        let mut result = String::new();
+        let mut position = 0;
+        loop {
+            let found = scan::next(text, position, self.javascript.is_some())
+                .map_err(|start| error(whole, &text[start..], UNFINISHED.to_owned()))?;
+            match found {
+                None => {
+                    result.push_str(&text[position..]);
+                    return Ok(Value::from(result));
+                }
+                Some(Found::Escape(range)) => {
+                    result.push_str(&text[position..range.start]);
+                    position = unescape(text, range, self.version, &mut result);
+                }
+                Some(Found::Block(range)) => {
+                    let block = &text[range.clone()];
+                    let value = self.block(block, self_).map_err(|reason| error(whole, block, reason))?;
+                    if block.len() == text.len() {
+                        return Ok(value);
+                    }
+                    result.push_str(&text[position..range.start]);
+                    match &value {
+                        Value::String(text) => result.push_str(text),
+                        other => result.push_str(&print::embedded(other)),
+                    }
+                    position = range.end;
+                }
+            }
+        }
+    }
+
+    /// The value of `$(…)` or `${…}`, or why there is none.
+    fn block(&self, block: &str, self_: &Value) -> Result<Value, String> {
+        let roots = Roots { inputs: self.inputs, self_, runtime: self.runtime };
+        let code = &block[1..];
+        let reference = parameter_reference(block);
+        let unresolved = match &reference {
+            None => None,
+            Some(reference) => match reference.evaluate(&roots) {
+                Ok(value) => return Ok(value),
+                Err(reason) => Some(reason),
+            },
+        };
+        let Some(library) = self.javascript else {
+            return Err(match (unresolved, reference) {
+                (Some(reason), Some(reference)) if reference.has_known_root() => reason,
+                (Some(reason), _) => format!("{reason}. {NEEDS_JAVASCRIPT}"),
+                (None, _) => format!("it is not a parameter reference. {NEEDS_JAVASCRIPT}"),
+            });
+        };
+        // What is no reference to us may be one to JavaScript: the length of a string, a variable of the library.
+        let evaluated = self.evaluator.engine.borrow_mut().evaluate(code, &roots, library);
+        let is_ours = reference.is_some_and(|reference| reference.has_known_root());
+        evaluated.map_err(|failure| match (failure, unresolved.filter(|_| is_ours)) {
+            // JavaScript's "undefined" says less than we know.
+            (Failure::NoValue(_), Some(reason)) => reason,
+            (Failure::Error(words), Some(reason)) => format!("{reason}; {words}"),
+            (Failure::NoValue(reason) | Failure::Error(reason), None) => reason,
+        })
+    }
+}
+
+/// Checks all expressions of a string without evaluating them: that they end, that they are parameter
+/// references where there is no `javascript` (no InlineJavascriptRequirement), and the syntax of
+/// JavaScript.
+pub fn check_syntax(text: &Text, javascript: bool, version: Version) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    if !scan::has_expression(&text.text) {
+        return diagnostics;
+    }
+    let mut engine: Option<Engine> = None;
+    let mut position = 0;
+    loop {
+        match scan::next(&text.text, position, javascript) {
+            Ok(None) => return diagnostics,
+            Ok(Some(Found::Escape(range))) => {
+                position = unescape(&text.text, range, version, &mut String::new());
+            }
+            Ok(Some(Found::Block(range))) => {
+                let block = &text.text[range.clone()];
+                let shown = shorten(block);
+                match parameter_reference(block) {
+                    Some(reference) if javascript || reference.has_known_root() => {}
+                    None if javascript => {
+                        let engine = engine.get_or_insert_with(|| Engine::new(Limits::default()));
+                        if let Err(reason) = engine.check(&block[1..]) {
+                            let message = format!("{shown} is not JavaScript: {reason}");
+                            diagnostics.push(Diagnostic::error("invalid-expression", &text.place, message));
+                        }
+                    }
+                    _ => {
+                        let message = format!("{shown} is not a parameter reference");
+                        let diagnostic = Diagnostic::error("invalid-expression", &text.place, message);
+                        diagnostics.push(diagnostic.with_hint(NEEDS_JAVASCRIPT));
+                    }
+                }
+                position = range.end;
+            }
+            Err(start) => {
+                let message = format!("{} {UNFINISHED}", shorten(&text.text[start..]));
+                diagnostics.push(Diagnostic::error("unfinished-expression", &text.place, message));
+                return diagnostics;
+            }
+        }
+    }
+}
+
+const UNFINISHED: &str = "does not end: a bracket or quote is not closed";
+
+const NEEDS_JAVASCRIPT: &str = "JavaScript needs InlineJavascriptRequirement";
+
+/// The reference that `$(…)` holds, if it is one.
+fn parameter_reference(block: &str) -> Option<Reference> {
+    Reference::parse(block.strip_prefix("$(")?.strip_suffix(')')?)
+}
+
+/// Adds what an escape stands for and returns where to go on. Until v1.1 a backslash was dropped and
+/// the next character taken; since v1.2 only `\$(`, `\${` and `\\` are escapes (CWL v1.2 §"String
+/// interpolation").
+fn unescape(text: &str, range: std::ops::Range<usize>, version: Version, result: &mut String) -> usize {
+    let escaped = &text[range.start + 1..range.end];
+    if version <= Version::V1_1 || escaped == "\\" {
+        result.push_str(escaped);
+        return range.end;
+    }
+    match &text[range.start + 1..] {
+        rest if rest.starts_with("$(") || rest.starts_with("${") => {
+            result.push_str(&rest[..2]);
+            range.end + 1
+        }
+        _ => {
+            result.push_str(&text[range.clone()]);
+            range.end
+        }
+    }
+}
+
+fn error(whole: &Text, expression: &str, reason: String) -> Error {
+    Error::Expression { place: whole.place.clone(), expression: shorten(expression), reason }
+}
+
+/// An expression as messages show it: on one line, and not too long.
+fn shorten(expression: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut line = String::new();
+    for word in expression.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > 4 * LONGEST {
+            break;
+        }
+    }
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }

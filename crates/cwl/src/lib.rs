@@ -6,12 +6,18 @@
 pub mod document;
 pub mod error;
 pub mod expression;
+pub mod file_fields;
 pub mod files;
 pub mod inherit;
+mod javascript;
+pub mod json;
 pub mod number;
 pub mod parameter;
+pub mod parameter_reference;
+pub mod print;
 pub mod process;
 pub mod requirement;
 pub mod text;
 pub mod types;
 pub mod value;
+mod wire;

@@ -1,0 +1,416 @@
+//! JavaScript by QuickJS (CWL v1.2 §"Expressions"): strict, without host objects, within limits of
+//! time, memory and stack.
+//!
+//! Every evaluation has a context of its own, so nothing that a script does to its globals or to
+//! built-in prototypes is seen by another one. Only the runtime (the heap) and the bytecode of the
+//! libraries are kept.
+
+mod bytecode;
+mod library;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rquickjs::context::{EvalOptions, Intrinsic, intrinsic};
+use rquickjs::function::Func;
+use rquickjs::{Context, Ctx, Error, Runtime, Value as JsValue};
+
+use self::bytecode::Bytecode;
+use self::library::{Libraries, Library};
+use crate::expression::Limits;
+use crate::json;
+use crate::parameter_reference::Roots;
+use crate::print;
+use crate::text::Text;
+use crate::value::Value;
+
+/// Stack that JavaScript may take, in bytes: enough for the parser on large libraries, and half of
+/// what Rust gives a thread by default.
+const STACK: usize = 1 << 20;
+
+/// How much memory may be in use, in bytes, before an evaluation begins with a collection of garbage.
+/// An empty context takes about 150 KiB.
+const GARBAGE: usize = 4 << 20;
+
+/// The name of the script of an expression in stack traces.
+const EXPRESSION: &str = "expression";
+
+/// What nearly all expressions can do with. Typed arrays and weak references cost as much time to set
+/// up as all the rest.
+type Usual = (
+    intrinsic::Eval,
+    intrinsic::Date,
+    intrinsic::RegExp,
+    intrinsic::Json,
+    intrinsic::MapSet,
+    intrinsic::Promise,
+    intrinsic::Proxy,
+);
+
+/// Everything but what belongs to hosts.
+type Complete = (Usual, intrinsic::TypedArrays, intrinsic::WeakRef);
+
+/// Texts that may need more than [`Usual`].
+const COMPLETE_WORDS: &[&str] = &[
+    "Uint",
+    "Int8",
+    "Int16",
+    "Int32",
+    "Int64",
+    "Float16",
+    "Float32",
+    "Float64",
+    "ArrayBuffer",
+    "DataView",
+    "WeakRef",
+    "FinalizationRegistry",
+    "Atomics",
+    "eval",
+    "Function",
+];
+
+/// Texts that may look at the clock or at random numbers.
+const NONDETERMINISTIC_WORDS: &[&str] = &["Date", "random", "eval", "Function"];
+
+/// Texts that may reach a global variable without naming it.
+const INDIRECT_WORDS: &[&str] = &["eval", "Function", "constructor", "this", "This", "\\"];
+
+/// Replaces what gives another value each time by the same with a note of its use.
+const OBSERVER: &str = r#"(function (note) {
+    var RealDate = Date, now = Date.now, random = Math.random, construct = Reflect.construct;
+    var observed = { Date: function () {
+        if (!new.target) { note(); return RealDate(); }
+        if (arguments.length === 0) { note(); }
+        return construct(RealDate, arguments, new.target === observed.Date ? RealDate : new.target);
+    } }, Observed = observed.Date;
+    Object.getOwnPropertyNames(RealDate).forEach(function (name) {
+        Object.defineProperty(Observed, name, Object.getOwnPropertyDescriptor(RealDate, name));
+    });
+    Observed.now = function now_() { note(); return now(); };
+    RealDate.prototype.constructor = Observed;
+    Math.random = function () { note(); return random(); };
+    Date = Observed;
+})"#;
+
+/// Why an evaluation gave no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The value is `undefined` or of a kind that JSON cannot hold; the text says which.
+    NoValue(String),
+    /// An exception, a syntax error or a limit.
+    Error(String),
+}
+
+/// One JavaScript engine. Stays on its thread; makes its runtime when first needed. The thread needs
+/// 2 MiB of stack.
+pub struct Engine {
+    limits: Limits,
+    runtime: Option<Runtime>,
+    watch: Rc<Watch>,
+    libraries: Libraries,
+    observer: Option<Rc<Bytecode>>,
+}
+
+/// What the callbacks of the runtime see.
+#[derive(Default)]
+struct Watch {
+    deadline: Cell<Option<Instant>>,
+    expired: Cell<bool>,
+    nondeterministic: Cell<bool>,
+}
+
+impl Engine {
+    /// An engine with these limits. Does nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, runtime: None, watch: Rc::default(), libraries: Libraries::default(), observer: None }
+    }
+
+    /// Evaluates `(…)` as an expression or `{…}` as the body of a function, after running the parts of
+    /// the library in order.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn evaluate(
+        &mut self,
+        code: &str,
+        roots: &Roots<'_>,
+        library: &Arc<Vec<Text>>,
+    ) -> Result<Value, Failure> {
+        self.guarded(|engine, runtime| {
+            let library = engine.library(runtime, library)?;
+            let library = library.as_deref();
+            let may = |words: &[&str], flag: fn(&Library) -> bool| {
+                contains_any(code, words) || library.is_some_and(flag)
+            };
+            let context = if may(COMPLETE_WORDS, |l| l.needs_complete) {
+                engine.context::<Complete>(runtime)?
+            } else {
+                engine.context::<Usual>(runtime)?
+            };
+            let observer = match may(NONDETERMINISTIC_WORDS, |l| l.may_be_nondeterministic) {
+                true => Some(engine.observer(&context)?),
+                false => None,
+            };
+            let text = context.with(|ctx| {
+                let run = Evaluation { ctx: &ctx, engine, library };
+                run.run(code, roots, observer.as_deref())
+            })?;
+            json::parse(&text).map_err(|error| Failure::Error(format!("its value is not usable: {error}")))
+        })
+    }
+
+    /// Checks the syntax of `(…)` or `{…}` without running it.
+    ///
+    /// # Errors
+    /// The words of the engine, with the line.
+    pub fn check(&mut self, code: &str) -> Result<(), String> {
+        let checked = self.guarded(|engine, runtime| {
+            let context = engine.context::<Usual>(runtime)?;
+            context.with(|ctx| {
+                let run = Evaluation { ctx: &ctx, engine, library: None };
+                bytecode::compile(&ctx, &wrap(code), EXPRESSION).map(drop).map_err(|e| run.failure(e))
+            })
+        });
+        match checked {
+            Ok(()) => Ok(()),
+            Err(Failure::Error(reason) | Failure::NoValue(reason)) => Err(reason),
+        }
+    }
+
+    /// Whether `Date` or `Math.random` gave a value since the last call.
+    pub fn take_nondeterministic(&self) -> bool {
+        self.watch.nondeterministic.take()
+    }
+
+    /// Runs `evaluate` with the clock running. The runtime is thrown away where something may be left in it.
+    fn guarded<T>(
+        &mut self,
+        evaluate: impl FnOnce(&mut Self, &Runtime) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => self.make_runtime()?,
+        };
+        self.watch.expired.set(false);
+        self.watch.deadline.set(Instant::now().checked_add(self.limits.time));
+        let result = evaluate(self, &runtime);
+        self.watch.deadline.set(None);
+        let is_clean = !self.watch.expired.get() && !runtime.is_job_pending();
+        match result {
+            Err(Failure::Error(reason)) if reason == OUT_OF_MEMORY => {
+                let mebibytes = self.limits.memory >> 20;
+                Err(Failure::Error(format!("it took more than {mebibytes} MiB of memory")))
+            }
+            result => {
+                if is_clean {
+                    self.runtime = Some(runtime);
+                }
+                result
+            }
+        }
+    }
+
+    fn make_runtime(&self) -> Result<Runtime, Failure> {
+        let runtime = Runtime::new().map_err(|error| Failure::Error(error.to_string()))?;
+        runtime.set_max_stack_size(STACK);
+        let watch = Rc::clone(&self.watch);
+        runtime.set_interrupt_handler(Some(Box::new(move || {
+            let expired = watch.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
+            if expired {
+                watch.expired.set(true);
+            }
+            expired
+        })));
+        Ok(runtime)
+    }
+
+    /// A new context. The limit on memory holds only once it is made: a context that is made by half
+    /// breaks the engine.
+    fn context<I: Intrinsic>(&self, runtime: &Runtime) -> Result<Context, Failure> {
+        runtime.set_memory_limit(0);
+        // What earlier evaluations left behind is not to count against this one.
+        runtime.set_gc_threshold(GARBAGE);
+        let context = Context::custom::<I>(runtime);
+        runtime.set_memory_limit(self.limits.memory);
+        context.map_err(|error| Failure::Error(error.to_string()))
+    }
+
+    /// The compiled library; `None` if it has no parts.
+    fn library(&mut self, runtime: &Runtime, parts: &Arc<Vec<Text>>) -> Result<Option<Rc<Library>>, Failure> {
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        if let Some(library) = self.libraries.get(parts) {
+            return Ok(Some(library));
+        }
+        let context = self.context::<Usual>(runtime)?;
+        let library = context.with(|ctx| {
+            let mut library = Library::new(parts);
+            match bytecode::compile(&ctx, &library.source, library::NAME) {
+                Ok(bytecode) => {
+                    library.bytecode = Some(bytecode);
+                    Ok(library)
+                }
+                Err(error) => {
+                    let run = Evaluation { ctx: &ctx, engine: self, library: Some(&library) };
+                    Err(run.failure(error))
+                }
+            }
+        })?;
+        Ok(Some(self.libraries.insert(parts, library)))
+    }
+
+    fn observer(&mut self, context: &Context) -> Result<Rc<Bytecode>, Failure> {
+        if let Some(observer) = &self.observer {
+            return Ok(Rc::clone(observer));
+        }
+        let compiled = context.with(|ctx| bytecode::compile(&ctx, OBSERVER, "observer"));
+        let observer = Rc::new(compiled.map_err(|error| Failure::Error(error.to_string()))?);
+        Ok(Rc::clone(self.observer.insert(observer)))
+    }
+}
+
+const OUT_OF_MEMORY: &str = "out of memory";
+
+/// The script of an expression. The code comes first, so that lines of the script are lines of the
+/// expression; the line feed ends a comment.
+fn wrap(code: &str) -> String {
+    match code.starts_with('{') {
+        true => format!("(function(){code}\n)()"),
+        false => format!("(function(){{return ({code}\n);}})()"),
+    }
+}
+
+fn contains_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+/// One evaluation in its context.
+struct Evaluation<'a, 'js> {
+    ctx: &'a Ctx<'js>,
+    engine: &'a Engine,
+    library: Option<&'a Library>,
+}
+
+impl<'js> Evaluation<'_, 'js> {
+    /// The result as JSON.
+    fn run(&self, code: &str, roots: &Roots<'_>, observer: Option<&Bytecode>) -> Result<String, Failure> {
+        let prepared = observer.map_or(Ok(()), |observer| self.observe(observer));
+        prepared.and_then(|()| self.define(code, roots)).map_err(|error| self.failure(error))?;
+        let mut options = EvalOptions::default();
+        options.filename = Some(EXPRESSION.to_owned());
+        let value: JsValue<'js> =
+            self.ctx.eval_with_options(wrap(code), options).map_err(|error| self.failure(error))?;
+        let kind = value.type_name();
+        match self.ctx.json_stringify(value) {
+            Ok(Some(text)) => text.to_string().map_err(|error| self.failure(error)),
+            Ok(None) => Err(Failure::NoValue(no_value(kind))),
+            Err(error) => Err(self.failure(error)),
+        }
+    }
+
+    fn observe(&self, observer: &Bytecode) -> rquickjs::Result<()> {
+        let watch = Rc::clone(&self.engine.watch);
+        let install = bytecode::run(self.ctx, observer)?.into_function().ok_or(Error::Unknown)?;
+        install.call((Func::from(move || watch.nondeterministic.set(true)),))
+    }
+
+    /// Runs the library and sets the three variables. They exist, without a value, while the library
+    /// runs: its functions see them, its top level does not.
+    fn define(&self, code: &str, roots: &Roots<'_>) -> rquickjs::Result<()> {
+        let globals = self.ctx.globals();
+        let variables = [("inputs", roots.inputs), ("self", roots.self_), ("runtime", roots.runtime)];
+        if let Some(library) = self.library {
+            for (name, _) in variables {
+                globals.set(name, rquickjs::Undefined)?;
+            }
+            if let Some(bytecode) = &library.bytecode {
+                bytecode::run(self.ctx, bytecode)?;
+            }
+        }
+        let is_indirect = contains_any(code, INDIRECT_WORDS) || self.library.is_some_and(|l| l.is_indirect);
+        for (name, value) in variables {
+            // Large inputs cost time, so they are handed over only if something could look at them.
+            if is_indirect || code.contains(name) || self.library.is_some_and(|l| l.source.contains(name)) {
+                globals.set(name, self.ctx.json_parse(print::compact(value))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The words for an error of the engine.
+    fn failure(&self, error: Error) -> Failure {
+        let reason = match error.is_exception() && !self.is_expired() {
+            true => self.exception(),
+            false => error.to_string(),
+        };
+        // Showing an exception may itself run code, and out of time.
+        if self.is_expired() {
+            let seconds = self.engine.limits.time.as_secs_f64();
+            return Failure::Error(format!("it took more than {seconds} seconds"));
+        }
+        Failure::Error(reason)
+    }
+
+    fn is_expired(&self) -> bool {
+        self.engine.watch.expired.get()
+    }
+
+    /// The words for the exception that was thrown last.
+    fn exception(&self) -> String {
+        let thrown = self.ctx.catch();
+        let Some(exception) = thrown.as_exception() else {
+            return match thrown.as_string().and_then(|text| text.to_string().ok()) {
+                Some(text) => text,
+                // What is left when there is no memory even for the error.
+                None if thrown.is_null() => OUT_OF_MEMORY.to_owned(),
+                None => match self.ctx.json_stringify(thrown) {
+                    Ok(Some(text)) => text.to_string().unwrap_or_default(),
+                    _ => "something that cannot be shown was thrown".to_owned(),
+                },
+            };
+        };
+        let message = exception.message().unwrap_or_default();
+        let name = exception.as_object().get::<_, String>("name").unwrap_or_else(|_| "Error".to_owned());
+        // The message is missing where there was no memory for it.
+        if name == "InternalError" && (message.is_empty() || message == OUT_OF_MEMORY) {
+            return OUT_OF_MEMORY.to_owned();
+        }
+        let words = match message.is_empty() {
+            true => name,
+            false => format!("{name}: {message}"),
+        };
+        match exception.stack().and_then(|stack| self.place(&stack)) {
+            Some(place) => format!("{words} ({place})"),
+            None => words,
+        }
+    }
+
+    /// The innermost line of a stack trace that is ours.
+    fn place(&self, stack: &str) -> Option<String> {
+        stack.lines().find_map(|frame| {
+            let line_after = |name: &str| {
+                let start = frame.find(&format!("{name}:"))? + name.len() + 1;
+                let digits: String = frame[start..].chars().take_while(char::is_ascii_digit).collect();
+                digits.parse::<usize>().ok()
+            };
+            match line_after(library::NAME) {
+                Some(line) => self.library.map(|library| library.place(line)),
+                None => line_after(EXPRESSION).map(|line| format!("line {line} of the expression")),
+            }
+        })
+    }
+}
+
+fn no_value(kind: &str) -> String {
+    match kind {
+        "undefined" => "its value is undefined; where no value is meant, it must return null".to_owned(),
+        "symbol" => "its value is a symbol, which cannot be written as JSON".to_owned(),
+        "constructor" | "function" => "its value is a function, which cannot be written as JSON".to_owned(),
+        _ => "its value cannot be written as JSON".to_owned(),
+    }
+}
