@@ -9,6 +9,7 @@ use moil_cwl::expression::Limits;
 
 use crate::cancel::Cancel;
 use crate::spawner::{Limit, Spawner};
+use crate::usage::OutOfMemory;
 
 /// Everything run-wide that an attempt needs.
 #[derive(Clone)]
@@ -44,6 +45,8 @@ pub struct WorkerConfig {
     pub download: Option<Arc<dyn Download>>,
     /// The stack of the threads that run attempts, in bytes: expressions and values nest deeply.
     pub stack_size: usize,
+    /// Tells whether the machine ran out of memory.
+    pub out_of_memory: OutOfMemory,
 }
 
 impl WorkerConfig {
@@ -65,6 +68,7 @@ impl WorkerConfig {
             mpi: MpiConfig::default(),
             download: None,
             stack_size: 32 << 20,
+            out_of_memory: OutOfMemory::default(),
         }
     }
 }

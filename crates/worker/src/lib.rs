@@ -2,13 +2,20 @@
 
 pub mod attempt_dir;
 pub mod cancel;
+mod collect;
 pub mod config;
 pub mod files;
+mod image;
 mod live;
+pub mod local;
+mod process;
 pub mod publish;
+pub mod run;
 pub mod scratch;
 mod secrets;
 pub mod spawner;
+pub mod stage;
 pub mod summary;
 pub mod system;
+mod tree;
 pub mod usage;

@@ -162,7 +162,9 @@ impl Shared {
         if let Some((attempt, _)) = last {
             let failure = Failure::new(FailureKind::System, "cannot make a thread for the job")
                 .with_cause(error)
-                .with_advice("the limit of processes may be reached (see ulimit -u): run fewer jobs at a time");
+                .with_advice(
+                    "the limit of processes may be reached (see ulimit -u): run fewer jobs at a time",
+                );
             self.finish(attempt.id, failed(failure));
         }
     }

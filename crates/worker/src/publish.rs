@@ -20,17 +20,20 @@ const BUFFER: usize = 1 << 20;
 const DEEPEST: usize = 1_000;
 
 /// The output object with sizes and (unless `checksums` is off) checksums, without paths; and how many bytes
-/// the output files have, those of directories included.
+/// the output files have, those of directories included. What lies below `made` is measured whatever the
+/// object says of it; of other files (inputs that were passed on) what is known already is kept.
 ///
 /// # Errors
 /// Where a file cannot be read, or is neither file nor directory.
-pub fn publish(outputs: &Value, checksums: bool, cancel: &Cancel) -> Result<(Value, u64)> {
-    let mut publisher = Publisher { checksums, cancel, buffer: Vec::new(), seen: HashMap::new(), bytes: 0 };
+pub fn publish(outputs: &Value, made: &Path, checksums: bool, cancel: &Cancel) -> Result<(Value, u64)> {
+    let mut publisher =
+        Publisher { made, checksums, cancel, buffer: Vec::new(), seen: HashMap::new(), bytes: 0 };
     let outputs = outputs.try_map_files(&mut |value| publisher.publish(value))?;
     Ok((outputs, publisher.bytes))
 }
 
 struct Publisher<'a> {
+    made: &'a Path,
     checksums: bool,
     cancel: &'a Cancel,
     buffer: Vec<u8>,
@@ -44,7 +47,9 @@ impl Publisher<'_> {
         Ok(match value {
             Value::File(file) => self.file(&file)?,
             Value::Directory(directory) => {
-                if let Some(location) = &directory.location
+                // What is in a listing was met already.
+                if directory.listing.is_none()
+                    && let Some(location) = &directory.location
                     && let Ok(path) = files::path_of(location)
                     && !self.seen.contains_key(location)
                 {
@@ -62,6 +67,9 @@ impl Publisher<'_> {
         let mut published = File { path: None, ..file.clone() };
         if let Some(location) = &file.location
             && let Ok(path) = files::path_of(location)
+            && (path.starts_with(self.made)
+                || file.size.is_none()
+                || (self.checksums && file.checksum.is_none()))
         {
             let (checksum, size) = match self.seen.get(location) {
                 Some(known) => known.clone(),
@@ -160,7 +168,7 @@ mod tests {
     }
 
     fn published(value: &Value, checksums: bool) -> (Arc<File>, u64) {
-        match publish(value, checksums, &Cancel::new()).unwrap() {
+        match publish(value, Path::new("/"), checksums, &Cancel::new()).unwrap() {
             (Value::File(file), bytes) => (file, bytes),
             other => panic!("{other:?}"),
         }
@@ -205,7 +213,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         fs::write(&path, "abc").unwrap();
-        let (_, bytes) = publish(&Value::list(vec![file(&path), file(&path)]), true, &Cancel::new()).unwrap();
+        let (_, bytes) =
+            publish(&Value::list(vec![file(&path), file(&path)]), Path::new("/"), true, &Cancel::new())
+                .unwrap();
         assert_eq!(bytes, 3);
         fs::create_dir_all(dir.path().join("d/e")).unwrap();
         fs::write(dir.path().join("d/e/f"), "12345").unwrap();
@@ -213,7 +223,8 @@ mod tests {
             location: files::location_of(&dir.path().join("d")).map(Into::into),
             ..Directory::default()
         };
-        let (_, bytes) = publish(&Value::Directory(Arc::new(directory)), true, &Cancel::new()).unwrap();
+        let (_, bytes) =
+            publish(&Value::Directory(Arc::new(directory)), Path::new("/"), true, &Cancel::new()).unwrap();
         assert_eq!(bytes, 5);
     }
 
@@ -222,9 +233,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-        let failure = publish(&file(&pipe), true, &Cancel::new()).unwrap_err();
+        let failure = publish(&file(&pipe), Path::new("/"), true, &Cancel::new()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::BadOutput);
-        let failure = publish(&file(&dir.path().join("missing")), true, &Cancel::new()).unwrap_err();
+        let failure =
+            publish(&file(&dir.path().join("missing")), Path::new("/"), true, &Cancel::new()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::System);
     }
 
@@ -235,6 +247,9 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         let cancel = Cancel::new();
         cancel.cancel(std::time::Duration::ZERO);
-        assert_eq!(publish(&file(&path), true, &cancel).unwrap_err().kind, FailureKind::Cancelled);
+        assert_eq!(
+            publish(&file(&path), Path::new("/"), true, &cancel).unwrap_err().kind,
+            FailureKind::Cancelled
+        );
     }
 }

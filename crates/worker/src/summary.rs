@@ -59,8 +59,8 @@ pub fn signal_name(signal: i32) -> Option<&'static str> {
     })
 }
 
-/// What to try after a tool ended like this.
-pub fn advice(status: ExitStatus, last_lines: &[String]) -> Option<&'static str> {
+/// What to try after a tool ended with this code (see [`exit_code`]) and these words.
+pub fn advice(exit_code: i32, last_lines: &[String]) -> Option<&'static str> {
     let says = |words: &str| last_lines.iter().any(|line| line.contains(words));
     if says("No space left on device") || says("Disk quota exceeded") {
         return Some(
@@ -72,7 +72,7 @@ pub fn advice(status: ExitStatus, last_lines: &[String]) -> Option<&'static str>
             "the tool's program is there, but something it needs is not installed; running the tool in a container would bring it along",
         );
     }
-    Some(match exit_code(status) {
+    Some(match exit_code {
         126 => {
             "a program was found but could not be run: look at its permissions and, for a script, at its first line"
         }
@@ -108,7 +108,7 @@ pub fn command(argv: &[String]) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        X;
+        line.push_str(&moil_cwl::shell::quote(word));
         if line.len() > COMMAND_LENGTH {
             break;
         }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn advice_depends_on_code_and_words() {
         let check = |code: i32, line: &str, expected: Option<&str>| {
-            let found = advice(ExitStatus::from_raw(code << 8), &[line.to_owned()]);
+            let found = advice(code, &[line.to_owned()]);
             assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
             assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()), "{found:?}");
         };

@@ -1,6 +1,8 @@
 //! What an attempt took, and signs that it wanted more than there was.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moil_job::result::Usage;
 
@@ -11,8 +13,32 @@ pub fn usage(exit: &Exit, output_bytes: u64) -> Usage {
     Usage { wall: exit.wall, cpu: exit.cpu, peak_memory: exit.peak_memory, output_bytes }
 }
 
+/// Counts the processes that the kernel kills for lack of memory. Clones share the count.
+#[derive(Clone, Debug)]
+pub struct OutOfMemory {
+    /// Those that are known: from before, or already told of.
+    known: Arc<AtomicU64>,
+}
+
+impl Default for OutOfMemory {
+    fn default() -> Self {
+        Self { known: Arc::new(AtomicU64::new(kills())) }
+    }
+}
+
+impl OutOfMemory {
+    /// Whether a process that was killed just now was killed for lack of memory: whether there are more such
+    /// kills than jobs that were told so.
+    pub fn was_one_of_ours(&self) -> bool {
+        let all = kills();
+        self.known
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |known| (known < all).then_some(known + 1))
+            .is_ok()
+    }
+}
+
 /// How many processes the kernel has killed for lack of memory since the machine started; 0 where it does not say.
-pub fn out_of_memory_kills() -> u64 {
+fn kills() -> u64 {
     fs::read_to_string("/proc/vmstat").map_or(0, |text| parse_kills(&text))
 }
 
