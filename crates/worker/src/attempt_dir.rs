@@ -67,6 +67,11 @@ fn slug(name: &str) -> String {
     if slug.is_empty() { "job".to_owned() } else { slug }
 }
 
+/// A random number for a name. The seed of a new hasher is as random as that has to be.
+pub(crate) fn random() -> u32 {
+    RandomState::new().hash_one(0) as u32
+}
+
 fn make(path: &Path) -> Result<()> {
     std::fs::create_dir(path).map_err(|error| system::failure("make the directory", path, &error))
 }
@@ -74,9 +79,7 @@ fn make(path: &Path) -> Result<()> {
 /// Makes `<parent>/<prefix>-<random>`, and `parent` where it is missing.
 fn make_unique(parent: &Path, prefix: &str) -> Result<PathBuf> {
     loop {
-        // The seed of a new hasher is as random as a name has to be.
-        let random = RandomState::new().hash_one(prefix) as u32;
-        let path = parent.join(format!("{prefix}-{random:08x}"));
+        let path = parent.join(format!("{prefix}-{:08x}", random()));
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

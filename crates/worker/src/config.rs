@@ -1,14 +1,17 @@
 //! What the binary decides once for all attempts of a run.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moil_cwl::expression::Limits;
+use moil_cwl::value::Value;
 
 use crate::cancel::Cancel;
+use crate::downloads::{Download, Downloads};
 use crate::spawner::{Limit, Spawner};
+use crate::system::Result;
 use crate::usage::OutOfMemory;
 
 /// Everything run-wide that an attempt needs.
@@ -45,6 +48,8 @@ pub struct WorkerConfig {
     pub download: Option<Arc<dyn Download>>,
     /// The stack of the threads that run attempts, in bytes: expressions and values nest deeply.
     pub stack_size: usize,
+    /// What was fetched already.
+    pub downloads: Arc<Downloads>,
     /// Tells whether the machine ran out of memory.
     pub out_of_memory: OutOfMemory,
 }
@@ -68,8 +73,31 @@ impl WorkerConfig {
             mpi: MpiConfig::default(),
             download: None,
             stack_size: 32 << 20,
+            downloads: Arc::default(),
             out_of_memory: OutOfMemory::default(),
         }
+    }
+}
+
+impl WorkerConfig {
+    /// The local copy of what is at a location of another machine.
+    ///
+    /// # Errors
+    /// See [`Downloads::get`].
+    pub(crate) fn fetch(&self, location: &Arc<str>, cancel: &Cancel) -> Result<PathBuf> {
+        self.downloads.get(location, &self.download_root(), self.download.as_deref(), cancel)
+    }
+
+    /// A value in which every File is on this machine.
+    ///
+    /// # Errors
+    /// See [`Downloads::localise`].
+    pub(crate) fn localise(&self, value: &Value, cancel: &Cancel) -> Result<Value> {
+        self.downloads.localise(value, &self.download_root(), self.download.as_deref(), cancel)
+    }
+
+    fn download_root(&self) -> PathBuf {
+        self.work_root.join("downloads")
     }
 }
 
@@ -101,14 +129,4 @@ impl Default for MpiConfig {
             set: Vec::new(),
         }
     }
-}
-
-/// Fetches a file from another machine.
-pub trait Download: Send + Sync {
-    /// Writes what is at `location` to the new file `to`, and verifies it as far as can be. Asks
-    /// `cancel` now and then.
-    ///
-    /// # Errors
-    /// A sentence that says what went wrong.
-    fn download(&self, location: &str, to: &Path, cancel: &Cancel) -> Result<(), String>;
 }

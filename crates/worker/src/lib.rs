@@ -4,6 +4,7 @@ pub mod attempt_dir;
 pub mod cancel;
 mod collect;
 pub mod config;
+pub mod downloads;
 pub mod files;
 mod image;
 mod live;

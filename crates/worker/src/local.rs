@@ -2,6 +2,8 @@
 //! one attempt at a time. Nothing is queued: admission was the leader's decision.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use moil_job::spec::{Attempt, AttemptId};
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::run;
+use crate::system::{self, Result};
 
 /// How long [`LocalExecutor::shut_down`] waits for threads whose tools are dead already: they may be in the
 /// middle of a JavaScript evaluation, which ends with the process.
@@ -47,9 +50,17 @@ struct State {
 }
 
 impl LocalExecutor {
-    /// An executor that reports to `reporter`.
-    pub fn new(config: WorkerConfig, reporter: Reporter) -> Self {
-        Self {
+    /// An executor that reports to `reporter`. Makes the work root, and takes links out of its name: tools
+    /// must not see two names of one file.
+    ///
+    /// # Errors
+    /// Where the work root cannot be made.
+    pub fn new(mut config: WorkerConfig, reporter: Reporter) -> Result<Self> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.work_root);
+        config.work_root = made
+            .and_then(|()| config.work_root.canonicalize())
+            .map_err(|error| system::failure("make the directory", &config.work_root, &error))?;
+        Ok(Self {
             shared: Arc::new(Shared {
                 config,
                 reporter,
@@ -57,7 +68,7 @@ impl LocalExecutor {
                 work: Condvar::new(),
                 over: Condvar::new(),
             }),
-        }
+        })
     }
 }
 

@@ -40,6 +40,8 @@ pub fn run(
     let run = Run { attempt, job: &attempt.job, config, evaluator, cancel, reporter, secrets: &secrets };
     match run.whole() {
         Ok(result) => Outcome::Done(result),
+        // Whatever a cancelled step says of its end.
+        Err(_) if cancel.is_cancelled() => Outcome::Failed(Box::new(Cancel::failure())),
         Err(mut failure) => {
             secrets.hide_in(&mut failure);
             Outcome::Failed(failure)
@@ -114,7 +116,7 @@ impl Run<'_> {
     fn prepare(&self, dirs: &AttemptDir) -> Result<Prepared> {
         let (out, tmp) = (utf8(&dirs.out)?, utf8(&dirs.tmp)?);
         let runtime = runtime(&request(&self.job.requested, self.effective()), out, tmp);
-        let loaded = self.load(&self.job.inputs)?;
+        let loaded = self.load(&self.config.localise(&self.job.inputs, self.cancel)?)?;
         let staging = staging::stage_inputs(&loaded, utf8(&dirs.inputs)?).map_err(boxed)?;
         check_sources(&staging.entries)?;
         image::check(self.effective(), self.config)?;
@@ -165,7 +167,7 @@ impl Run<'_> {
 
     /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
     fn stage(&self, staging: Staging, runtime: &Value, out: &str) -> Result<(Value, Vec<StagingEntry>)> {
-        let mut stager = Stager::new(self.cancel, self.config.download.as_deref());
+        let mut stager = Stager::new(self.cancel, self.config);
         let Some(listing) = &self.effective().initial_work_dir else {
             stager.stage(&staging.entries)?;
             return Ok((staging.inputs, staging.entries));
@@ -220,7 +222,7 @@ impl Run<'_> {
             None => ExitClass::PermanentFail,
         };
         if class != ExitClass::Success {
-            return Err(self.told(prepared, self.tool_failed(dirs, &exit, class)));
+            return Err(self.told(prepared, self.tool_failed(&exit, class)));
         }
         let (outputs, output_bytes) = self.outputs(dirs, prepared, exit_code).map_err(|failure| {
             if failure.kind == FailureKind::Cancelled { failure } else { self.told(prepared, failure) }
@@ -249,14 +251,13 @@ impl Run<'_> {
         ))
     }
 
-    fn tool_failed(&self, dirs: &AttemptDir, exit: &Exit, class: ExitClass) -> Box<Failure> {
+    fn tool_failed(&self, exit: &Exit, class: ExitClass) -> Box<Failure> {
         let mut failure =
             summary::tool_failed(&self.job.name, exit.status, class == ExitClass::TemporaryFail);
         if summary::exit_code(exit.status) == 137 && self.config.out_of_memory.was_one_of_ours() {
             failure.kind = FailureKind::OutOfMemory;
             failure.message.push_str(": the machine was out of memory");
         }
-        failure.cause = Some(format!("the attempt's directory is {}", dirs.root.display()));
         Box::new(failure)
     }
 

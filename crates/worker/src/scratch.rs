@@ -85,7 +85,7 @@ mod tests {
         fs::create_dir_all(top.join("a/b")).unwrap();
         fs::write(top.join("a/b/file"), "x").unwrap();
         for inner in ["a/b", "a"] {
-            fs::set_permissions(top.join(inner), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(top.join(inner), fs::Permissions::from_mode(0o000)).unwrap();
         }
         remove(&top);
         assert!(!top.exists());

@@ -10,7 +10,7 @@ use moil_cwl::staging::{StagingEntry, StagingSource};
 use moil_job::failure::{Failure, FailureKind};
 
 use crate::cancel::Cancel;
-use crate::config::Download;
+use crate::config::WorkerConfig;
 use crate::files::{is_missing, path_of};
 use crate::system::{self, Result};
 
@@ -23,16 +23,16 @@ const PIECE: u64 = 64 << 20;
 pub struct Stager<'a> {
     /// Ends the work.
     pub cancel: &'a Cancel,
-    /// Fetches what is not on this machine.
-    pub download: Option<&'a dyn Download>,
+    /// How what is not on this machine is fetched.
+    pub config: &'a WorkerConfig,
     /// Directories that are known to be there.
     made: HashSet<PathBuf>,
 }
 
 impl<'a> Stager<'a> {
     /// A stager that copies everything writable.
-    pub fn new(cancel: &'a Cancel, download: Option<&'a dyn Download>) -> Self {
-        Self { cancel, download, made: HashSet::new() }
+    pub fn new(cancel: &'a Cancel, config: &'a WorkerConfig) -> Self {
+        Self { cancel, config, made: HashSet::new() }
     }
 
     /// Puts entries in place, in their order.
@@ -56,10 +56,13 @@ impl<'a> Stager<'a> {
                 fs::write(target, text.as_bytes()).map_err(|error| system::failure("write", target, &error))
             }
             StagingSource::EmptyDirectory => make_directory(target),
-            StagingSource::Location { location, is_directory } => match path_of(location) {
-                Ok(source) => self.local(&source, target, entry.writable),
-                Err(_) => self.remote(location, target, *is_directory),
-            },
+            StagingSource::Location { location, .. } => {
+                let source = match path_of(location) {
+                    Ok(source) => source,
+                    Err(_) => self.config.fetch(location, self.cancel)?,
+                };
+                self.local(&source, target, entry.writable)
+            }
         }
     }
 
@@ -69,24 +72,6 @@ impl<'a> Stager<'a> {
             return self.copy(source, target, 0);
         }
         link(source, target)
-    }
-
-    fn remote(&self, location: &str, target: &Path, is_directory: bool) -> Result<()> {
-        let failed = |reason: String| {
-            Box::new(
-                Failure::new(FailureKind::BadInput, format!("cannot fetch the input {location}"))
-                    .with_cause(reason),
-            )
-        };
-        if is_directory {
-            return Err(failed("directories of other machines cannot be listed".to_owned()));
-        }
-        let Some(download) = self.download else {
-            return Err(failed("nothing is set up to fetch files from there".to_owned()));
-        };
-        remove_link(target)?;
-        download.download(location, target, self.cancel).map_err(failed)?;
-        self.cancel.check()
     }
 
     /// Makes sure that a target's directory is there.

@@ -31,6 +31,10 @@ impl Place {
         place
     }
 
+    fn config(&self) -> WorkerConfig {
+        WorkerConfig::new(crate::spawner::Spawner::start().unwrap(), self.path("work"))
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
@@ -55,7 +59,7 @@ fn what_may_not_be_written_is_linked() {
         entry(StagingSource::Literal("inner".into()), &place.path("in/3/empty/inner"), false),
     ];
     check_sources(&entries).unwrap();
-    Stager::new(&Cancel::new(), None).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config()).stage(&entries).unwrap();
     assert_eq!(fs::read_link(place.path("in/0/new name")).unwrap(), place.path("user/a b#.txt"));
     assert_eq!(fs::read_link(place.path("in/1/d")).unwrap(), place.path("user/d"));
     assert_eq!((place.text("in/2/literal"), place.text("in/3/empty/inner")), ("text".into(), "inner".into()));
@@ -70,7 +74,7 @@ fn what_may_be_written_is_a_copy_writable_at_every_level() {
     ];
     symlink("nowhere", place.path("user/d/broken")).unwrap();
     symlink("x", place.path("user/d/link")).unwrap();
-    Stager::new(&Cancel::new(), None).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config()).stage(&entries).unwrap();
     assert_eq!(
         (place.mode("out/d/e"), place.mode("out/d/e/f"), place.mode("out/d/x")),
         (0o755, 0o644, 0o755)
@@ -94,7 +98,7 @@ fn copies_keep_the_time_of_change() {
     let source = place.path("user/a b#.txt");
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     fs::File::options().append(true).open(&source).unwrap().set_modified(time).unwrap();
-    Stager::new(&Cancel::new(), None)
+    Stager::new(&Cancel::new(), &place.config())
         .stage(&[entry(located(&source, false), &place.path("out/copy"), true)])
         .unwrap();
     assert_eq!(fs::metadata(place.path("out/copy")).unwrap().modified().unwrap(), time);
@@ -110,7 +114,7 @@ fn only_files_of_the_run_are_changed_in_place() {
         entry(located(&place.path("user/a b#.txt"), false), &place.path("out/given"), true),
     ];
     share_in_place(&mut entries, &place.path("work"));
-    Stager::new(&Cancel::new(), None).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config()).stage(&entries).unwrap();
     fs::write(place.path("out/made"), "changed").unwrap();
     fs::write(place.path("out/given"), "changed").unwrap();
     assert_eq!((place.text("work/made"), place.text("user/a b#.txt")), ("changed".into(), "original".into()));
@@ -143,36 +147,7 @@ fn a_directory_that_links_to_itself_is_refused() {
     let place = Place::new();
     symlink(place.path("user/d"), place.path("user/d/again")).unwrap();
     let entries = [entry(located(&place.path("user/d"), true), &place.path("out/d"), true)];
-    assert!(Stager::new(&Cancel::new(), None).stage(&entries).is_err());
-}
-
-#[test]
-fn files_of_other_machines_are_downloaded() {
-    struct Web;
-    impl Download for Web {
-        fn download(&self, location: &str, to: &Path, _cancel: &Cancel) -> std::result::Result<(), String> {
-            if location.ends_with("gone") {
-                return Err("404 Not Found".to_owned());
-            }
-            fs::write(to, location).map_err(|error| error.to_string())
-        }
-    }
-    let place = Place::new();
-    let remote = |location: &str, is_directory| {
-        let source = StagingSource::Location { location: location.into(), is_directory };
-        [entry(source, &place.path("in/0/x"), false)]
-    };
-    let cancel = Cancel::new();
-    Stager::new(&cancel, Some(&Web)).stage(&remote("https://example.org/x", false)).unwrap();
-    assert_eq!(place.text("in/0/x"), "https://example.org/x");
-    for (entries, web, cause) in [
-        (remote("https://example.org/gone", false), true, "404"),
-        (remote("https://example.org/x", false), false, "nothing is set up"),
-        (remote("https://example.org/x", true), true, "directories"),
-    ] {
-        let failure = Stager::new(&cancel, web.then_some(&Web as &dyn Download)).stage(&entries).unwrap_err();
-        assert!(failure.cause.as_deref().unwrap_or_default().contains(cause), "{failure:?}");
-    }
+    assert!(Stager::new(&Cancel::new(), &place.config()).stage(&entries).is_err());
 }
 
 #[test]
@@ -181,6 +156,9 @@ fn staging_stops_when_cancelled() {
     let cancel = Cancel::new();
     cancel.cancel(std::time::Duration::ZERO);
     let entries = [entry(StagingSource::EmptyDirectory, &place.path("in/0/x"), false)];
-    assert_eq!(Stager::new(&cancel, None).stage(&entries).unwrap_err().kind, FailureKind::Cancelled);
+    assert_eq!(
+        Stager::new(&cancel, &place.config()).stage(&entries).unwrap_err().kind,
+        FailureKind::Cancelled
+    );
     assert!(!place.path("in").exists());
 }
