@@ -20,19 +20,23 @@
 //! | [`suggest`] | "did you mean …?" |
 
 pub mod argparse;
+pub mod assemble;
 pub mod commands;
 pub mod config_file;
 pub mod docs;
 pub mod environment;
 pub mod exit_code;
+pub mod failure_report;
 pub mod given;
 pub mod help;
 pub mod invocation;
 pub mod log;
 pub mod options;
+pub mod progress;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod signals;
 pub mod suggest;
 
 pub use invocation::Invocation;

@@ -9,6 +9,7 @@ pub mod files;
 mod image;
 mod live;
 pub mod local;
+pub mod machine;
 mod process;
 pub mod publish;
 pub mod run;
