@@ -1,5 +1,6 @@
 //! Runs all tests of a suite, several at a time.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub parallel: usize,
     /// When a test has failed for taking too long.
     pub timeout: Duration,
+    /// Names of what has to be there: a test that needs it and does not find it fails, instead of being skipped.
+    pub require: BTreeSet<String>,
 }
 
 /// What became of one test.
@@ -83,7 +86,10 @@ fn attempt(
     settings: &Settings,
 ) -> io::Result<(Verdict, String)> {
     if let Some(missing) = test.needs.iter().find(|program| !on_search_path(program)) {
-        return Ok((Verdict::Skipped(format!("{missing} is not installed")), String::new()));
+        let reason = format!("{missing} is not installed");
+        let required = settings.require.contains(missing);
+        let verdict = if required { Verdict::Failed(reason) } else { Verdict::Skipped(reason) };
+        return Ok((verdict, String::new()));
     }
     let (scratch, outdir) = (tempfile::tempdir()?, tempfile::tempdir()?);
     if let Some(script) = &test.setup {

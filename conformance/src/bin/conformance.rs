@@ -30,7 +30,10 @@ usage: conformance run SUITE [option…] [-- runner option…]
   --commit TEXT    the commit of the suite, for the report
   --expect LIST    fails unless exactly the tests on this list pass
   --bless          writes the list given by --expect instead
-  --verbose        shows the runner's stderr for tests that failed";
+  --verbose        shows the runner's stderr for tests that failed
+
+A test that needs a program which is not installed is skipped, unless MOIL_REQUIRE (names separated by
+commas) names it: then it fails.";
 
 struct Options {
     suite: PathBuf,
@@ -145,6 +148,7 @@ fn run(options: &Options, words: &[String]) -> Result<bool, String> {
         args: options.args.clone(),
         parallel: options.parallel,
         timeout: Duration::from_secs(options.timeout),
+        require: env::var("MOIL_REQUIRE").unwrap_or_default().split(',').map(str::to_owned).collect(),
     };
     let wanted = |test: &suite::Test| {
         let tagged = |tags: &BTreeSet<String>| test.tags.iter().flatten().any(|tag| tags.contains(tag));
