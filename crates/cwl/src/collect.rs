@@ -61,8 +61,8 @@ pub fn outputs(
             }
             for output in &tool.common.outputs {
                 let value = collected.get(&output.name).unwrap_or(&Value::Null);
-                conform::check(&output.type_, value, &output.name).map_err(|message| {
-                    Error::invalid(&output.place, format!("{}: output {message}", cwl_output_json::NAME))
+                conform::check(value, &output.type_, &output.name).map_err(|mismatch| {
+                    Error::invalid(&output.place, format!("{}: output {mismatch}", cwl_output_json::NAME))
                 })?;
             }
         }
@@ -79,8 +79,8 @@ pub fn outputs(
                 };
                 let value = collector.collect(&declared, 0)?;
                 let value = Locator::new(&resolver, &output.place, &output.name).finish(&value)?;
-                conform::check(&output.type_, &value, &output.name)
-                    .map_err(|message| Error::invalid(&output.place, format!("output {message}")))?;
+                conform::check(&value, &output.type_, &output.name)
+                    .map_err(|mismatch| Error::invalid(&output.place, format!("output {mismatch}")))?;
                 collected.insert(Arc::clone(&output.name), value);
             }
         }

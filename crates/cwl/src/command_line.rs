@@ -152,8 +152,9 @@ impl Binder<'_, '_> {
         }
         let type_ = match type_ {
             Type::Union(types) => types.iter().find(|t| conform::fits(t, value)).ok_or_else(|| {
-                let message = conform::check(type_, value, level.name).err().unwrap_or_default();
-                Error::invalid(place, message)
+                let message =
+                    conform::check(value, type_, level.name).err().map(|mismatch| mismatch.to_string());
+                Error::invalid(place, message.unwrap_or_default())
             })?,
             other => other,
         };

@@ -1,8 +1,6 @@
 //! Joins the parts for one run: documents, inputs, engine, executor, export.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +10,10 @@ use moil_cwl::document::LoadOptions;
 use moil_cwl::expression::Limits;
 use moil_cwl::inherit::Inherited;
 use moil_cwl::load::{self, Loaded};
-use moil_cwl::process::Process;
+use moil_cwl::ontology::LazyOntology;
+use moil_cwl::process_inputs::InputOptions;
 use moil_cwl::resource_request::Defaults;
-use moil_cwl::value::{Value, ValueMap};
+use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
 use moil_engine::evaluator::{self, Evaluators};
 use moil_engine::export::{self, Export};
@@ -33,6 +32,7 @@ use moil_worker::config::WorkerConfig;
 use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
+use crate::inputs::Prepared;
 use crate::log::{Level, Log};
 use crate::progress::{self, Display};
 use crate::settings::{HandOver, Settings};
@@ -97,10 +97,8 @@ pub fn load_document(settings: &Settings, remote: &Remote) -> Result<Loaded, Vec
 /// What kept the run from beginning, or its outputs from being brought home.
 pub fn run(
     settings: &Settings,
-    process: &Process,
-    inherited: &Inherited,
-    inputs: ValueMap,
-    evaluators: evaluator::Settings,
+    loaded: &Loaded,
+    prepared: Prepared,
     remote: &Arc<Remote>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Finished, Failure> {
@@ -115,7 +113,7 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
         })
     };
-    let evaluators = Evaluators::start(evaluators, &sender)
+    let evaluators = Evaluators::start(evaluator_settings(settings, loaded, remote), &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let reporter = {
         let sender = Mutex::new(sender);
@@ -124,8 +122,9 @@ pub fn run(
         })
     };
     let config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
-    let mut executor = LocalExecutor::new(config, reporter);
-    let plan = Plan::new(Arc::new(Node::main(process, inherited)), inputs);
+    let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
+    let inherited = Inherited::root(prepared.requirements);
+    let plan = Plan::new(Arc::new(Node::main(&loaded.process, &inherited)), prepared.values);
     let mut audience = Audience::new(settings, surroundings.log)?;
     let end = Leader::new(
         plan,
@@ -149,6 +148,25 @@ pub fn run(
         unsupported: end.failures.iter().any(|(_, failure)| failure.kind == FailureKind::Unsupported),
         signal: signal.filter(|_| end.interrupted),
     })
+}
+
+fn evaluator_settings(settings: &Settings, loaded: &Loaded, remote: &Arc<Remote>) -> evaluator::Settings {
+    evaluator::Settings {
+        limits: limits(settings),
+        files: Box::new(Arc::clone(remote)),
+        defaults: defaults(settings),
+        inputs: InputOptions {
+            discover: true,
+            ontology: LazyOntology::new(if settings.documents.skip_schemas {
+                Vec::new()
+            } else {
+                loaded.document.schemas.clone()
+            }),
+            fetch: Arc::clone(remote) as _,
+        },
+        loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 fn policy(settings: &Settings, work: &Path) -> Policy {
@@ -186,8 +204,7 @@ pub fn defaults(settings: &Settings) -> Defaults {
     let resources = &settings.resources;
     let mib = |bytes: u64| bytes >> 20;
     let standard = Defaults::default();
-    let ram_mib =
-        if resources.cwl_default_ram { standard.ram_mib } else { mib(resources.default_memory) };
+    let ram_mib = if resources.cwl_default_ram { standard.ram_mib } else { mib(resources.default_memory) };
     Defaults {
         cores: resources.default_cores,
         ram_mib: ram_mib.max(resources.cwl_min_ram.map_or(0, mib)),
@@ -219,7 +236,7 @@ fn worker_config(
 
 struct Downloader(Arc<Remote>);
 
-impl moil_worker::config::Download for Downloader {
+impl moil_worker::downloads::Download for Downloader {
     fn download(
         &self,
         location: &str,
@@ -243,7 +260,8 @@ impl<'a> Audience<'a> {
     fn new(settings: &Settings, log: &'a Log) -> Result<Self, Failure> {
         let messages = match &settings.log.messages {
             Some(path) => Some(fs::File::create(path).map_err(|error| {
-                Failure::new(FailureKind::System, format!("cannot write {}", path.display())).with_cause(error)
+                Failure::new(FailureKind::System, format!("cannot write {}", path.display()))
+                    .with_cause(error)
             })?),
             None => None,
         };
