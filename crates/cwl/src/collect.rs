@@ -29,16 +29,18 @@ const DEPTH_LIMIT: usize = 100;
 
 /// The output object of a job whose tool succeeded.
 ///
-/// `context.inputs` must be staged, with the paths that the tool saw; `context.runtime` has `exitCode` (since v1.1).
-/// Where the tool wrote `cwl.output.json`, that is the output object; bindings do not count then.
+/// `context.inputs` must be staged, with the paths that the tool saw; `context.runtime` has `exitCode`
+/// (since v1.1). Where the tool wrote `cwl.output.json`, that is the output object; bindings do not
+/// count then.
 ///
 /// In the result every File and Directory that the tool made has its `path`, as the tool saw it, the
-/// `location` that `finished.to_host` gives once links are followed, and its `size`; a Directory has a deep `listing`. Those that are inputs
-/// have the inputs' own locations. Literals stay literals. No checksum is computed.
+/// `location` that `finished.to_host` gives once links are followed, and its `size`; a Directory has a
+/// deep `listing`. Those that are inputs have the inputs' own locations. Literals stay literals. No
+/// checksum is computed.
 ///
 /// # Errors
-/// What expressions give; an output that is not there or has another type; a file that is neither in the output directory nor
-/// an input; [`Error::MissingFiles`] with all missing secondary files of an output.
+/// What expressions give; an output that is not there or has another type; a file that is neither in the
+/// output directory nor an input; [`Error::MissingFiles`] with all missing secondary files of an output.
 pub fn outputs(
     tool: &CommandLineTool,
     effective: &Effective,

@@ -4,7 +4,8 @@ use crate::number::Number;
 use crate::types::Type;
 use crate::value::Value;
 
-/// Says what is wrong with a value that does not have a type: which part, what it must be and what it is.
+/// Says what is wrong with a value that does not have a type: which part, what it must be and what it
+/// is.
 ///
 /// Records may have fields that the type does not know. A whole number computed as a float counts as an
 /// `int`; one written with a point does not.

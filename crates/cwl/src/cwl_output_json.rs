@@ -1,4 +1,5 @@
-//! `cwl.output.json`: an output object that the tool wrote itself (CWL v1.2 CommandLineTool §"Output binding").
+//! `cwl.output.json`: an output object that the tool wrote itself (CWL v1.2 CommandLineTool §"Output
+//! binding").
 
 use crate::error::Error;
 use crate::finished::{Found, Resolver};
@@ -9,7 +10,8 @@ use crate::value::{Value, ValueMap};
 /// The name of the file in the output directory.
 pub const NAME: &str = "cwl.output.json";
 
-/// The output object that the tool wrote, as it stands there; `None` if it wrote none. There is no limit to its size.
+/// The output object that the tool wrote, as it stands there; `None` if it wrote none. There is no limit
+/// to its size.
 ///
 /// # Errors
 /// [`Error::File`] where the file cannot be read, or is no JSON object; a link to the outside.

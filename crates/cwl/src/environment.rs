@@ -8,12 +8,22 @@ use crate::expression::Context;
 use crate::inherit::Effective;
 use crate::value::Value;
 
+/// A variable of the tool's environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// `envName`.
+    pub name: Arc<str>,
+    /// `envValue`, evaluated.
+    pub value: Arc<str>,
+}
+
 /// The variables that the tool demands, in the order of the document (CWL v1.2 CommandLineTool
-/// §"EnvVarRequirement"). `HOME` and `TMPDIR` are set by whoever runs the tool; these come after and win.
+/// §"EnvVarRequirement"). `HOME` and `TMPDIR` are set by whoever runs the tool; these come after and
+/// win.
 ///
 /// # Errors
 /// What expressions give; a value that is no string; a name or value that no process can have.
-pub fn variables(effective: &Effective, context: &Context<'_>) -> Result<Vec<(Arc<str>, Arc<str>)>, Error> {
+pub fn variables(effective: &Effective, context: &Context<'_>) -> Result<Vec<Variable>, Error> {
     let definitions = effective.environment.as_deref().map(Vec::as_slice).unwrap_or_default();
     let mut variables = Vec::with_capacity(definitions.len());
     for (name, text) in definitions {
@@ -27,7 +37,7 @@ pub fn variables(effective: &Effective, context: &Context<'_>) -> Result<Vec<(Ar
             Value::String(value) if value.contains('\0') => {
                 return Err(Error::invalid(&text.place, format!("the value of {name} holds a NUL")));
             }
-            Value::String(value) => variables.push((Arc::clone(name), value)),
+            Value::String(value) => variables.push(Variable { name: Arc::clone(name), value }),
             other => {
                 let message = format!("the value of {name} is {}, but must be a string", describe(&other));
                 return Err(Error::invalid(&text.place, message));
@@ -47,7 +57,7 @@ mod tests {
             Effective { environment: Some(Arc::new(vec![(name.into(), text(value))])), ..effective() };
         Fixture::new(r#"{"in": "hello", "n": 3}"#)
             .with(|context| variables(&effective, context))
-            .map(|variables| variables.iter().map(|(n, v)| format!("{n}={v}")).collect())
+            .map(|variables| variables.iter().map(|v| format!("{}={}", v.name, v.value)).collect())
             .map_err(|e| e.to_string())
     }
 

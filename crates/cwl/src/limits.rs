@@ -11,7 +11,8 @@ use crate::requirement::BoolOrText;
 use crate::text::NumberOrText;
 use crate::value::Value;
 
-/// `timelimit` of ToolTimeLimit (CWL v1.2 CommandLineTool §"ToolTimeLimit"); `None` for 0 and where there is none.
+/// `timelimit` of ToolTimeLimit (CWL v1.2 CommandLineTool §"ToolTimeLimit"); `None` for 0 and where
+/// there is none.
 ///
 /// # Errors
 /// What the expression gives; a result that is no whole number, or negative.
@@ -39,8 +40,8 @@ pub fn time_limit(effective: &Effective, context: &Context<'_>) -> Result<Option
     }
 }
 
-/// Whether the tool has the network (CWL v1.2 CommandLineTool §"NetworkAccess"): where the document does not say,
-/// only tools of v1.0 have it.
+/// Whether the tool has the network (CWL v1.2 CommandLineTool §"NetworkAccess"): where the document does
+/// not say, only tools of v1.0 have it.
 ///
 /// # Errors
 /// What the expression gives; a result that is no boolean.
@@ -49,7 +50,8 @@ pub fn network(effective: &Effective, context: &Context<'_>) -> Result<bool, Err
     boolean("networkAccess", effective.network.as_ref(), default, context)
 }
 
-/// Whether the result of an equal job may be taken (CWL v1.2 §"WorkReuse"); where the document does not say, it may.
+/// Whether the result of an equal job may be taken (CWL v1.2 §"WorkReuse"); where the document does not
+/// say, it may.
 ///
 /// # Errors
 /// What the expression gives; a result that is no boolean.

@@ -15,15 +15,16 @@ use crate::value::{Directory, File, Value, ValueMap};
 /// How deep directories are listed; deeper ones are likely a loop of links.
 const DEPTH_LIMIT: usize = 200;
 
-/// How directories of a parameter are listed: as it says itself, else as LoadListingRequirement says, else
-/// not at all (deep in v1.0; CWL v1.2 §"LoadListingRequirement").
+/// How directories of a parameter are listed: as it says itself, else as LoadListingRequirement says,
+/// else not at all (deep in v1.0; CWL v1.2 §"LoadListingRequirement").
 pub fn listing_in_force(parameter: Option<LoadListing>, effective: &Effective) -> LoadListing {
     let default = if effective.version == Version::V1_0 { LoadListing::Deep } else { LoadListing::None };
     parameter.or(effective.load_listing).unwrap_or(default)
 }
 
-/// The text of a file: at most 64 KiB (CWL v1.2 §"loadContents"). Earlier versions of CWL would cut
-/// the text there; like other runners we refuse in every version, since a part that passes for the whole is worse.
+/// The text of a file: at most 64 KiB (CWL v1.2 §"loadContents"). Earlier versions of CWL would cut the
+/// text there; like other runners we refuse in every version, since a part that passes for the whole is
+/// worse.
 ///
 /// # Errors
 /// [`Error::File`] where the file is larger, no UTF-8, or cannot be read.
@@ -98,8 +99,8 @@ fn of_entry(entry: Entry, parent: Option<&str>) -> Value {
 }
 
 /// The value of an input with what its declaration wants loaded: `loadContents` and `loadListing` of the
-/// parameter, of fields of records, and of bindings in them. `listing_default` is for where nothing is said, see [`listing_in_force`].
-/// Files beside others and in listings get no `contents`.
+/// parameter, of fields of records, and of bindings in them. `listing_default` is for where nothing is
+/// said, see [`listing_in_force`]. Files beside others and in listings get no `contents`.
 ///
 /// # Errors
 /// See [`contents`] and [`listing`]; told with the place of the input.
@@ -213,5 +214,191 @@ fn holds_files(value: &Value) -> bool {
         Value::List(items) => items.iter().any(holds_files),
         Value::Map(entries) => entries.values().any(holds_files),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job_fixture::{Memory, effective, input, place};
+    use crate::types::{ArrayType, RecordField, RecordType};
+
+    fn disk(big: &str) -> Memory {
+        Memory::new(&[("/d/a", "aa"), ("/d/s/b", "b"), ("/d/s/t/c", "c"), ("/big", big)])
+    }
+
+    fn file(location: &str) -> Value {
+        Value::File(Arc::new(File { location: Some(location.into()), ..File::default() }))
+    }
+
+    fn directory(location: &str) -> Value {
+        Value::Directory(Arc::new(Directory { location: Some(location.into()), ..Directory::default() }))
+    }
+
+    fn shown(value: &Value) -> String {
+        match value {
+            Value::File(file) => match (&file.contents, &file.basename) {
+                (Some(contents), _) => format!("{contents:?}"),
+                (None, name) => name.as_deref().unwrap_or("-").to_owned(),
+            },
+            Value::Directory(directory) => {
+                let name = directory.basename.as_deref().unwrap_or("-");
+                match &directory.listing {
+                    None => format!("{name}/"),
+                    Some(listing) => format!("{name}/{}", shown(&Value::List(Arc::clone(listing)))),
+                }
+            }
+            Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" ")),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(name, value)| format!("{name}={}", shown(value)))
+                .collect::<Vec<_>>()
+                .join(" "),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn contents_end_at_64_kib() {
+        for (size, fits) in [(0, true), (64 * 1024, true), (64 * 1024 + 1, false)] {
+            let text = "x".repeat(size);
+            let file = File { location: Some("file:///big".into()), ..File::default() };
+            assert_eq!(contents(&file, &disk(&text)).is_ok_and(|c| *c == *text), fits, "{size}");
+        }
+        let literal = File { contents: Some("lit".into()), ..File::default() };
+        assert_eq!(contents(&literal, &disk("")).ok().as_deref(), Some("lit"));
+        let missing = File { location: Some("file:///none".into()), ..File::default() };
+        assert!(matches!(contents(&missing, &disk("")), Err(Error::File { .. })));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        struct Bytes;
+        impl Files for Bytes {
+            fn stat(&self, _: &str) -> Result<Option<Stat>, Error> {
+                Ok(None)
+            }
+            fn read_prefix(&self, _: &str, _: u64) -> Result<Vec<u8>, Error> {
+                Ok(vec![b'a', 0xff])
+            }
+            fn list(&self, _: &str) -> Result<Vec<Entry>, Error> {
+                Ok(Vec::new())
+            }
+        }
+        let file = File { location: Some("file:///x".into()), ..File::default() };
+        assert!(contents(&file, &Bytes).is_err_and(|e| e.to_string().contains("UTF-8")));
+    }
+
+    #[test]
+    fn listings_are_as_deep_as_asked_and_carry_paths() {
+        for (how, expected) in [
+            (LoadListing::None, "-/"),
+            (LoadListing::Shallow, "-/[a s/]"),
+            (LoadListing::Deep, "-/[a s/[b t/[c]]]"),
+        ] {
+            let Value::Directory(value) = directory("file:///d") else { unreachable!() };
+            let listed = listing(&value, how, &disk("")).expect("listed");
+            assert_eq!(shown(&Value::Directory(Arc::new(listed))), expected);
+        }
+        let staged = Directory {
+            location: Some("file:///d".into()),
+            path: Some("/in/d".into()),
+            ..Directory::default()
+        };
+        let listed = listing(&staged, LoadListing::Deep, &disk("")).expect("listed");
+        let mut paths = Vec::new();
+        Value::Directory(Arc::new(listed)).visit_files(&mut |value| {
+            if let Value::File(file) = value {
+                paths.push((file.path.as_deref().unwrap_or_default().to_owned(), file.size));
+            }
+        });
+        assert_eq!(
+            paths,
+            [("/in/d/a", 2), ("/in/d/s/b", 1), ("/in/d/s/t/c", 1)].map(|(p, s)| (p.to_owned(), Some(s)))
+        );
+    }
+
+    #[test]
+    fn a_listing_that_is_there_stays() {
+        let known = Directory {
+            location: Some("file:///d".into()),
+            listing: Some(Arc::default()),
+            ..Directory::default()
+        };
+        assert_eq!(listing(&known, LoadListing::Deep, &disk("")).ok(), Some(known));
+    }
+
+    #[test]
+    fn endless_directories_are_refused() {
+        struct Endless;
+        impl Files for Endless {
+            fn stat(&self, _: &str) -> Result<Option<Stat>, Error> {
+                Ok(None)
+            }
+            fn read_prefix(&self, _: &str, _: u64) -> Result<Vec<u8>, Error> {
+                Ok(Vec::new())
+            }
+            fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {
+                let stat = Stat { is_directory: true, size: 0 };
+                Ok(vec![Entry { location: format!("{location}/d"), name: "d".into(), stat }])
+            }
+        }
+        let Value::Directory(value) = directory("file:///d") else { unreachable!() };
+        assert!(
+            listing(&value, LoadListing::Deep, &Endless).is_err_and(|e| e.to_string().contains("nested"))
+        );
+        assert!(listing(&value, LoadListing::Shallow, &Endless).is_ok());
+    }
+
+    #[test]
+    fn inputs_load_what_they_declare_down_to_the_fields_of_records() {
+        let field = |name: &str, type_: Type, contents: bool, listing: Option<LoadListing>| RecordField {
+            name: name.into(),
+            type_,
+            label: None,
+            doc: None,
+            secondary_files: Vec::new(),
+            format: Vec::new(),
+            streamable: false,
+            load_contents: contents,
+            load_listing: listing,
+            input_binding: None,
+            output_binding: None,
+        };
+        let fields = vec![
+            field("c", Type::File, true, None),
+            field("n", Type::File, false, None),
+            field("d", Type::Directory, false, Some(LoadListing::Shallow)),
+        ];
+        let record = Type::Record(Arc::new(RecordType { name: None, fields, binding: None }));
+        let records = Type::Array(Arc::new(ArrayType { items: record, binding: None }));
+        let value = Value::list(vec![Value::map(
+            [("c", file("file:///d/a")), ("n", file("file:///d/a")), ("d", directory("file:///d"))]
+                .map(|(name, value)| (name.into(), value))
+                .into(),
+        )]);
+        let loaded = load_input(&input("r", records), &value, LoadListing::None, &disk("")).expect("loaded");
+        assert_eq!(shown(&loaded), "[c=\"aa\" n=- d=-/[a s/]]");
+        let mut parameter = input("f", Type::File.array_of());
+        parameter.load_contents = true;
+        let loaded =
+            load_input(&parameter, &Value::list(vec![file("file:///d/a")]), LoadListing::None, &disk(""));
+        assert_eq!(loaded.map(|v| shown(&v)).ok().as_deref(), Some("[\"aa\"]"));
+        let loaded = load_value(&directory("file:///d"), true, LoadListing::Deep, &place(), &disk(""));
+        assert_eq!(loaded.map(|v| shown(&v)).ok().as_deref(), Some("-/[a s/[b t/[c]]]"));
+    }
+
+    #[test]
+    fn parameters_win_over_requirements_and_v1_0_lists_deep() {
+        for (version, parameter, requirement, expected) in [
+            (Version::V1_2, None, None, LoadListing::None),
+            (Version::V1_0, None, None, LoadListing::Deep),
+            (Version::V1_0, None, Some(LoadListing::None), LoadListing::None),
+            (Version::V1_1, None, Some(LoadListing::Shallow), LoadListing::Shallow),
+            (Version::V1_1, Some(LoadListing::Deep), Some(LoadListing::Shallow), LoadListing::Deep),
+        ] {
+            let effective = Effective { version, load_listing: requirement, ..effective() };
+            assert_eq!(listing_in_force(parameter, &effective), expected);
+        }
     }
 }

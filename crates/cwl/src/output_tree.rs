@@ -2,16 +2,18 @@
 
 use crate::error::Error;
 
-/// A view of the output directory. Paths are absolute and as the tool saw them (inside a container, where
-/// there was one), normalised, and within the output directory. Blocking.
+/// A view of the output directory. Paths are absolute and as the tool saw them (inside a container,
+/// where there was one), normalised, and within the output directory. Blocking.
 pub trait Tree {
-    /// The entries of a directory, in any order; empty where there is no directory, or only a link to one.
+    /// The entries of a directory, in any order; empty where there is no directory, or only a link to
+    /// one.
     ///
     /// # Errors
     /// [`Error::File`], also for names that are not UTF-8.
     fn list(&self, directory: &str) -> Result<Vec<TreeEntry>, Error>;
 
-    /// What is at a path, links not followed; the directories on the way are no links. `None`: nothing is there.
+    /// What is at a path, links not followed; the directories on the way are no links. `None`: nothing
+    /// is there.
     ///
     /// # Errors
     /// [`Error::File`].

@@ -66,10 +66,12 @@ impl Default for Defaults {
     }
 }
 
-/// Evaluates the ResourceRequirement in force. A minimum that is missing or null is the maximum, or else the default.
+/// Evaluates the ResourceRequirement in force. A minimum that is missing or null is the maximum, or else
+/// the default.
 ///
 /// # Errors
-/// What expressions give; a result that is no number, negative or absurdly large; a maximum below the minimum.
+/// What expressions give; a result that is no number, negative or absurdly large; a maximum below the
+/// minimum.
 pub fn request(
     effective: &Effective,
     context: &Context<'_>,
@@ -108,8 +110,9 @@ pub fn request(
     })
 }
 
-/// The `runtime` object of expressions (CWL v1.2 CommandLineTool §"Runtime environment"): what was asked for,
-/// rounded up, whatever the job is given. `exitCode` is added by [`with_exit_code`] once there is one.
+/// The `runtime` object of expressions (CWL v1.2 CommandLineTool §"Runtime environment"): what was asked
+/// for, rounded up, whatever the job is given. `exitCode` is added by [`with_exit_code`] once there is
+/// one.
 pub fn runtime(request: &ResourceRequest, outdir: &str, tmpdir: &str) -> Value {
     let number = |value: u64| Value::from(i64::try_from(value).unwrap_or(i64::MAX));
     let mut entries = ValueMap::new();

@@ -13,13 +13,20 @@ use crate::value::{Directory, File, Value, ValueMap};
 const DEPTH_LIMIT: usize = 200;
 
 /// The most files that one output may have through links to directories: links can multiply without end.
-const LINKED_LIMIT: usize = 1_000_000;
+const LINKED_LIMIT: usize = if cfg!(test) { 10_000 } else { 1_000_000 };
 
 /// Finds the files of one output.
 pub(super) struct Locator<'a> {
     resolver: &'a Resolver<'a>,
     place: &'a Place,
     name: &'a str,
+}
+
+/// What a File or Directory of an expression refers to.
+struct Reference {
+    /// The path, if it is one of the tool.
+    path: Option<String>,
+    found: Option<Found>,
 }
 
 /// Where a walk through directories stands.
@@ -121,7 +128,8 @@ impl<'a> Locator<'a> {
         Ok(listing)
     }
 
-    /// The path of a File as the tool saw it; `None` for a literal and for what is only known by its location.
+    /// The path of a File as the tool saw it; `None` for a literal and for what is only known by its
+    /// location.
     pub(super) fn path_of(&self, file: &File) -> Result<Option<String>, Error> {
         match (&file.path, &file.location) {
             (Some(path), _) => Ok(Some(self.resolver.absolute(path))),
@@ -133,14 +141,15 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// A File or Directory that an expression gave, if it is there; its class is what is there. Literals always are.
+    /// A File or Directory that an expression gave, if it is there; its class is what is there. Literals
+    /// always are.
     pub(super) fn existing(&self, value: &Value) -> Result<Option<Value>, Error> {
         let (path, location, basename) = match value {
             Value::File(file) => (&file.path, &file.location, &file.basename),
             Value::Directory(directory) => (&directory.path, &directory.location, &directory.basename),
             other => return Ok(Some(other.clone())),
         };
-        let Some((path, found)) = self.reference(path.as_deref(), location.as_deref())? else {
+        let Some(Reference { path, found }) = self.reference(path.as_deref(), location.as_deref())? else {
             return Ok(Some(value.clone()));
         };
         let Some(found) = found else { return Ok(None) };
@@ -162,27 +171,24 @@ impl<'a> Locator<'a> {
         }))
     }
 
-    /// What `path`, or else `location`, of a File or Directory means; `None` for a literal. With the path, if it is one of the tool.
-    fn reference(
-        &self,
-        path: Option<&str>,
-        location: Option<&str>,
-    ) -> Result<Option<(Option<String>, Option<Found>)>, Error> {
+    /// What `path`, or else `location`, of a File or Directory means; `None` for a literal.
+    fn reference(&self, path: Option<&str>, location: Option<&str>) -> Result<Option<Reference>, Error> {
         match (path, location) {
             (Some(path), _) => {
                 let path = self.resolver.absolute(path);
                 let found = self.explained(&path, self.resolver.resolve(&path))?;
-                Ok(Some((Some(path), found)))
+                Ok(Some(Reference { path: Some(path), found }))
             }
             (None, Some(location)) => match self.resolver.resolve_location(location) {
-                Ok(known) => Ok(Some(known)),
+                Ok((path, found)) => Ok(Some(Reference { path, found })),
                 Err(error) => Err(self.invalid(error.explain(location)?)),
             },
             (None, None) => Ok(None),
         }
     }
 
-    /// A value as it goes out: every File and Directory in it found and located, directories of the output directory listed.
+    /// A value as it goes out: every File and Directory in it found and located, directories of the
+    /// output directory listed.
     pub(super) fn finish(&self, value: &Value) -> Result<Value, Error> {
         self.finish_at(value, 0)
     }
@@ -234,7 +240,7 @@ impl<'a> Locator<'a> {
             Some(Value::File(found)) if found.location.is_some() => {
                 // What a tool claims about its files is not believed; what is known of an input is.
                 let same =
-                    file.location.is_some() && found.location == file.location && !self.is_output(&found);
+                    file.checksum.is_some() && found.location == file.location && !self.is_output(&found);
                 Ok(Value::File(Arc::new(File {
                     checksum: file.checksum.clone().filter(|_| same),
                     secondary_files: Arc::clone(&file.secondary_files),

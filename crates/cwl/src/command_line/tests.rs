@@ -303,3 +303,10 @@ fn values_nested_too_deeply_are_refused() {
     let message = Fixture::of(inputs).with(|context| words(&tool, context)).expect_err("deep").to_string();
     assert!(message.contains("nested"), "{message}");
 }
+
+#[test]
+fn a_file_that_is_not_staged_has_no_word() {
+    let own = r#"{"valueFrom": "$({'class': 'File', 'location': 'file:///x', 'basename': 'x'})"}"#;
+    let message = with_inputs(&[("n", Type::Int, Some(own))], Vec::new()).expect_err("no path");
+    assert!(message.contains("a File (x) has no path"), "{message}");
+}
