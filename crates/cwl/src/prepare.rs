@@ -10,10 +10,11 @@ use crate::inherit::Effective;
 use crate::load_contents::{self, listing_in_force};
 use crate::merge;
 use crate::parameter::{Link, LinkTarget, SourceList};
-use crate::process::{Loop, Step};
+use crate::process::{Loop, Step, StepInput};
 use crate::scatter::Scatter;
 use crate::text::Text;
 use crate::value::{Value, ValueMap};
+use crate::{file_object, input_object};
 
 /// What one element of a step is to run with.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,7 @@ pub fn step_inputs(
     for (input, values) in step.inputs.iter().zip(sources) {
         let what = format!("input {} of step {}", input.name, step.name);
         let merged = merge::merge(&input.source, values, &what)?;
-        let value = if merged.is_null() { input.default.clone() } else { merged };
+        let value = if merged.is_null() { default(input, files)? } else { merged };
         let listing = listing_in_force(input.load_listing, effective);
         let loads = input.load_contents || input.load_listing.is_some();
         let value = if loads {
@@ -50,6 +51,18 @@ pub fn step_inputs(
         inputs.insert(Arc::clone(&input.name), value);
     }
     Ok(inputs)
+}
+
+/// The default of a step input, its files complete and checked for being there.
+fn default(input: &StepInput, files: &dyn Files) -> Result<Value, Error> {
+    if input.default.is_null() {
+        return Ok(Value::Null);
+    }
+    let value = file_object::normalise(&input.default, None).map_err(|problem| {
+        Error::invalid(&input.place, format!("the default of input {}: {problem}", input.name))
+    })?;
+    let named = ValueMap::from([(Arc::clone(&input.name), value)]);
+    Ok(input_object::check_files(&named, files)?.swap_remove(&input.name).unwrap_or_default())
 }
 
 /// The inputs of one element: its item of what is scattered, then `valueFrom`, then `when`.

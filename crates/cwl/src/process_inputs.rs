@@ -10,6 +10,7 @@ use crate::expression::{Context, Evaluator};
 use crate::file_object;
 use crate::files::Files;
 use crate::inherit::Effective;
+use crate::input_object;
 use crate::load_contents::{self, listing_in_force};
 use crate::ontology::LazyOntology;
 use crate::parameter::Input;
@@ -21,8 +22,6 @@ use crate::value::{Value, ValueMap};
 
 /// How input objects are checked.
 pub struct InputOptions {
-    /// Whether secondary files that are not given are looked for beside their primary file.
-    pub discover: bool,
     /// The ontologies of the document.
     pub ontology: LazyOntology,
     /// Reads them.
@@ -37,7 +36,9 @@ pub struct ProcessInputs {
 }
 
 /// Completes what was given for a process: only what it declares, defaults where nothing or null
-/// is given, secondary files, types and formats checked, contents and listings loaded.
+/// is given, secondary files, types and formats checked, contents and listings loaded. `discover`
+/// says whether secondary files that were not given are looked for: those of the main process are;
+/// inside a workflow, what a step did not get was not meant to be there.
 ///
 /// # Errors
 /// [`Error::Invalid`] with the input's name and place; [`Error::MissingFiles`]; what expressions give.
@@ -48,14 +49,23 @@ pub fn process_inputs(
     evaluator: &Evaluator,
     files: &dyn Files,
     options: &InputOptions,
+    discover: bool,
 ) -> Result<ProcessInputs, Error> {
     let mut values = ValueMap::with_capacity(common.inputs.len());
+    let mut defaults = ValueMap::new();
+    for input in &common.inputs {
+        if !input.default.is_null() && given.get(&input.name).is_none_or(Value::is_null) {
+            let value = file_object::normalise(&input.default, Some(&common.id)).map_err(|problem| {
+                Error::invalid(&input.place, format!("the default of input {}: {problem}", input.name))
+            })?;
+            defaults.insert(Arc::clone(&input.name), value);
+        }
+    }
+    let defaults = input_object::check_files(&defaults, files)?;
     for input in &common.inputs {
         let value = match given.get(&input.name) {
             Some(value) if !value.is_null() => value.clone(),
-            _ => file_object::normalise(&input.default, Some(&common.id)).map_err(|problem| {
-                Error::invalid(&input.place, format!("the default of input {}: {problem}", input.name))
-            })?,
+            _ => defaults.get(&input.name).cloned().unwrap_or_default(),
         };
         check_type(input, &value)?;
         values.insert(Arc::clone(&input.name), value);
@@ -65,7 +75,7 @@ pub fn process_inputs(
         &common.inputs,
         &context(evaluator, effective, &inputs),
         files,
-        options.discover,
+        discover,
     )?;
     let mut loaded = ValueMap::with_capacity(common.inputs.len());
     for input in &common.inputs {

@@ -181,6 +181,7 @@ impl Worker<'_> {
             self.evaluator,
             files,
             &self.settings.inputs,
+            node.step().is_none(),
         )?;
         let inputs = complete.inputs;
         let round = is_loop.then_some(given);
