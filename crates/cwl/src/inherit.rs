@@ -55,48 +55,72 @@ pub struct Effective {
     pub unknown: Vec<(Place, Arc<str>)>,
 }
 
-/// The requirements and hints around a place, from the outside in, and those of the input object,
-/// which beat them all.
+/// Requirements on the way from the outermost process inwards: `enter` each workflow, each step and
+/// each process in turn.
 #[derive(Clone, Debug, Default)]
 pub struct Inherited {
-    layers: Vec<Arc<Requirements>>,
-    overriding: Arc<Vec<Requirement>>,
+    required: Arc<Vec<Requirement>>,
+    hints: Arc<Vec<Requirement>>,
+    /// `cwl:requirements` of the input object, until the first process is entered.
+    pending: Arc<Vec<Requirement>>,
 }
 
 impl Inherited {
-    /// Outside of everything. `overriding` are the requirements of the input object
-    /// (`cwl:requirements`), which beat those of the document.
-    pub fn root(overriding: Vec<Requirement>) -> Self {
-        Self { layers: Vec::new(), overriding: Arc::new(overriding) }
+    /// Nothing but what the input object says in `cwl:requirements`. It counts as if it stood in the
+    /// process that is entered first, in place of what stands there (CWL v1.2 §"Requirements and hints").
+    pub fn root(input_object: Vec<Requirement>) -> Self {
+        Self { pending: Arc::new(input_object), ..Self::default() }
     }
 
-    /// Inside of a process or step with these requirements.
+    /// What is in force inside something that has requirements of its own.
     #[must_use]
-    pub fn enter(&self, requirements: &Requirements) -> Self {
-        let mut layers = self.layers.clone();
-        if !requirements.required.is_empty() || !requirements.hints.is_empty() {
-            layers.push(Arc::new(requirements.clone()));
+    pub fn enter(&self, own: &Requirements) -> Self {
+        if own.required.is_empty() && own.hints.is_empty() && self.pending.is_empty() {
+            return self.clone();
         }
-        Self { layers, overriding: Arc::clone(&self.overriding) }
+        let mut required = self.required.as_ref().clone();
+        for requirement in own.required.iter().chain(self.pending.iter()) {
+            add(&mut required, requirement);
+        }
+        let mut hints = self.hints.as_ref().clone();
+        for hint in &own.hints {
+            add(&mut hints, hint);
+        }
+        Self { required: Arc::new(required), hints: Arc::new(hints), pending: Arc::default() }
     }
 
-    /// What is in force here, in a document of this version.
+    /// What that comes to for a process or step of a document of this version.
     pub fn effective(&self, version: Version) -> Effective {
         let mut effective = Effective::none(version);
-        // Whoever comes later wins: hints from the outside in, then requirements, then the input object.
-        for layer in &self.layers {
-            layer.hints.iter().for_each(|hint| effective.take(hint, false));
+        for hint in self.hints.iter() {
+            effective.apply(hint, false);
         }
-        for layer in &self.layers {
-            layer.required.iter().for_each(|requirement| effective.take(requirement, true));
+        for requirement in self.required.iter() {
+            effective.apply(requirement, true);
         }
-        self.overriding.iter().for_each(|requirement| effective.take(requirement, true));
         effective
+    }
+
+    /// Whether a requirement or hint of the kind is in force.
+    pub fn has(&self, is_kind: impl Fn(&RequirementKind) -> bool) -> bool {
+        self.required.iter().chain(self.hints.iter()).any(|requirement| is_kind(&requirement.kind))
+    }
+}
+
+/// Puts a requirement in the place of one of the same class. Of the unknown ones all are kept, each class once.
+fn add(list: &mut Vec<Requirement>, new: &Requirement) {
+    let same = |old: &Requirement| match (&old.kind, &new.kind) {
+        (RequirementKind::Unknown(a), RequirementKind::Unknown(b)) => a == b,
+        (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+    };
+    match list.iter_mut().find(|old| same(old)) {
+        Some(old) => *old = new.clone(),
+        None => list.push(new.clone()),
     }
 }
 
 impl Effective {
-    /// Nothing is required.
+    /// No requirements at all.
     pub fn none(version: Version) -> Self {
         Self {
             version,
@@ -120,10 +144,15 @@ impl Effective {
         }
     }
 
-    fn take(&mut self, requirement: &Requirement, mandatory: bool) {
+    /// What a chain of requirements comes to, the outermost first.
+    pub fn of(chain: &[&Requirements], version: Version) -> Self {
+        chain.iter().fold(Inherited::default(), |inherited, own| inherited.enter(own)).effective(version)
+    }
+
+    fn apply(&mut self, requirement: &Requirement, is_required: bool) {
         match &requirement.kind {
             RequirementKind::InlineJavascript(library) => self.javascript = Some(Arc::clone(library)),
-            RequirementKind::Docker(docker) => self.docker = Some((Arc::clone(docker), mandatory)),
+            RequirementKind::Docker(docker) => self.docker = Some((Arc::clone(docker), is_required)),
             RequirementKind::Software(packages) => self.software = Some(Arc::clone(packages)),
             RequirementKind::InitialWorkDir(listing) => self.initial_work_dir = Some(Arc::clone(listing)),
             RequirementKind::EnvVar(variables) => self.environment = Some(Arc::clone(variables)),
@@ -138,11 +167,10 @@ impl Effective {
             RequirementKind::Cuda(cuda) => self.cuda = Some(Arc::clone(cuda)),
             RequirementKind::Mpi(processes) => self.mpi = Some(processes.clone()),
             RequirementKind::ShmSize(size) => self.shm_size = Some(size.clone()),
-            RequirementKind::Unknown(class) if mandatory => {
+            RequirementKind::Unknown(class) => {
                 self.unknown.push((requirement.place.clone(), Arc::clone(class)));
             }
-            RequirementKind::Unknown(_)
-            | RequirementKind::SchemaDef
+            RequirementKind::SchemaDef
             | RequirementKind::SubworkflowFeature
             | RequirementKind::ScatterFeature
             | RequirementKind::MultipleInputFeature

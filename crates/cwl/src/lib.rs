@@ -3,17 +3,20 @@
 //! collect an output object. Nothing here touches a disk but through
 //! [`files::Files`], or another document but through [`moil_salad::fetch::Fetch`].
 
+mod assignable;
 mod canonical;
 pub mod collect;
 pub mod command_line;
 pub mod conform;
 mod convert;
 pub mod cwl_output_json;
+mod cycle;
 pub mod document;
 pub mod environment;
 pub mod error;
 pub mod expression;
 pub mod expression_tool;
+mod features;
 pub mod file_fields;
 pub mod file_object;
 pub mod files;
@@ -28,6 +31,7 @@ mod javascript;
 mod job_fixture;
 pub mod json;
 pub mod limits;
+mod link_check;
 pub mod load;
 pub mod load_contents;
 pub mod location;
@@ -51,6 +55,7 @@ pub mod shell;
 pub mod staging;
 pub mod streams;
 pub mod text;
+mod type_name;
 pub mod types;
 pub mod upgrade;
 pub mod value;

@@ -1,49 +1,84 @@
-//! From a URI to a process that can run.
+//! From an address to a process that can be run: read, converted and checked.
 
 use moil_salad::diagnostic::{Diagnostic, has_errors};
 use moil_salad::fetch::Fetch;
+use moil_salad::source::Place;
 
-use crate::convert;
-use crate::document::{self, Document, LoadOptions};
+use crate::document::{Document, LoadOptions};
 use crate::process::Process;
+use crate::{canonical, convert, document, features};
 
-/// A document that can run.
-#[derive(Debug)]
+/// A process that can be run.
+#[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The process that was asked for.
+    /// The process that was asked for, with all that it runs.
     pub process: Process,
-    /// The document in normalised form.
+    /// What it was made of.
     pub document: Document,
-    /// What is worth knowing nevertheless.
+    /// What is worth knowing about it, by place.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Loads the process that a URI names.
+/// Loads a process: `uri` is absolute and may have a fragment (see [`document::load`]).
 ///
 /// # Errors
-/// All that is wrong with the document and those it refers to, warnings included, sorted by place.
+/// All that is wrong with it, warnings included, by place.
 pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> Result<Loaded, Vec<Diagnostic>> {
-    let (document, mut diagnostics) = document::load(uri, fetch, options);
-    let Some(document) = document else {
-        return Err(sorted(diagnostics));
-    };
-    let conversion = convert::convert(&document);
-    diagnostics.extend(conversion.diagnostics);
-    match conversion.process {
-        Some(process) if !has_errors(&diagnostics) => {
-            Ok(Loaded { process, document, warnings: sorted(diagnostics) })
+    let (document, diagnostics) = document::load(uri, fetch, options);
+    match document {
+        Some(document) => finish(document, diagnostics),
+        None if diagnostics.is_empty() => {
+            Err(vec![Diagnostic::unplaced("not-loaded", format!("{uri} holds no process"))])
         }
-        _ => Err(sorted(diagnostics)),
+        None => Err(sorted(diagnostics)),
     }
 }
 
-/// By file, line and column; what has no place comes first.
-fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    diagnostics.sort_by(|a, b| {
-        let key = |diagnostic: &Diagnostic| {
-            diagnostic.place.as_ref().map(|place| (place.source.uri.clone(), place.line, place.column))
-        };
-        key(a).cmp(&key(b))
+/// Makes a process of a document that was walked before.
+///
+/// # Errors
+/// All that is wrong with it, warnings included, by place.
+pub fn load_node(document: Document) -> Result<Loaded, Vec<Diagnostic>> {
+    finish(document, Vec::new())
+}
+
+/// Makes a process of its canonical form ([`crate::process::Common::canonical`]).
+///
+/// # Errors
+/// The text is not such a form.
+pub fn load_canonical(text: &str) -> Result<Process, Vec<Diagnostic>> {
+    load_node(canonical::read(text)?).map(|loaded| loaded.process)
+}
+
+fn finish(document: Document, mut diagnostics: Vec<Diagnostic>) -> Result<Loaded, Vec<Diagnostic>> {
+    let conversion = convert::convert(&document);
+    diagnostics.extend(conversion.diagnostics);
+    if let Some(process) = &conversion.process {
+        diagnostics.extend(features::check(process));
+    }
+    let diagnostics = sorted(diagnostics);
+    match conversion.process {
+        Some(process) if !has_errors(&diagnostics) => Ok(Loaded { process, document, warnings: diagnostics }),
+        _ if has_errors(&diagnostics) => Err(diagnostics),
+        _ => Err(vec![Diagnostic::unplaced("not-loaded", format!("{} holds no process", document.main))]),
+    }
+}
+
+/// By source, in the order in which they were first met, then by line and column; each once.
+pub(crate) fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut sources: Vec<String> = Vec::new();
+    for diagnostic in &diagnostics {
+        if let Some(place) = &diagnostic.place
+            && !sources.contains(&place.source.uri)
+        {
+            sources.push(place.source.uri.clone());
+        }
+    }
+    let key =
+        |place: &Place| (sources.iter().position(|uri| *uri == place.source.uri), place.line, place.column);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.place.as_ref().map(key));
+    diagnostics.dedup_by(|a, b| {
+        a.code == b.code && a.message == b.message && a.place.as_ref().map(key) == b.place.as_ref().map(key)
     });
     diagnostics
 }

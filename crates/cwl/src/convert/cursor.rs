@@ -202,7 +202,11 @@ impl<'n, 'f> Cursor<'n, 'f> {
 
     /// A value: null where the field is not there.
     pub fn value(&self, field: &str) -> Value {
-        self.get(field).map_or(Value::Null, json::from_node)
+        let Some(node) = self.get(field) else { return Value::Null };
+        json::try_from_node(node).unwrap_or_else(|diagnostic| {
+            self.findings.add(diagnostic);
+            Value::Null
+        })
     }
 
     /// Ends the reading: remembers what was not read. Fields of other vocabularies (`s:author`) are nobody's.

@@ -24,8 +24,7 @@ use crate::requirement::Requirement;
 use crate::types::Type;
 use cursor::Findings;
 
-pub(crate) use process::version;
-pub(crate) use requirement::class_name;
+pub(crate) use requirement::{class_name, is_known_requirement};
 
 /// How deep types and processes may be nested in each other, together. Our recursion must end
 /// before the stack does.

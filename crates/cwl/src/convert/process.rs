@@ -129,23 +129,23 @@ impl Converter<'_> {
 
     /// Names of one kind must differ.
     pub(super) fn unique<'a>(&self, kind: &str, names: impl Iterator<Item = (&'a Arc<str>, &'a Place)>) {
-        let mut seen = std::collections::HashMap::<&str, &Place>::new();
+        let mut seen = std::collections::HashMap::new();
         for (name, place) in names {
-            if let Some(first) = seen.get(&**name) {
+            if let Some(&first) = seen.get(name) {
                 let message = format!("there are two {kind}s `{name}`");
                 self.findings.add(
                     Diagnostic::error("duplicate-id", place, message)
                         .with_related(first, "the first is here"),
                 );
             } else {
-                seen.insert(&**name, place);
+                seen.insert(name, place);
             }
         }
     }
 }
 
 /// The version that a `cwlVersion` field names.
-pub(crate) fn version(text: &str) -> Option<Version> {
+fn version(text: &str) -> Option<Version> {
     match text {
         "v1.0" => Some(Version::V1_0),
         "v1.1" => Some(Version::V1_1),

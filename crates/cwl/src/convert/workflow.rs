@@ -10,10 +10,9 @@ use moil_salad::source::Place;
 use super::cursor::{Cursor, items};
 use super::requirement::class_name;
 use super::{Converter, short_name};
-
+use crate::link_check;
 use crate::parameter::{Link, LinkTarget, SourceList};
 use crate::process::{Loop, LoopInput, LoopOutput, Process, ScatterMethod, Step, StepInput, Workflow};
-use crate::value::Value;
 
 /// What sources can name, by full identifier.
 type Targets<'n> = HashMap<&'n str, LinkTarget>;
@@ -50,6 +49,7 @@ impl Converter<'_> {
         if workflow.common.inputs.len() != cursor.list("inputs").len() {
             return None;
         }
+        link_check::check(&workflow).into_iter().for_each(|diagnostic| self.findings.add(diagnostic));
         Some(Process::Workflow(Arc::new(workflow)))
     }
 
@@ -273,7 +273,7 @@ impl Converter<'_> {
             is_list: sources.is_some_and(|node| node.as_list().is_some()),
             link_merge: self.link_merge(&cursor),
             pick_value: self.pick_value(&cursor),
-            default: cursor.get("default").map_or(Value::Null, crate::json::from_node),
+            default: cursor.value("default"),
             value_from: cursor.text("valueFrom"),
         };
         cursor.ignore(&["label", "doc"]);
