@@ -4,6 +4,7 @@
 //! [`unexpected_fields`] tells them apart, for a warning.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::types::{EnumType, RecordType, Type};
 use crate::value::{Number, Value, ValueMap};
@@ -14,7 +15,7 @@ pub struct Mismatch {
     /// The part at fault, as in an expression: `reads[0].name`. Empty when it is the whole value
     /// and the caller gave no name.
     pub path: String,
-    /// What the part is: `the string "x"`, `null`, `a File`.
+    /// What the part is: `a string ("x")`, `null`, `a File (reads.fq)`.
     pub found: String,
     /// What it must be, in words that follow "must be": `int`, `File or null`. Where more is to be
     /// said, it follows after a colon.
@@ -26,7 +27,7 @@ impl fmt::Display for Mismatch {
         let Self { path, found, expected } = self;
         match path.as_str() {
             "" => write!(f, "the value is {found}, but must be {expected}"),
-            path => write!(f, "`{path}` is {found}, but must be {expected}"),
+            path => write!(f, "{path} is {found}, but must be {expected}"),
         }
     }
 }
@@ -119,35 +120,33 @@ pub fn type_name(type_: &Type) -> String {
     }
 }
 
-/// What a value is, for messages: `the number 7`, `a list of 3`, `a File`.
+/// What a value is, for messages: `a number (7)`, `an array of 3`, `a File (reads.fq)`.
 pub fn describe(value: &Value) -> String {
-    const LONGEST: usize = 60;
+    fn short(text: &str) -> String {
+        const LONGEST: usize = 60;
+        let mut shown: String = text.chars().take(LONGEST).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
+        }
+        shown
+    }
+    let object = |class: &str, basename: &Option<Arc<str>>, location: &Option<Arc<str>>| {
+        let name = basename.as_deref().or(location.as_deref()).unwrap_or("without a name");
+        format!("a {class} ({})", short(name))
+    };
     match value {
         Value::Null => "null".to_owned(),
-        Value::Bool(value) => format!("the boolean {value}"),
-        Value::Number(Number::Int(number)) => format!("the number {number}"),
-        Value::Number(Number::Big(digits)) if digits.len() > LONGEST => {
-            format!("a number of {} digits", digits.trim_start_matches('-').len())
-        }
+        Value::Bool(value) => format!("a boolean ({value})"),
+        Value::Number(Number::Int(number)) => format!("a number ({number})"),
         Value::Number(Number::Big(text) | Number::Float { text: Some(text), .. }) => {
-            format!("the number {text}")
+            format!("a number ({})", short(text))
         }
-        Value::Number(Number::Float { value, text: None }) => format!("the number {value}"),
-        Value::String(text) if text.chars().count() <= LONGEST => format!("the string {text:?}"),
-        Value::String(text) => format!("the string {:?}…", text.chars().take(LONGEST).collect::<String>()),
-        Value::List(items) => match items.len() {
-            0 => "an empty list".to_owned(),
-            length => format!("a list of {length}"),
-        },
+        Value::Number(Number::Float { value, text: None }) => format!("a number ({value})"),
+        Value::String(text) => format!("a string ({:?})", short(text)),
+        Value::List(items) => format!("an array of {}", items.len()),
         Value::Map(_) => "a record".to_owned(),
-        Value::File(file) => match file.basename.as_deref().or(file.location.as_deref()) {
-            Some(name) => format!("the File {name:?}"),
-            None => "a File".to_owned(),
-        },
-        Value::Directory(directory) => match directory.basename.as_deref().or(directory.location.as_deref()) {
-            Some(name) => format!("the Directory {name:?}"),
-            None => "a Directory".to_owned(),
-        },
+        Value::File(file) => object("File", &file.basename, &file.location),
+        Value::Directory(directory) => object("Directory", &directory.basename, &directory.location),
     }
 }
 

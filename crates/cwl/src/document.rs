@@ -1,10 +1,19 @@
 //! Documents after the walk: imports and shorthands resolved, upgraded to the
 //! form of v1.2, every identifier and link absolute. Still untyped.
 
+use std::collections::{HashMap, HashSet};
+
 use indexmap::IndexMap;
-use moil_salad::diagnostic::Diagnostic;
+use moil_salad::diagnostic::{Diagnostic, has_errors};
 use moil_salad::fetch::Fetch;
-use moil_salad::node::Node;
+use moil_salad::node::{Kind, Map, Node};
+use moil_salad::source::Place;
+use moil_salad::uri;
+use moil_salad::walk::texts::Texts;
+use moil_salad::walk::{Scope, Walker};
+
+use crate::process::Version;
+use crate::{schema, upgrade};
 
 /// How documents are read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +42,7 @@ pub struct LoadOptions {
 /// - `format` is an absolute IRI unless it holds an expression;
 /// - File and Directory objects in defaults have `location` as an absolute URI, never `path`;
 /// - `$import`, `$include`, `$mixin`, `$graph`, `$namespaces` and `$schemas` are gone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Document {
     /// The IRI of the process that was asked for, a key of [`Self::processes`].
     pub main: String,
@@ -51,6 +60,310 @@ pub struct Document {
 
 /// Loads a document: `uri` is absolute and may have a fragment; without one, a `$graph` must have a
 /// `main`. Returns all that is wrong; the document is there unless there are errors.
-pub fn load(_uri: &str, _fetch: &dyn Fetch, _options: LoadOptions) -> (Option<Document>, Vec<Diagnostic>) {
-    (None, Vec::new())
+pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> (Option<Document>, Vec<Diagnostic>) {
+    let mut loader = Loader {
+        options,
+        texts: Texts::new(fetch),
+        document: Document::default(),
+        mains: HashMap::new(),
+        aliases: HashMap::new(),
+        loading: Vec::new(),
+        diagnostics: Vec::new(),
+    };
+    let main = loader.process(uri, None, None);
+    loader.finish(main)
 }
+
+/// What the version of a document is called, from the first that was ever released.
+const VERSIONS: [(&str, Version); 4] = [
+    ("v1.0", Version::V1_0),
+    ("v1.1", Version::V1_1),
+    ("v1.2", Version::V1_2),
+    ("v1.3.0-dev1", Version::V1_3Dev),
+];
+
+struct Loader<'a> {
+    options: LoadOptions,
+    texts: Texts<'a>,
+    document: Document,
+    /// The main process of each text that was walked; `None` while it is being walked, or if it has none.
+    mains: HashMap<String, Option<String>>,
+    /// What `run` names, where that is not the identifier of a process.
+    aliases: HashMap<String, String>,
+    /// The texts that are being walked, from the outermost.
+    loading: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    /// The identifier of the process that a URI names, loaded if it was not yet.
+    fn process(&mut self, uri: &str, named_at: Option<&Place>, outer: Option<Version>) -> Option<String> {
+        let (text, fragment) = uri::split_fragment(uri);
+        if self.loading.iter().any(|loading| loading == text) {
+            // Members of one `$graph` name each other; whether in a circle is found out at the end.
+            if fragment.is_some() {
+                return Some(uri.to_owned());
+            }
+            let place = named_at?;
+            let message = format!("{} runs itself", shown(text));
+            self.diagnostics.push(Diagnostic::error("run-cycle", place, message));
+            return None;
+        }
+        if !self.mains.contains_key(text) {
+            self.mains.insert(text.to_owned(), None);
+            self.loading.push(text.to_owned());
+            let main = self.text(text, named_at, outer);
+            self.loading.pop();
+            self.mains.insert(text.to_owned(), main);
+        }
+        match fragment.filter(|fragment| !fragment.is_empty()) {
+            Some(_) => Some(uri.to_owned()),
+            None => self.mains.get(text).cloned().flatten(),
+        }
+    }
+
+    /// Walks one text; gives the identifier of its main process.
+    fn text(&mut self, text: &str, named_at: Option<&Place>, outer: Option<Version>) -> Option<String> {
+        let node = self.texts.node(text, named_at, &mut self.diagnostics)?;
+        let Some(root) = node.as_map() else {
+            let message = format!("a CWL document is a mapping, not {}", node.describe());
+            self.diagnostics.push(Diagnostic::error("not-a-document", &node.place, message));
+            return None;
+        };
+        let version = self.version(root, &node.place, outer)?;
+        let namespaces = self.namespaces(root);
+        if let Some(schemas) = root.get("$schemas").and_then(Node::as_list) {
+            let schemas = schemas.iter().filter_map(Node::as_str).map(|reference| uri::join(text, reference));
+            self.document.schemas.extend(schemas.collect::<Vec<_>>());
+        }
+        let graph = root.get("$graph").cloned();
+        let members = match graph {
+            Some(Node { kind: Kind::List(members), .. }) => members,
+            Some(other @ Node { kind: Kind::Map(_), .. }) => vec![other],
+            Some(other) => {
+                let message = format!("`$graph` must be a list, not {}", other.describe());
+                self.diagnostics.push(Diagnostic::error("invalid-type", &other.place, message));
+                return None;
+            }
+            None => vec![node],
+        };
+        let ids = self.members(members, text, version, namespaces);
+        let main = [format!("{text}#main"), format!("{text}#/main")];
+        match ids.as_slice() {
+            [] => None,
+            [only] => Some(only.clone()),
+            _ => main.into_iter().find(|main| ids.contains(main)),
+        }
+    }
+
+    fn members(
+        &mut self,
+        members: Vec<Node>,
+        text: &str,
+        version: Version,
+        namespaces: HashMap<String, String>,
+    ) -> Vec<String> {
+        let mut ids = Vec::new();
+        let scope = Scope { base: text.into(), id: text.into() };
+        let mut walker = Walker::new(schema::of(version), &mut self.texts);
+        walker.namespaces = namespaces;
+        walker.lenient = self.options.lenient;
+        walker.types = std::mem::take(&mut self.document.types);
+        let mut walked = Vec::new();
+        for member in members {
+            // Members of other kinds (named types) are defined by being walked.
+            walked.extend(walker.walk(member, "Process", &scope));
+        }
+        let references = std::mem::take(&mut walker.references);
+        let mut diagnostics = std::mem::take(&mut walker.diagnostics);
+        self.document.types = std::mem::take(&mut walker.types);
+        self.diagnostics.append(&mut diagnostics);
+        for mut process in walked {
+            upgrade::upgrade(&mut process, version, &mut self.diagnostics);
+            let Some(id) = process.get("id").and_then(Node::as_str).map(str::to_owned) else { continue };
+            if let Some(other) = self.document.processes.get(&id) {
+                let message = format!("a process called `{}` stands here again", uri::short_name(&id));
+                self.diagnostics.push(
+                    Diagnostic::error("duplicate-id", &process.place, message)
+                        .with_related(&other.place, "first here"),
+                );
+                continue;
+            }
+            self.document.processes.insert(id.clone(), process);
+            ids.push(id);
+        }
+        for (reference, place) in references {
+            if let Some(id) = self.process(&reference, Some(&place), Some(version)) {
+                self.aliases.insert(reference, id);
+            }
+        }
+        ids
+    }
+
+    fn version(&mut self, root: &Map, place: &Place, outer: Option<Version>) -> Option<Version> {
+        let Some(node) = root.get("cwlVersion") else {
+            if outer.is_none() {
+                let message = "the document has no `cwlVersion`";
+                let hint = "add `cwlVersion: v1.2`";
+                self.diagnostics.push(Diagnostic::error("missing-field", place, message).with_hint(hint));
+            }
+            return outer;
+        };
+        let text = node.as_str().unwrap_or_default();
+        let text = text.rsplit('#').next().unwrap_or(text);
+        match VERSIONS.iter().find(|(name, _)| *name == text) {
+            Some((_, Version::V1_3Dev)) if !self.options.development => {
+                let message = format!("`{text}` is still in development");
+                let hint = "give --enable-dev to run it nevertheless";
+                self.diagnostics
+                    .push(Diagnostic::error("unknown-version", &node.place, message).with_hint(hint));
+                None
+            }
+            Some((_, version)) => Some(*version),
+            None => {
+                let message = format!("{} is not a version of CWL that moil knows", node.describe());
+                let hint = "v1.0, v1.1 and v1.2 are supported; cwl-upgrader converts older documents";
+                self.diagnostics
+                    .push(Diagnostic::error("unknown-version", &node.place, message).with_hint(hint));
+                None
+            }
+        }
+    }
+
+    fn namespaces(&mut self, root: &Map) -> HashMap<String, String> {
+        let mut namespaces = HashMap::from([
+            ("cwltool".to_owned(), "http://commonwl.org/cwltool#".to_owned()),
+            ("cwl".to_owned(), "https://w3id.org/cwl/cwl#".to_owned()),
+        ]);
+        let Some(node) = root.get("$namespaces") else { return namespaces };
+        let Some(map) = node.as_map() else {
+            let message = format!("`$namespaces` must be a mapping, not {}", node.describe());
+            self.diagnostics.push(Diagnostic::error("invalid-type", &node.place, message));
+            return namespaces;
+        };
+        for entry in &map.entries {
+            if let Some(iri) = entry.value.as_str() {
+                namespaces.insert(entry.key.clone(), iri.to_owned());
+                self.document.namespaces.insert(entry.key.clone(), iri.to_owned());
+            }
+        }
+        namespaces
+    }
+
+    fn finish(mut self, main: Option<String>) -> (Option<Document>, Vec<Diagnostic>) {
+        let references: Vec<(String, Place)> = self.resolve_runs();
+        for (reference, place) in references {
+            let message = format!("there is no process `{}`", shown(&reference));
+            self.diagnostics.push(Diagnostic::error("unknown-process", &place, message));
+        }
+        self.document.sources = std::mem::take(&mut self.texts.sources);
+        match main {
+            Some(main) if self.document.processes.contains_key(&main) => self.document.main = main,
+            _ if has_errors(&self.diagnostics) => {}
+            Some(main) => {
+                let names: Vec<&str> = self.document.processes.keys().map(|id| uri::short_name(id)).collect();
+                let message = format!("there is no process `{}`", shown(&main));
+                let hint = format!("there are: {}", names.join(", "));
+                self.diagnostics.push(Diagnostic::unplaced("unknown-process", message).with_hint(hint));
+            }
+            None => {
+                let names: Vec<&str> = self.document.processes.keys().map(|id| uri::short_name(id)).collect();
+                let message = "the document has several processes, and none is called `main`";
+                let hint = format!("name one after a `#`; there are: {}", names.join(", "));
+                self.diagnostics.push(Diagnostic::unplaced("no-main", message).with_hint(hint));
+            }
+        }
+        if !has_errors(&self.diagnostics) {
+            self.diagnostics.extend(cycle(&self.document));
+        }
+        let document = (!has_errors(&self.diagnostics)).then_some(self.document);
+        (document, self.diagnostics)
+    }
+
+    /// Makes every `run` the key of a process; returns those that name none.
+    fn resolve_runs(&mut self) -> Vec<(String, Place)> {
+        let mut unknown = Vec::new();
+        let known: Vec<String> = self.document.processes.keys().cloned().collect();
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+        let aliases = &self.aliases;
+        for process in self.document.processes.values_mut() {
+            visit_runs(process, &mut |run| {
+                let Kind::String(target) = &mut run.kind else { return };
+                if let Some(id) = aliases.get(target.as_str()) {
+                    if id != target {
+                        id.clone_into(target);
+                    }
+                }
+                // Without an alias there was an error already.
+                if !known.contains(target.as_str()) && aliases.contains_key(target.as_str()) {
+                    unknown.push((target.clone(), run.place.clone()));
+                }
+            });
+        }
+        unknown
+    }
+}
+
+/// Calls `visit` for every `run` of a process and of the processes that are written in place in it.
+fn visit_runs(process: &mut Node, visit: &mut dyn FnMut(&mut Node)) {
+    let Kind::Map(map) = &mut process.kind else { return };
+    if let Some(run) = map.get_mut("run") {
+        visit(run);
+        visit_runs(run, visit);
+    }
+    if let Some(Node { kind: Kind::List(steps), .. }) = map.get_mut("steps") {
+        for step in steps {
+            if let Some(run) = step.as_map_mut().and_then(|step| step.get_mut("run")) {
+                visit(run);
+                visit_runs(run, visit);
+            }
+        }
+    }
+}
+
+/// A process that runs itself through others, if there is one.
+fn cycle(document: &Document) -> Option<Diagnostic> {
+    // Iterative, since chains of processes may be long.
+    let mut runs: HashMap<&str, Vec<(&str, &Place)>> = HashMap::new();
+    for (id, process) in &document.processes {
+        let mut targets = Vec::new();
+        let mut inside = vec![process];
+        while let Some(node) = inside.pop() {
+            let steps = node.get("steps").and_then(Node::as_list).unwrap_or_default();
+            for run in steps.iter().filter_map(|step| step.get("run")).chain(node.get("run")) {
+                match run.as_str() {
+                    Some(target) => targets.push((target, &run.place)),
+                    None => inside.push(run),
+                }
+            }
+        }
+        runs.insert(id, targets);
+    }
+    let mut done: HashSet<&str> = HashSet::new();
+    for start in document.processes.keys() {
+        let mut path: Vec<(&str, usize)> = vec![(start, 0)];
+        while let Some((id, next)) = path.pop() {
+            if done.contains(id) {
+                continue;
+            }
+            let Some((target, place)) = runs.get(id).and_then(|targets| targets.get(next)) else {
+                done.insert(id);
+                continue;
+            };
+            path.push((id, next + 1));
+            if path.iter().any(|(on_path, _)| on_path == target) {
+                let message = format!("`{}` runs itself", uri::short_name(target));
+                return Some(Diagnostic::error("run-cycle", place, message));
+            }
+            path.push((target, 0));
+        }
+    }
+    None
+}
+
+fn shown(uri: &str) -> &str {
+    uri.strip_prefix("file://").unwrap_or(uri)
+}
+
+#[cfg(test)]
+mod tests;

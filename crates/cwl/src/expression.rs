@@ -24,7 +24,7 @@ use crate::value::Value;
 pub struct Limits {
     /// `--eval-timeout`.
     pub time: Duration,
-    /// Memory that JavaScript may take, in bytes.
+    /// Memory that JavaScript may take, in bytes; for a moment it may be twice as much.
     pub memory: usize,
 }
 

@@ -24,10 +24,10 @@ pub fn output_fields(value: &Value) -> Option<Vec<(&str, Value)>> {
         Value::Directory(directory) => (directory_fields(directory), &directory.location),
         _ => return None,
     };
-    if !fields.iter().any(|(name, _)| *name == "path") {
-        if let Some(path) = location.as_deref().and_then(local_path) {
-            fields.push(("path", path.into()));
-        }
+    if !fields.iter().any(|(name, _)| *name == "path")
+        && let Some(path) = location.as_deref().and_then(local_path)
+    {
+        fields.push(("path", path.into()));
     }
     Some(fields)
 }

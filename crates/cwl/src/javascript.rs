@@ -7,6 +7,7 @@
 
 mod bytecode;
 mod library;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use rquickjs::{Context, Ctx, Error, Runtime, Value as JsValue};
 
 use self::bytecode::Bytecode;
 use self::library::{Libraries, Library};
+use self::memory::Memory;
 use crate::expression::Limits;
 use crate::json;
 use crate::parameter_reference::Roots;
@@ -109,7 +111,7 @@ pub enum Failure {
 /// 2 MiB of stack.
 pub struct Engine {
     limits: Limits,
-    runtime: Option<Runtime>,
+    runtime: Option<(Runtime, Rc<Memory>)>,
     watch: Rc<Watch>,
     libraries: Libraries,
     observer: Option<Rc<Bytecode>>,
@@ -140,23 +142,22 @@ impl Engine {
         roots: &Roots<'_>,
         library: &Arc<Vec<Text>>,
     ) -> Result<Value, Failure> {
-        self.guarded(|engine, runtime| {
-            let library = engine.library(runtime, library)?;
+        self.guarded(|engine, heap| {
+            let library = engine.library(heap, library)?;
             let library = library.as_deref();
             let may = |words: &[&str], flag: fn(&Library) -> bool| {
                 contains_any(code, words) || library.is_some_and(flag)
             };
-            let context = if may(COMPLETE_WORDS, |l| l.needs_complete) {
-                engine.context::<Complete>(runtime)?
-            } else {
-                engine.context::<Usual>(runtime)?
+            let scope = match may(COMPLETE_WORDS, |l| l.needs_complete) {
+                true => heap.scope::<Complete>()?,
+                false => heap.scope::<Usual>()?,
             };
             let observer = match may(NONDETERMINISTIC_WORDS, |l| l.may_be_nondeterministic) {
-                true => Some(engine.observer(&context)?),
+                true => Some(engine.observer(&scope)?),
                 false => None,
             };
-            let text = context.with(|ctx| {
-                let run = Evaluation { ctx: &ctx, engine, library };
+            let text = scope.with(|ctx| {
+                let run = Evaluation { ctx, engine, library, memory: heap.memory };
                 run.run(code, roots, observer.as_deref())
             })?;
             json::parse(&text).map_err(|error| Failure::Error(format!("its value is not usable: {error}")))
@@ -168,11 +169,10 @@ impl Engine {
     /// # Errors
     /// The words of the engine, with the line.
     pub fn check(&mut self, code: &str) -> Result<(), String> {
-        let checked = self.guarded(|engine, runtime| {
-            let context = engine.context::<Usual>(runtime)?;
-            context.with(|ctx| {
-                let run = Evaluation { ctx: &ctx, engine, library: None };
-                bytecode::compile(&ctx, &wrap(code), EXPRESSION).map(drop).map_err(|e| run.failure(e))
+        let checked = self.guarded(|engine, heap| {
+            heap.scope::<Usual>()?.with(|ctx| {
+                let run = Evaluation { ctx, engine, library: None, memory: heap.memory };
+                bytecode::compile(ctx, &wrap(code), EXPRESSION).map(drop).map_err(|e| run.failure(e))
             })
         });
         match checked {
@@ -189,74 +189,58 @@ impl Engine {
     /// Runs `evaluate` with the clock running. The runtime is thrown away where something may be left in it.
     fn guarded<T>(
         &mut self,
-        evaluate: impl FnOnce(&mut Self, &Runtime) -> Result<T, Failure>,
+        evaluate: impl FnOnce(&mut Self, &Heap<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let runtime = match self.runtime.take() {
+        let (runtime, memory) = match self.runtime.take() {
             Some(runtime) => runtime,
-            None => self.make_runtime()?,
+            None => self.make_runtime().map_err(|error| Failure::Error(error.to_string()))?,
         };
         self.watch.expired.set(false);
         self.watch.deadline.set(Instant::now().checked_add(self.limits.time));
-        let result = evaluate(self, &runtime);
+        let result = evaluate(self, &Heap { runtime: &runtime, memory: &memory, limit: self.limits.memory });
         self.watch.deadline.set(None);
-        let is_clean = !self.watch.expired.get() && !runtime.is_job_pending();
-        match result {
-            Err(Failure::Error(reason)) if reason == OUT_OF_MEMORY => {
-                let mebibytes = self.limits.memory >> 20;
-                Err(Failure::Error(format!("it took more than {mebibytes} MiB of memory")))
-            }
-            result => {
-                if is_clean {
-                    self.runtime = Some(runtime);
-                }
-                result
-            }
+        if memory.is_exhausted() {
+            memory.abandon(runtime);
+            let mebibytes = self.limits.memory >> 20;
+            return Err(Failure::Error(format!("it took more than {mebibytes} MiB of memory")));
         }
+        if !self.watch.expired.get() && !runtime.is_job_pending() {
+            self.runtime = Some((runtime, memory));
+        }
+        result
     }
 
-    fn make_runtime(&self) -> Result<Runtime, Failure> {
-        let runtime = Runtime::new().map_err(|error| Failure::Error(error.to_string()))?;
+    fn make_runtime(&self) -> rquickjs::Result<(Runtime, Rc<Memory>)> {
+        let (runtime, memory) = Memory::runtime()?;
         runtime.set_max_stack_size(STACK);
-        let watch = Rc::clone(&self.watch);
+        let (watch, watched) = (Rc::clone(&self.watch), Rc::clone(&memory));
         runtime.set_interrupt_handler(Some(Box::new(move || {
-            let expired = watch.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
-            if expired {
+            if watch.deadline.get().is_some_and(|deadline| Instant::now() >= deadline) {
                 watch.expired.set(true);
             }
-            expired
+            watch.expired.get() || watched.check()
         })));
-        Ok(runtime)
-    }
-
-    /// A new context. The limit on memory holds only once it is made: a context that is made by half
-    /// breaks the engine.
-    fn context<I: Intrinsic>(&self, runtime: &Runtime) -> Result<Context, Failure> {
-        runtime.set_memory_limit(0);
-        // What earlier evaluations left behind is not to count against this one.
-        runtime.set_gc_threshold(GARBAGE);
-        let context = Context::custom::<I>(runtime);
-        runtime.set_memory_limit(self.limits.memory);
-        context.map_err(|error| Failure::Error(error.to_string()))
+        Ok((runtime, memory))
     }
 
     /// The compiled library; `None` if it has no parts.
-    fn library(&mut self, runtime: &Runtime, parts: &Arc<Vec<Text>>) -> Result<Option<Rc<Library>>, Failure> {
+    fn library(&mut self, heap: &Heap<'_>, parts: &Arc<Vec<Text>>) -> Result<Option<Rc<Library>>, Failure> {
         if parts.is_empty() {
             return Ok(None);
         }
         if let Some(library) = self.libraries.get(parts) {
             return Ok(Some(library));
         }
-        let context = self.context::<Usual>(runtime)?;
-        let library = context.with(|ctx| {
+        let library = heap.scope::<Usual>()?.with(|ctx| {
             let mut library = Library::new(parts);
-            match bytecode::compile(&ctx, &library.source, library::NAME) {
+            match bytecode::compile(ctx, &library.source, library::NAME) {
                 Ok(bytecode) => {
                     library.bytecode = Some(bytecode);
                     Ok(library)
                 }
                 Err(error) => {
-                    let run = Evaluation { ctx: &ctx, engine: self, library: Some(&library) };
+                    let library = Some(&library);
+                    let run = Evaluation { ctx, engine: self, library, memory: heap.memory };
                     Err(run.failure(error))
                 }
             }
@@ -264,17 +248,60 @@ impl Engine {
         Ok(Some(self.libraries.insert(parts, library)))
     }
 
-    fn observer(&mut self, context: &Context) -> Result<Rc<Bytecode>, Failure> {
+    fn observer(&mut self, scope: &Scope) -> Result<Rc<Bytecode>, Failure> {
         if let Some(observer) = &self.observer {
             return Ok(Rc::clone(observer));
         }
-        let compiled = context.with(|ctx| bytecode::compile(&ctx, OBSERVER, "observer"));
-        let observer = Rc::new(compiled.map_err(|error| Failure::Error(error.to_string()))?);
-        Ok(Rc::clone(self.observer.insert(observer)))
+        let compiled = scope.with(|ctx| {
+            bytecode::compile(ctx, OBSERVER, "observer").map_err(|error| Failure::Error(error.to_string()))
+        });
+        Ok(Rc::clone(self.observer.insert(Rc::new(compiled?))))
     }
 }
 
-const OUT_OF_MEMORY: &str = "out of memory";
+/// The runtime of an evaluation.
+struct Heap<'a> {
+    runtime: &'a Runtime,
+    memory: &'a Rc<Memory>,
+    limit: usize,
+}
+
+/// A context that is dropped only if its memory is sound.
+struct Scope {
+    context: Option<Context>,
+    memory: Rc<Memory>,
+}
+
+impl Heap<'_> {
+    /// A new context. The limit on memory holds only once it is made: what it takes is not the script's.
+    fn scope<I: Intrinsic>(&self) -> Result<Scope, Failure> {
+        self.memory.unlimit();
+        // What earlier evaluations left behind is not to count against this one.
+        self.runtime.set_gc_threshold(GARBAGE);
+        let context =
+            Context::custom::<I>(self.runtime).map_err(|error| Failure::Error(error.to_string()))?;
+        self.memory.set_limit(self.limit, &context);
+        Ok(Scope { context: Some(context), memory: Rc::clone(self.memory) })
+    }
+}
+
+impl Scope {
+    /// Runs `evaluate` in the context.
+    fn with<T>(&self, evaluate: impl FnOnce(&Ctx<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        match &self.context {
+            Some(context) => context.with(|ctx| evaluate(&ctx)),
+            None => Err(Failure::Error("its context is gone".to_owned())),
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if self.memory.is_exhausted() {
+            std::mem::forget(self.context.take());
+        }
+    }
+}
 
 /// The script of an expression. The code comes first, so that lines of the script are lines of the
 /// expression; the line feed ends a comment.
@@ -294,6 +321,7 @@ struct Evaluation<'a, 'js> {
     ctx: &'a Ctx<'js>,
     engine: &'a Engine,
     library: Option<&'a Library>,
+    memory: &'a Memory,
 }
 
 impl<'js> Evaluation<'_, 'js> {
@@ -344,10 +372,8 @@ impl<'js> Evaluation<'_, 'js> {
 
     /// The words for an error of the engine.
     fn failure(&self, error: Error) -> Failure {
-        let reason = match error.is_exception() && !self.is_expired() {
-            true => self.exception(),
-            false => error.to_string(),
-        };
+        let may_look = error.is_exception() && !self.is_expired() && !self.memory.is_exhausted();
+        let reason = if may_look { self.exception() } else { error.to_string() };
         // Showing an exception may itself run code, and out of time.
         if self.is_expired() {
             let seconds = self.engine.limits.time.as_secs_f64();
@@ -366,8 +392,6 @@ impl<'js> Evaluation<'_, 'js> {
         let Some(exception) = thrown.as_exception() else {
             return match thrown.as_string().and_then(|text| text.to_string().ok()) {
                 Some(text) => text,
-                // What is left when there is no memory even for the error.
-                None if thrown.is_null() => OUT_OF_MEMORY.to_owned(),
                 None => match self.ctx.json_stringify(thrown) {
                     Ok(Some(text)) => text.to_string().unwrap_or_default(),
                     _ => "something that cannot be shown was thrown".to_owned(),
@@ -376,10 +400,6 @@ impl<'js> Evaluation<'_, 'js> {
         };
         let message = exception.message().unwrap_or_default();
         let name = exception.as_object().get::<_, String>("name").unwrap_or_else(|_| "Error".to_owned());
-        // The message is missing where there was no memory for it.
-        if name == "InternalError" && (message.is_empty() || message == OUT_OF_MEMORY) {
-            return OUT_OF_MEMORY.to_owned();
-        }
         let words = match message.is_empty() {
             true => name,
             false => format!("{name}: {message}"),

@@ -201,10 +201,8 @@ impl Parser<'_> {
             }
         }
         let text = &self.text[start..self.position];
-        if !float {
-            if let Ok(value) = text.parse::<i64>() {
-                return Ok(Value::from(value));
-            }
+        if !float && let Ok(value) = text.parse::<i64>() {
+            return Ok(Value::from(value));
         }
         match Number::parse(text) {
             Ok(number) => Ok(Value::Number(number)),

@@ -3,31 +3,51 @@
 //! collect an output object. Nothing here touches a disk but through
 //! [`files::Files`], or another document but through [`moil_salad::fetch::Fetch`].
 
+mod canonical;
+pub mod collect;
+pub mod command_line;
 pub mod conform;
+mod convert;
+pub mod cwl_output_json;
 pub mod document;
+pub mod environment;
 pub mod error;
 pub mod expression;
 pub mod file_fields;
 pub mod file_object;
 pub mod files;
+pub mod finished;
+pub mod glob;
 pub mod inherit;
+pub mod initial_work_dir;
 mod javascript;
+#[cfg(test)]
+mod job_fixture;
 pub mod json;
+pub mod limits;
+pub mod load;
 pub mod load_contents;
 pub mod location;
 pub mod merge;
 pub mod number;
 pub mod ontology;
+pub mod output_tree;
 pub mod parameter;
 pub mod parameter_reference;
+#[cfg(test)]
+mod preparing_fixture;
 pub mod print;
 pub mod process;
 pub mod requirement;
+pub mod resource_request;
 pub mod scatter;
+pub mod schema;
+pub mod secondary_files;
+pub mod shell;
+pub mod staging;
+pub mod streams;
 pub mod text;
 pub mod types;
+pub mod upgrade;
 pub mod value;
 mod wire;
-
-#[cfg(test)]
-mod preparing_fixture;

@@ -34,7 +34,9 @@ pub fn contents(file: &File, files: &dyn Files) -> Result<Arc<str>, Error> {
     let failed = |reason: String| Error::File { location: location.to_string(), reason };
     let bytes = files.read_prefix(location, LOAD_CONTENTS_LIMIT + 1)?;
     if bytes.len() as u64 > LOAD_CONTENTS_LIMIT {
-        return Err(failed(format!("is larger than {LOAD_CONTENTS_LIMIT} bytes, the most that loadContents may read")));
+        return Err(failed(format!(
+            "is larger than {LOAD_CONTENTS_LIMIT} bytes, the most that loadContents may read"
+        )));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text.into()),
@@ -50,14 +52,21 @@ pub fn listing(directory: &Directory, how: LoadListing, files: &dyn Files) -> Re
     list(directory, how, files, 0)
 }
 
-fn list(directory: &Directory, how: LoadListing, files: &dyn Files, depth: usize) -> Result<Directory, Error> {
+fn list(
+    directory: &Directory,
+    how: LoadListing,
+    files: &dyn Files,
+    depth: usize,
+) -> Result<Directory, Error> {
     let mut listed = directory.clone();
     let (Some(location), None) = (&directory.location, &directory.listing) else { return Ok(listed) };
     if how == LoadListing::None {
         return Ok(listed);
     }
     if depth >= DEPTH_LIMIT {
-        let reason = format!("directories are nested more than {DEPTH_LIMIT} levels deep; is a link to a directory around them among them?");
+        let reason = format!(
+            "directories are nested more than {DEPTH_LIMIT} levels deep; is a link to a directory around them among them?"
+        );
         return Err(Error::File { location: location.to_string(), reason });
     }
     let mut entries = Vec::new();
@@ -101,7 +110,10 @@ pub fn load_input(
     files: &dyn Files,
 ) -> Result<Value, Error> {
     let bound = input.binding.as_ref().is_some_and(|binding| binding.load_contents);
-    let what = What { contents: input.load_contents || bound, listing: input.load_listing.unwrap_or(listing_default) };
+    let what = What {
+        contents: input.load_contents || bound,
+        listing: input.load_listing.unwrap_or(listing_default),
+    };
     Loader { place: &input.place, files, listing_default }.load(&input.type_, value, what)
 }
 
@@ -148,7 +160,9 @@ impl Loader<'_> {
                     _ => None,
                 });
                 let item_type = item_type.unwrap_or(&Type::Any);
-                Value::list(items.iter().map(|item| self.load(item_type, item, what)).collect::<Result<_, _>>()?)
+                Value::list(
+                    items.iter().map(|item| self.load(item_type, item, what)).collect::<Result<_, _>>()?,
+                )
             }
             Value::Map(entries) if holds_files(value) => {
                 let mut loaded = ValueMap::with_capacity(entries.len());
@@ -157,13 +171,23 @@ impl Loader<'_> {
                     _ => None,
                 });
                 for (name, item) in entries.iter() {
-                    let field = record.and_then(|record| record.fields.iter().find(|field| field.name == *name));
+                    let field =
+                        record.and_then(|record| record.fields.iter().find(|field| field.name == *name));
                     let item = match field {
-                        None => self.load(&Type::Any, item, What { contents: false, listing: self.listing_default })?,
+                        None => self.load(
+                            &Type::Any,
+                            item,
+                            What { contents: false, listing: self.listing_default },
+                        )?,
                         Some(field) => {
-                            let bound = field.input_binding.as_ref().is_some_and(|binding| binding.load_contents);
+                            let bound =
+                                field.input_binding.as_ref().is_some_and(|binding| binding.load_contents);
                             let listing = field.load_listing.unwrap_or(self.listing_default);
-                            self.load(&field.type_, item, What { contents: field.load_contents || bound, listing })?
+                            self.load(
+                                &field.type_,
+                                item,
+                                What { contents: field.load_contents || bound, listing },
+                            )?
                         }
                     };
                     loaded.insert(Arc::clone(name), item);

@@ -71,7 +71,12 @@ fn plain(location: &str) -> &str {
 /// The name that a location ends in, decoded.
 pub fn basename(location: &str) -> String {
     let path = plain(location);
-    decode(path.rsplit_once('/').map_or(path, |(_, name)| name))
+    match path.rsplit_once('/') {
+        Some((_, name)) => decode(name),
+        // `file:///` names nothing.
+        None if path.ends_with(':') => String::new(),
+        None => decode(path),
+    }
 }
 
 /// The location of an entry of a directory. `name` may have several parts.
@@ -94,9 +99,12 @@ mod tests {
 
     #[test]
     fn names_are_encoded_as_python_does() {
-        for (name, encoded) in
-            [("item #1.txt", "item%20%231.txt"), ("A:Gln2Cys", "A%3AGln2Cys"), ("a~b_c-d.e", "a~b_c-d.e"), ("é", "%C3%A9")]
-        {
+        for (name, encoded) in [
+            ("item #1.txt", "item%20%231.txt"),
+            ("A:Gln2Cys", "A%3AGln2Cys"),
+            ("a~b_c-d.e", "a~b_c-d.e"),
+            ("é", "%C3%A9"),
+        ] {
             assert_eq!(encode_name(name), encoded);
             assert_eq!(decode(encoded), name);
         }
@@ -127,6 +135,8 @@ mod tests {
         assert_eq!(child("file:///d/", "x"), "file:///d/x");
         assert_eq!(basename("file:///d/a%20b/"), "a b");
         assert_eq!(basename("s3://b/k/n.txt"), "n.txt");
+        assert_eq!(basename("n.txt"), "n.txt");
+        assert_eq!(basename("file:///"), "");
     }
 
     #[test]

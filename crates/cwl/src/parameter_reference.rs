@@ -257,7 +257,7 @@ mod tests {
             ("inputs['m'][\"b az\"]", "\"x\""),
             ("inputs['m'].é", "\"é\""),
             (r"inputs['b\'az']", "\"q1\""),
-            (r"inputs['b\x22az']".replace(r"\x22", "\\\"").leak(), "\"q2\""),
+            (r#"inputs['b\"az']"#, "\"q2\""),
             ("inputs[\"b'az\"]", "\"q1\""),
             ("inputs['b\"az']", "\"q2\""),
             ("inputs.f.nameroot", "\"x.tar\""),

@@ -1,1 +1,21 @@
-//! To come.
+//! The engine: a pure plan of what is to be done, and the leader that does it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`graph`] | workflows with the requirements in force at every place |
+//! | [`plan`] | which steps are to be prepared and which jobs are to run |
+//! | [`evaluator`] | the threads that evaluate expressions and prepare jobs |
+//! | [`admission`] | which waiting jobs may start now |
+//! | [`retry`] | whether a failed job is tried again |
+//! | [`leader`] | the loop that owns all run state |
+//! | [`export`] | where the outputs go at the end |
+//! | [`fold`] | status, statistics and messages from the stream of events |
+
+pub mod admission;
+pub mod evaluator;
+pub mod export;
+pub mod fold;
+pub mod graph;
+pub mod leader;
+pub mod plan;
+pub mod retry;

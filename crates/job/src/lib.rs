@@ -1,1 +1,25 @@
-//! To come.
+//! The contract between the parts of moil: what a job is, what comes of it,
+//! and the traits by which the engine sees executors and stores. The traits
+//! sit here so that those who implement them need not know the engine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`spec`] | a job, and an attempt at it |
+//! | [`resources`] | what a job asks for and gets |
+//! | [`result`] | what comes of an attempt |
+//! | [`failure`] | why something failed, fit to cross from worker to leader |
+//! | [`key`] | memo keys |
+//! | [`record`] | records of the journal |
+//! | [`event`] | what happens in a run, for progress, statistics and messages |
+//! | [`executor`] | the trait of those who run attempts |
+//! | [`store`] | the trait of job stores |
+
+pub mod event;
+pub mod executor;
+pub mod failure;
+pub mod key;
+pub mod record;
+pub mod resources;
+pub mod result;
+pub mod spec;
+pub mod store;

@@ -9,9 +9,20 @@
 //! | [`source`] | source texts and places in them |
 //! | [`node`] | the document tree |
 //! | [`diagnostic`] | what is wrong with a document, and how it is printed |
+//! | [`reader`], [`scalar`] | text to nodes |
+//! | [`schema`] | the notation in which schemas are written |
+//! | [`walk`] | the walker |
+//! | [`uri`] | joining references, parts of identifiers |
+//! | [`suggest`] | "did you mean" |
 //! | [`fetch`] | the trait by which other documents are read |
 
 pub mod diagnostic;
 pub mod fetch;
 pub mod node;
+pub mod reader;
+pub mod scalar;
+pub mod schema;
 pub mod source;
+pub mod suggest;
+pub mod uri;
+pub mod walk;

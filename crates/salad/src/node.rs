@@ -103,6 +103,14 @@ impl Node {
         }
     }
 
+    /// The mapping, to be changed, if this is one.
+    pub fn as_map_mut(&mut self) -> Option<&mut Map> {
+        match &mut self.kind {
+            Kind::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
     /// The sequence, if this is one.
     pub fn as_list(&self) -> Option<&[Node]> {
         match &self.kind {

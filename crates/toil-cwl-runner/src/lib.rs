@@ -1,1 +1,39 @@
-//! To come.
+//! `toil-cwl-runner` and `moil`: the only crate that prints, exits or reads
+//! the environment. Where to find what:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`run`] | one run, from the command line to the exit code |
+//! | [`commands`] | the commands of `moil` |
+//! | [`invocation`] | what the program gets from outside |
+//! | [`options`] | the table of options |
+//! | [`argparse`] | the command line, read by that table |
+//! | [`environment`] | the table of environment variables |
+//! | [`config_file`] | the config file |
+//! | [`given`] | options with their values, from all three |
+//! | [`settings`] | what they mean: typed, with defaults |
+//! | [`help`] | `--help` and `--version` |
+//! | [`exit_code`] | the table of exit codes |
+//! | [`log`] | lines on stderr and in the log file |
+//! | [`report`] | how faults are shown |
+//! | [`docs`] | pages of the documentation made from the tables |
+//! | [`suggest`] | "did you mean …?" |
+
+pub mod argparse;
+pub mod commands;
+pub mod config_file;
+pub mod docs;
+pub mod environment;
+pub mod exit_code;
+pub mod given;
+pub mod help;
+pub mod invocation;
+pub mod log;
+pub mod options;
+pub mod report;
+pub mod run;
+pub mod settings;
+pub mod suggest;
+
+pub use invocation::Invocation;
+pub use run::run;

@@ -110,12 +110,10 @@ fn javascript_is_evaluated_where_it_is_allowed() {
         // Better than cwltool, which counts brackets and quotes in comments and regular expressions.
         ("${ // don't\n return 1; }", "1"),
         ("${ /* } */ return 1; }", "1"),
-        ("$(/a)/.source)", "\"a)\""),
+        ("$(/a[)]/.source)", "\"a[)]\""),
     ];
     for (written, expected) in cases {
-        let written = written.replace("/a)/", "/a[)]/").replace("a)\"", "a)\"");
-        let expected = if written.contains(".source") { "\"a[)]\"" } else { expected };
-        check(&written, Mode::JavaScript, Version::V1_2, expected);
+        check(written, Mode::JavaScript, Version::V1_2, expected);
     }
 }
 

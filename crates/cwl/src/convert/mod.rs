@@ -1,0 +1,120 @@
+//! Untyped documents to typed processes.
+//!
+//! The walker has checked what the schema says; here is what it cannot say: names that must exist,
+//! links that must lead somewhere, requirements that must be stated.
+
+mod cursor;
+mod parameter;
+mod process;
+mod requirement;
+mod tool;
+mod types;
+mod workflow;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+
+use moil_salad::diagnostic::Diagnostic;
+use moil_salad::node::Node;
+use moil_salad::source::Place;
+
+use crate::document::Document;
+use crate::process::Process;
+use crate::requirement::Requirement;
+use crate::types::Type;
+use cursor::Findings;
+
+pub(crate) use process::version;
+pub(crate) use requirement::class_name;
+
+/// How deep types and processes may be nested in each other, together. Our recursion must end
+/// before the stack does.
+const MAX_DEPTH: usize = 100;
+
+/// What became of a document.
+#[derive(Debug)]
+pub struct Conversion {
+    /// The process that was asked for; `None` where it could not be made.
+    pub process: Option<Process>,
+    /// All that is wrong, in no order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Fields that nobody read, by class and name. Always empty for documents that fit the schema.
+    pub unread: Vec<(Place, String)>,
+}
+
+/// Makes the main process of a document, with all that it runs.
+pub fn convert(document: &Document) -> Conversion {
+    let converter = Converter::new(document);
+    let process = converter.named_process(&document.main, None);
+    let (diagnostics, unread) = converter.findings.into_parts();
+    Conversion { process, diagnostics, unread }
+}
+
+/// Makes requirements from nodes in normalised form, such as those of an input object.
+pub(crate) fn requirements(nodes: &[Node]) -> (Vec<Requirement>, Vec<Diagnostic>) {
+    let document = Document {
+        main: String::new(),
+        processes: Default::default(),
+        types: Default::default(),
+        namespaces: Default::default(),
+        schemas: Vec::new(),
+        sources: Vec::new(),
+    };
+    let converter = Converter::new(&document);
+    let made = nodes.iter().filter_map(|node| converter.requirement(node)).collect();
+    (made, converter.findings.into_parts().0)
+}
+
+/// The last part of an identifier: what stands behind the last `/` or `#`.
+pub(crate) fn short_name(iri: &str) -> &str {
+    let name = match iri.split_once('#') {
+        Some((_, fragment)) => fragment,
+        None => iri,
+    };
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+struct Converter<'d> {
+    document: &'d Document,
+    findings: Findings,
+    processes: RefCell<HashMap<String, Option<Process>>>,
+    open_processes: RefCell<Vec<String>>,
+    types: RefCell<HashMap<String, Type>>,
+    open_types: RefCell<Vec<String>>,
+    inline_types: OnceCell<HashMap<&'d str, &'d Node>>,
+    depth: Cell<usize>,
+}
+
+/// Counts one level of nesting for as long as it lives.
+struct Level<'c>(&'c Cell<usize>);
+
+impl Drop for Level<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl<'d> Converter<'d> {
+    fn new(document: &'d Document) -> Self {
+        Self {
+            document,
+            findings: Findings::default(),
+            processes: RefCell::default(),
+            open_processes: RefCell::default(),
+            types: RefCell::default(),
+            open_types: RefCell::default(),
+            inline_types: OnceCell::new(),
+            depth: Cell::new(0),
+        }
+    }
+
+    /// Goes one level deeper, or reports that it is one too many.
+    fn descend(&self, place: &Place, message: &str) -> Option<Level<'_>> {
+        if self.depth.get() >= MAX_DEPTH {
+            self.findings.error("too-deep", place, message);
+            return None;
+        }
+        self.depth.set(self.depth.get() + 1);
+        Some(Level(&self.depth))
+    }
+}

@@ -1,0 +1,298 @@
+//! Workflows, their steps and links.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use moil_salad::diagnostic::Diagnostic;
+use moil_salad::node::Node;
+use moil_salad::source::Place;
+
+use super::cursor::{Cursor, items};
+use super::requirement::class_name;
+use super::{Converter, short_name};
+
+use crate::parameter::{Link, LinkTarget, SourceList};
+use crate::process::{Loop, LoopInput, LoopOutput, Process, ScatterMethod, Step, StepInput, Workflow};
+use crate::value::Value;
+
+/// What sources can name, by full identifier.
+type Targets<'n> = HashMap<&'n str, LinkTarget>;
+
+impl Converter<'_> {
+    /// `class: Workflow`.
+    pub(super) fn workflow(&self, node: &Node, cursor: &Cursor) -> Option<Process> {
+        let (mut common, _) = self.common(node, cursor)?;
+        let mut targets = Targets::new();
+        for (index, input) in ids(cursor.list("inputs")).enumerate() {
+            targets.insert(input, LinkTarget::Input(index));
+        }
+        let step_nodes = cursor.list("steps");
+        for (step, node) in step_nodes.iter().enumerate() {
+            for (output, id) in outs(node).enumerate() {
+                targets.insert(id, LinkTarget::Step { step, output });
+            }
+        }
+        let steps: Vec<Option<Step>> = step_nodes.iter().map(|node| self.step(node, &targets)).collect();
+        let mut outputs = ids_and_nodes(cursor.list("outputs"));
+        for output in &mut common.outputs {
+            let Some(node) = outputs.find(|(id, _)| short_name(id) == &*output.name).map(|(_, node)| node)
+            else {
+                continue;
+            };
+            if let Some(cursor) = Cursor::new(node, "WorkflowOutputParameter", &self.findings) {
+                output.source = self.sources(&cursor, "outputSource", &targets);
+            }
+        }
+        // Positions of steps are only right if every step was made.
+        let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
+        self.unique("step", steps.iter().map(|step| (&step.name, &step.place)));
+        let workflow = Workflow { common, steps };
+        if workflow.common.inputs.len() != cursor.list("inputs").len() {
+            return None;
+        }
+        Some(Process::Workflow(Arc::new(workflow)))
+    }
+
+    fn step(&self, node: &Node, targets: &Targets) -> Option<Step> {
+        let cursor = Cursor::new(node, "WorkflowStep", &self.findings)?;
+        let name: Arc<str> = short_name(cursor.required("id")?.as_str()?).into();
+        cursor.ignore(&["id", "out"]);
+        let run = cursor.required("run").and_then(|node| self.run(node));
+        let inputs: Vec<StepInput> =
+            cursor.list("in").iter().filter_map(|node| self.step_input(node, targets)).collect();
+        self.unique("step input", inputs.iter().map(|input| (&input.name, &input.place)));
+        let outputs: Vec<Arc<str>> = outs(node).map(|id| short_name(id).into()).collect();
+        let out_place = cursor.place_of("out");
+        self.unique("step output", outputs.iter().map(|name| (name, out_place)));
+        let scatter = self.scatter(&cursor, &name, &inputs);
+        let when = cursor.text("when");
+        let (when, loop_) = self.step_loop(&cursor, when);
+        if loop_.is_some() && !scatter.is_empty() {
+            let message = format!("the step `{name}` cannot have both a loop and `scatter`");
+            self.findings.error("loop-with-scatter", cursor.place, message);
+        }
+        let scatter_method = self.symbol(
+            &cursor,
+            "scatterMethod",
+            &[
+                ("dotproduct", ScatterMethod::Dot),
+                ("nested_crossproduct", ScatterMethod::NestedCross),
+                ("flat_crossproduct", ScatterMethod::FlatCross),
+            ],
+        );
+        if scatter.len() > 1 && scatter_method.is_none() {
+            let message = format!("the step `{name}` scatters several inputs and has no `scatterMethod`");
+            self.findings.error("no-scatter-method", cursor.place_of("scatter"), message);
+        }
+        let step = Step {
+            name,
+            place: node.place.clone(),
+            label: cursor.doc("label"),
+            run: run?,
+            inputs,
+            outputs,
+            scatter,
+            scatter_method,
+            when,
+            loop_,
+            requirements: self.requirements(&cursor),
+        };
+        cursor.ignore(&["doc"]);
+        cursor.finish();
+        self.check_ports(&step, out_place);
+        Some(step)
+    }
+
+    /// The names in `scatter`, each an input of the step.
+    fn scatter(&self, cursor: &Cursor, step: &str, inputs: &[StepInput]) -> Vec<Arc<str>> {
+        let mut scatter: Vec<Arc<str>> = Vec::new();
+        for text in cursor.texts("scatter") {
+            let name = short_name(&text.text);
+            if !inputs.iter().any(|input| &*input.name == name) {
+                let names: Vec<String> = inputs.iter().map(|input| format!("`{}`", input.name)).collect();
+                let message = format!("`scatter` names `{name}`, which is no input of the step `{step}`");
+                let hint = format!("the inputs of the step are {}", names.join(", "));
+                self.findings
+                    .add(Diagnostic::error("undefined-scatter", &text.place, message).with_hint(hint));
+            } else if scatter.iter().any(|other| &**other == name) {
+                let message = format!("`scatter` names `{name}` twice");
+                self.findings.error("duplicate-scatter", &text.place, message);
+            } else {
+                scatter.push(name.into());
+            }
+        }
+        scatter
+    }
+
+    /// What the step hands to its process must fit: names only, types are for the link check.
+    fn check_ports(&self, step: &Step, out_place: &Place) {
+        let common = step.run.common();
+        let names = |names: Vec<&str>| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        // The outputs of a generator are those of a process that nobody knows yet.
+        if !matches!(step.run, Process::Generator(_)) {
+            for output in step.outputs.iter().filter(|name| common.output(name).is_none()) {
+                let message = format!("the step `{}` has no output `{output}`", step.name);
+                let known = names(common.outputs.iter().map(|output| &*output.name).collect());
+                let hint = if known.is_empty() {
+                    "what it runs has no outputs".to_owned()
+                } else {
+                    format!("the outputs of what it runs are {known}")
+                };
+                self.findings.add(
+                    Diagnostic::error("undefined-output", out_place, message)
+                        .with_related(&common.place, "the process that it runs is here")
+                        .with_hint(hint),
+                );
+            }
+        }
+        let bound = |name: &str| step.inputs.iter().any(|input| &*input.name == name);
+        let missing: Vec<&str> = common
+            .inputs
+            .iter()
+            .filter(|input| !bound(&input.name) && !input.type_.is_optional() && input.default.is_null())
+            .map(|input| &*input.name)
+            .collect();
+        if !missing.is_empty() {
+            let message =
+                format!("the step `{}` does not give {}, which its process needs", step.name, names(missing));
+            self.findings.add(
+                Diagnostic::error("missing-input", &step.place, message)
+                    .with_related(&common.place, "the process is here"),
+            );
+        }
+    }
+
+    fn step_input(&self, node: &Node, targets: &Targets) -> Option<StepInput> {
+        let cursor = Cursor::new(node, "WorkflowStepInput", &self.findings)?;
+        let input = StepInput {
+            name: short_name(cursor.required("id")?.as_str()?).into(),
+            place: node.place.clone(),
+            source: self.sources(&cursor, "source", targets),
+            default: cursor.value("default"),
+            value_from: cursor.text("valueFrom"),
+            load_contents: cursor.flag("loadContents", false),
+            load_listing: self.load_listing(&cursor),
+        };
+        cursor.ignore(&["label", "doc"]);
+        cursor.finish();
+        Some(input)
+    }
+
+    /// `source` or `outputSource` with `linkMerge` and `pickValue`.
+    fn sources(&self, cursor: &Cursor, field: &str, targets: &Targets) -> SourceList {
+        let mut links = Vec::new();
+        let node = cursor.get(field);
+        for source in node.map_or(&[][..], items) {
+            let Some(id) = source.as_str() else {
+                cursor.wrong(field, source, "a name or a list of names");
+                continue;
+            };
+            match targets.get(id) {
+                Some(target) => links.push(Link { place: source.place.clone(), target: *target }),
+                None => {
+                    let name = id.split_once('#').map_or(id, |(_, fragment)| fragment);
+                    let message =
+                        format!("`{field}` names `{name}`, which is no input and no output of a step");
+                    self.findings.error("undefined-source", &source.place, message);
+                }
+            }
+        }
+        SourceList {
+            links,
+            is_list: node.is_some_and(|node| node.as_list().is_some()),
+            link_merge: self.link_merge(cursor),
+            pick_value: self.pick_value(cursor),
+        }
+    }
+
+    /// The loop of a step, from `loop` of v1.3 or `cwltool:Loop`, and what is then left of `when`.
+    fn step_loop(
+        &self,
+        cursor: &Cursor,
+        when: Option<crate::text::Text>,
+    ) -> (Option<crate::text::Text>, Option<Loop>) {
+        let is_loop = |node: &&Node| node.get("class").and_then(Node::as_str).map(class_name) == Some("Loop");
+        if let Some(node) = cursor.list("hints").iter().find(is_loop) {
+            self.findings.error(
+                "loop-as-hint",
+                &node.place,
+                "`cwltool:Loop` must be a requirement, not a hint",
+            );
+        }
+        if let Some(node) = cursor.list("requirements").iter().find(is_loop) {
+            let Some(inner) = Cursor::new(node, "Loop", &self.findings) else { return (when, None) };
+            if let Some(when) = &when {
+                let message = "a step with `cwltool:Loop` cannot have a `when`";
+                self.findings.error("loop-with-when", &when.place, message);
+            }
+            inner.required("loopWhen");
+            inner.ignore(&["class"]);
+            let loop_ = inner.text("loopWhen").map(|text| self.loop_fields(&inner, text));
+            inner.finish();
+            return (None, loop_);
+        }
+        if cursor.get("loop").is_none() {
+            let method = cursor.get("outputMethod").is_some();
+            if method {
+                let message = "`outputMethod` needs a `loop`";
+                self.findings.error("output-method-without-loop", cursor.place_of("outputMethod"), message);
+            }
+            return (when, None);
+        }
+        match when {
+            Some(when) => (None, Some(self.loop_fields(cursor, when))),
+            None => {
+                self.findings.error("loop-without-when", cursor.place_of("loop"), "a `loop` needs a `when`");
+                (None, None)
+            }
+        }
+    }
+
+    fn loop_fields(&self, cursor: &Cursor, when: crate::text::Text) -> Loop {
+        let inputs = cursor.list("loop").iter().filter_map(|node| self.loop_input(node)).collect();
+        let output = self.symbol(
+            cursor,
+            "outputMethod",
+            &[
+                ("last_iteration", LoopOutput::Last),
+                ("all_iterations", LoopOutput::All),
+                ("last", LoopOutput::Last),
+                ("all", LoopOutput::All),
+            ],
+        );
+        Loop { when, inputs, output: output.unwrap_or(LoopOutput::Last) }
+    }
+
+    fn loop_input(&self, node: &Node) -> Option<LoopInput> {
+        let cursor = Cursor::new(node, "LoopInput", &self.findings)?;
+        let field = if cursor.get("loopSource").is_some() { "loopSource" } else { "outputSource" };
+        let sources = cursor.get(field);
+        let input = LoopInput {
+            name: short_name(cursor.required("id")?.as_str()?).into(),
+            sources: cursor.texts(field).iter().map(|text| short_name(&text.text).into()).collect(),
+            is_list: sources.is_some_and(|node| node.as_list().is_some()),
+            link_merge: self.link_merge(&cursor),
+            pick_value: self.pick_value(&cursor),
+            default: cursor.get("default").map_or(Value::Null, crate::json::from_node),
+            value_from: cursor.text("valueFrom"),
+        };
+        cursor.ignore(&["label", "doc"]);
+        cursor.finish();
+        Some(input)
+    }
+}
+
+/// The identifiers of parameters. A parameter without one was reported when it was made.
+fn ids(nodes: &[Node]) -> impl Iterator<Item = &str> {
+    ids_and_nodes(nodes).map(|(id, _)| id)
+}
+
+fn ids_and_nodes(nodes: &[Node]) -> impl Iterator<Item = (&str, &Node)> {
+    nodes.iter().filter_map(|node| Some((node.get("id")?.as_str()?, node)))
+}
+
+/// The identifiers in a step's `out`.
+fn outs(step: &Node) -> impl Iterator<Item = &str> {
+    let outs = step.get("out").and_then(Node::as_list).unwrap_or_default();
+    outs.iter().filter_map(|out| out.as_str().or_else(|| out.get("id")?.as_str()))
+}

@@ -1,0 +1,295 @@
+//! The threads that evaluate: they merge the sources of steps, prepare
+//! elements and run expression tools. Pure work, one evaluator per thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use moil_cwl::expression::{Context, Evaluator, Limits};
+use moil_cwl::files::Files;
+use moil_cwl::inherit::Effective;
+use moil_cwl::prepare;
+use moil_cwl::process_inputs::{self, InputOptions};
+use moil_cwl::resource_request::{self, Defaults};
+use moil_cwl::scatter::Scatter;
+use moil_cwl::value::{Value, ValueMap};
+use moil_cwl::expression_tool;
+use moil_job::failure::{Failure, FailureKind};
+use moil_job::resources::Resources;
+
+use crate::graph::{Body, Node};
+use crate::leader::Message;
+use crate::plan::{ElementRef, Prepared, StepInputs, StepRef};
+
+/// What evaluators are asked for; see [`crate::plan::Command`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are those of the commands")]
+pub enum Task {
+    /// Merge the sources of a step.
+    Merge { step: StepRef, node: Arc<Node>, sources: Vec<Vec<Value>> },
+    /// Prepare an element.
+    Prepare { element: ElementRef, node: Arc<Node>, inputs: StepInputs, round: u32 },
+    /// Find the next round of a loop.
+    NextRound { element: ElementRef, node: Arc<Node>, inputs: ValueMap, outputs: Value, rounds: u32 },
+}
+
+/// What they answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Task::Merge`].
+    Merged(StepRef, Result<StepInputs, Failure>),
+    /// To [`Task::Prepare`].
+    Prepared(ElementRef, Result<Prepared, Failure>),
+    /// To [`Task::NextRound`]: `None` when the loop is over.
+    NextRound(ElementRef, Result<Option<ValueMap>, Failure>),
+}
+
+/// What evaluators need to know of the run.
+pub struct Settings {
+    /// Limits of one evaluation.
+    pub limits: Limits,
+    /// How files are seen.
+    pub files: Box<dyn Files + Send>,
+    /// What a job gets where its document does not say.
+    pub defaults: Defaults,
+    /// How input objects are checked.
+    pub inputs: InputOptions,
+    /// `--cwl-loop-iteration-limit`.
+    pub loop_limit: u32,
+    /// How many threads evaluate.
+    pub threads: usize,
+}
+
+/// The threads.
+pub struct Evaluators {
+    tasks: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Stacks are large, since JavaScript libraries recurse.
+const STACK: usize = 64 << 20;
+
+impl Evaluators {
+    /// Starts the threads; answers go to `reply`.
+    ///
+    /// # Errors
+    /// The system's, where it gives no threads.
+    pub fn start(settings: Settings, reply: &Sender<Message>) -> std::io::Result<Self> {
+        let (tasks, queue) = channel::<Task>();
+        let queue = Arc::new(Mutex::new(queue));
+        let settings = Arc::new(settings);
+        let threads = (0..settings.threads.max(1))
+            .map(|number| {
+                let (queue, settings, reply) = (Arc::clone(&queue), Arc::clone(&settings), reply.clone());
+                std::thread::Builder::new()
+                    .name(format!("evaluator-{number}"))
+                    .stack_size(STACK)
+                    .spawn(move || work(&queue, &settings, &reply))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { tasks: Some(tasks), threads })
+    }
+
+    /// Hands a task to the next free thread.
+    pub fn submit(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // Fails only when all threads are gone; then the leader's channel is closed as well, and it notices.
+            let _ = tasks.send(task);
+        }
+    }
+}
+
+impl Drop for Evaluators {
+    fn drop(&mut self) {
+        self.tasks = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Message>) {
+    let evaluator = Evaluator::new(settings.limits);
+    let worker = Worker { evaluator: &evaluator, settings, reply };
+    loop {
+        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(task) = task else { return };
+        let answer = worker.answer(task);
+        if reply.send(Message::Answer(Box::new(answer))).is_err() {
+            return;
+        }
+    }
+}
+
+struct Worker<'a> {
+    evaluator: &'a Evaluator,
+    settings: &'a Settings,
+    reply: &'a Sender<Message>,
+}
+
+impl Worker<'_> {
+    fn answer(&self, task: Task) -> Answer {
+        match task {
+            Task::Merge { step, node, sources } => {
+                Answer::Merged(step, guarded(|| self.merge(&node, &sources)))
+            }
+            Task::Prepare { element, node, inputs, round } => {
+                Answer::Prepared(element, guarded(|| self.prepare(&node, &inputs, element.element, round)))
+            }
+            Task::NextRound { element, node, inputs, outputs, rounds } => Answer::NextRound(
+                element,
+                guarded(|| self.next_round(&node, &inputs, &outputs, rounds)),
+            ),
+        }
+    }
+
+    fn merge(&self, node: &Node, sources: &[Vec<Value>]) -> Result<StepInputs, Failure> {
+        let step = node.step().ok_or_else(no_step)?;
+        let files = &*self.settings.files;
+        let values = prepare::step_inputs(step, sources, &node.effective, files)?;
+        let scatter = Scatter::new(step, &values)?.map(Arc::new);
+        Ok(StepInputs { values: Arc::new(values), scatter })
+    }
+
+    fn prepare(
+        &self,
+        node: &Node,
+        inputs: &StepInputs,
+        element: usize,
+        round: u32,
+    ) -> Result<Prepared, Failure> {
+        let files = &*self.settings.files;
+        // The inputs of later rounds are complete: valueFrom and scatter are over.
+        let given = match node.step() {
+            Some(step) if round == 0 => {
+                let scatter = inputs.scatter.as_deref().map(|scatter| (scatter, element));
+                let prepared = prepare::element_inputs(
+                    step,
+                    &inputs.values,
+                    scatter,
+                    self.evaluator,
+                    &node.effective,
+                    files,
+                )?;
+                if prepared.skipped {
+                    return Ok(Prepared::Skipped);
+                }
+                prepared.inputs
+            }
+            _ => (*inputs.values).clone(),
+        };
+        let is_loop = node.step().is_some_and(|step| step.loop_.is_some());
+        let common = node.body.common();
+        let effective = node.body.effective();
+        let complete = process_inputs::process_inputs(
+            common,
+            effective,
+            &given,
+            self.evaluator,
+            files,
+            &self.settings.inputs,
+        )?;
+        for warning in complete.warnings {
+            let _ = self.reply.send(Message::Warning(warning));
+        }
+        let inputs = complete.inputs;
+        let round = is_loop.then_some(given);
+        refuse_unknown(effective)?;
+        match &node.body {
+            Body::Tool(_) => {
+                let context = self.context(&inputs, effective);
+                let request = resource_request::request(effective, &context, &self.settings.defaults)?;
+                let resources = Resources {
+                    cores: request.cores,
+                    ram_mib: request.ram_mib,
+                    tmpdir_mib: request.tmpdir_mib,
+                    outdir_mib: request.outdir_mib,
+                    gpus: request.gpus.as_ref().map_or(0, |gpus| gpus.count),
+                };
+                Ok(Prepared::Job { inputs, resources, round })
+            }
+            Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round, graph: None }),
+            Body::Expression(tool, effective) => {
+                let context = self.context(&inputs, effective);
+                let request = resource_request::request(effective, &context, &self.settings.defaults)?;
+                // An expression has no directories of its own.
+                let runtime = resource_request::runtime(&request, "", "");
+                let outputs =
+                    expression_tool::run(tool, effective, &inputs, self.evaluator, &runtime, files)?;
+                Ok(Prepared::Outputs { outputs, round })
+            }
+            Body::Operation(process, _) => {
+                let id = &process.common().id;
+                Err(unsupported(&process.common().place, format!("running the Operation {id}")))
+            }
+            Body::Generator(generator, _) => {
+                Err(unsupported(&generator.common.place, "ProcessGenerator".to_owned()))
+            }
+        }
+    }
+
+    fn next_round(
+        &self,
+        node: &Node,
+        inputs: &ValueMap,
+        outputs: &Value,
+        rounds: u32,
+    ) -> Result<Option<ValueMap>, Failure> {
+        let step = node.step().ok_or_else(no_step)?;
+        let Some(loop_) = &step.loop_ else { return Ok(None) };
+        let next = prepare::next_round(
+            loop_,
+            step,
+            inputs,
+            outputs,
+            self.evaluator,
+            &node.effective,
+            &*self.settings.files,
+        )?;
+        if next.is_some() && rounds >= self.settings.loop_limit {
+            let message = format!("the loop of step {} has not ended after {rounds} rounds", step.name);
+            return Err(Failure::new(FailureKind::BadInput, message)
+                .with_advice("raise --cwl-loop-iteration-limit, or look at the condition of the loop"));
+        }
+        Ok(next)
+    }
+
+    fn context<'a>(&'a self, inputs: &'a Value, effective: &'a Effective) -> Context<'a> {
+        static NULL: Value = Value::Null;
+        Context {
+            evaluator: self.evaluator,
+            inputs,
+            runtime: &NULL,
+            javascript: effective.javascript.as_ref(),
+            version: effective.version,
+        }
+    }
+}
+
+fn refuse_unknown(effective: &Effective) -> Result<(), Failure> {
+    match effective.unknown.first() {
+        Some((place, class)) => Err(unsupported(place, format!("the requirement {class}"))),
+        None => Ok(()),
+    }
+}
+
+fn unsupported(place: &moil_salad::source::Place, what: String) -> Failure {
+    moil_cwl::error::Error::Unsupported { place: Some(place.clone()), what }.into()
+}
+
+fn no_step() -> Failure {
+    Failure::new(FailureKind::Internal, "a step was expected")
+}
+
+/// A panic is a defect, but it must not hang the run.
+fn guarded<T>(act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let words = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Failure::new(FailureKind::Internal, "a defect of moil: please report it")
+            .with_cause(words.unwrap_or_default()))
+    })
+}

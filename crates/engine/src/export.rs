@@ -1,0 +1,370 @@
+//! Where the outputs go at the end: names are given in a pure function, then
+//! files are moved, copied and written.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use moil_cwl::location;
+use moil_cwl::value::{Directory, File, Value, split_extension};
+use moil_job::failure::{Failure, FailureKind};
+
+/// One thing to do with the disk. Paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make a directory, with those above it.
+    MakeDirectory(PathBuf),
+    /// Bring a file, or a whole directory of which nothing more is known, to its place.
+    Bring {
+        /// Where it is.
+        from: PathBuf,
+        /// Where it is wanted.
+        to: PathBuf,
+        /// Whether it may be moved: it is the run's own, and nobody else wants it.
+        may_move: bool,
+    },
+    /// Write a literal.
+    Write {
+        /// The file.
+        to: PathBuf,
+        /// Its content.
+        text: Arc<str>,
+    },
+}
+
+/// How outputs are exported.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// `--outdir`, absolute.
+    pub outdir: PathBuf,
+    /// The run's own directory: what is below may be moved. `None` where everything is to be copied.
+    pub own: Option<PathBuf>,
+}
+
+/// Gives every output its place. Pure: names that are taken twice get a number
+/// (`a.txt`, `a_2.txt`), one file under several outputs is brought once.
+///
+/// # Errors
+/// A name that would lead out of the output directory, a location that is not a local file.
+pub fn plan(outputs: &Value, export: &Export) -> Result<(Value, Vec<Action>), Failure> {
+    let mut planner = Planner { export, taken: HashSet::new(), placed: HashMap::new(), actions: Vec::new() };
+    let value = planner.value(outputs, &export.outdir)?;
+    let mut actions = planner.actions;
+    let mut uses: HashMap<PathBuf, usize> = HashMap::new();
+    for action in &actions {
+        if let Action::Bring { from, .. } = action {
+            *uses.entry(from.clone()).or_default() += 1;
+        }
+    }
+    // Whoever comes last may take the file away.
+    for action in &mut actions {
+        if let Action::Bring { from, may_move, .. } = action {
+            if let Some(left) = uses.get_mut(from) {
+                *left -= 1;
+                *may_move &= *left == 0;
+            }
+        }
+    }
+    Ok((value, actions))
+}
+
+/// Does what [`plan`] decided.
+///
+/// # Errors
+/// What the system refused, with the path.
+pub fn act(actions: &[Action]) -> Result<(), Failure> {
+    for action in actions {
+        let (path, result) = match action {
+            Action::MakeDirectory(path) => (path, fs::create_dir_all(path)),
+            Action::Bring { from, to, may_move } => (to, bring(from, to, *may_move)),
+            Action::Write { to, text } => (to, replace(to).and_then(|()| fs::write(to, text.as_bytes()))),
+        };
+        result.map_err(|error| {
+            Failure::new(FailureKind::System, format!("cannot write the output {}", path.display()))
+                .with_cause(error)
+        })?;
+    }
+    Ok(())
+}
+
+struct Planner<'a> {
+    export: &'a Export,
+    taken: HashSet<PathBuf>,
+    /// Where a source was already brought to, by the directory and name it was wanted under.
+    placed: HashMap<(String, PathBuf), PathBuf>,
+    actions: Vec<Action>,
+}
+
+impl Planner<'_> {
+    fn value(&mut self, value: &Value, directory: &Path) -> Result<Value, Failure> {
+        Ok(match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+            Value::List(items) => Value::list(self.items(items, directory)?),
+            Value::Map(entries) => {
+                let mut mapped = moil_cwl::value::ValueMap::with_capacity(entries.len());
+                for (name, item) in entries.iter() {
+                    mapped.insert(Arc::clone(name), self.value(item, directory)?);
+                }
+                Value::map(mapped)
+            }
+            Value::File(file) => Value::File(Arc::new(self.file(file, directory)?)),
+            Value::Directory(found) => Value::Directory(Arc::new(self.directory(found, directory)?)),
+        })
+    }
+
+    fn items(&mut self, items: &[Value], directory: &Path) -> Result<Vec<Value>, Failure> {
+        items.iter().map(|item| self.value(item, directory)).collect()
+    }
+
+    fn file(&mut self, file: &File, directory: &Path) -> Result<File, Failure> {
+        let to = match (&file.location, &file.contents) {
+            (Some(location), _) if location::file_path(location).is_some() => {
+                let from = local_path(location)?;
+                let name = name_of(file.basename.as_deref(), Some(location), "file")?;
+                self.place(location, from, &name, directory)
+            }
+            (_, Some(text)) => {
+                let name = name_of(file.basename.as_deref(), None, "file")?;
+                let to = self.free_name(directory, &name);
+                self.actions.push(Action::Write { to: to.clone(), text: Arc::clone(text) });
+                to
+            }
+            (Some(location), None) => return Err(not_local(location)),
+            (None, None) => {
+                return Err(Failure::new(
+                    FailureKind::BadOutput,
+                    "an output File has neither a location nor contents",
+                ));
+            }
+        };
+        let secondary_files = Arc::new(self.items(&file.secondary_files, directory)?);
+        Ok(File {
+            location: Some(uri(&to)?.into()),
+            basename: file_name(&to),
+            secondary_files,
+            path: None,
+            contents: file.contents.clone().filter(|_| file.location.is_some()),
+            ..file.clone()
+        })
+    }
+
+    fn directory(&mut self, found: &Directory, directory: &Path) -> Result<Directory, Failure> {
+        let name = name_of(found.basename.as_deref(), found.location.as_deref(), "directory")?;
+        let (to, listing) = match (&found.location, &found.listing) {
+            (Some(location), None) => {
+                let from = local_path(location)?;
+                (self.place(location, from, &name, directory), None)
+            }
+            (location, listing) => {
+                let key = location.as_ref().map(|location| (location.to_string(), directory.join(&name)));
+                let to = match key.as_ref().and_then(|key| self.placed.get(key)) {
+                    Some(placed) => placed.clone(),
+                    None => {
+                        let to = self.free_name(directory, &name);
+                        self.actions.push(Action::MakeDirectory(to.clone()));
+                        self.placed.extend(key.map(|key| (key, to.clone())));
+                        to
+                    }
+                };
+                let items = listing.as_ref().map_or(&[][..], |listing| listing);
+                let listing = self.items(items, &to)?;
+                (to, Some(Arc::new(listing)))
+            }
+        };
+        Ok(Directory {
+            location: Some(uri(&to)?.into()),
+            basename: file_name(&to),
+            listing,
+            path: None,
+            extra: Arc::clone(&found.extra),
+        })
+    }
+
+    /// The place of a source, brought there unless it already was under the same name.
+    fn place(&mut self, location: &str, from: PathBuf, name: &str, directory: &Path) -> PathBuf {
+        let key = (location.to_owned(), directory.join(name));
+        if let Some(placed) = self.placed.get(&key) {
+            return placed.clone();
+        }
+        let to = self.free_name(directory, name);
+        let may_move = self.export.own.as_ref().is_some_and(|own| from.starts_with(own));
+        self.actions.push(Action::Bring { from, to: to.clone(), may_move });
+        self.placed.insert(key, to.clone());
+        to
+    }
+
+    fn free_name(&mut self, directory: &Path, name: &str) -> PathBuf {
+        let (root, extension) = split_extension(name);
+        let mut path = directory.join(name);
+        let mut number = 2;
+        while !self.taken.insert(path.clone()) {
+            path = directory.join(format!("{root}_{number}{extension}"));
+            number += 1;
+        }
+        path
+    }
+}
+
+fn name_of(basename: Option<&str>, location: Option<&str>, fallback: &str) -> Result<String, Failure> {
+    let name = match (basename, location) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(location)) => location::basename(location),
+        (None, None) => fallback.to_owned(),
+    };
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        return Err(Failure::new(
+            FailureKind::BadOutput,
+            format!("an output is called {name:?}, which is no name for a file"),
+        ));
+    }
+    Ok(name)
+}
+
+fn local_path(location: &str) -> Result<PathBuf, Failure> {
+    location::file_path(location).map(PathBuf::from).ok_or_else(|| not_local(location))
+}
+
+fn not_local(location: &str) -> Failure {
+    Failure::new(FailureKind::BadOutput, format!("the output {location} is not a local file"))
+}
+
+fn uri(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(location::file_uri).ok_or_else(|| {
+        Failure::new(
+            FailureKind::System,
+            format!("the output directory's name is not UTF-8: {}", path.display()),
+        )
+    })
+}
+
+fn file_name(path: &Path) -> Option<Arc<str>> {
+    path.file_name().and_then(|name| name.to_str()).map(Arc::from)
+}
+
+/// Moves where it may, across filesystems by copying; links are followed, never brought.
+fn bring(from: &Path, to: &Path, may_move: bool) -> io::Result<()> {
+    if from == to {
+        return Ok(());
+    }
+    let metadata = fs::symlink_metadata(from)?;
+    if may_move && !metadata.is_symlink() {
+        match fs::rename(from, to) {
+            Ok(()) => return Ok(()),
+            // Another filesystem, or something of another kind is in the way: copy.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
+        }
+    }
+    copy(from, to)
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::metadata(from)?.is_dir() {
+        if !to.is_dir() {
+            replace(to)?;
+            fs::create_dir_all(to)?;
+        }
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    // To a name of its own first: a reader never sees half a file, and a read-only file is replaced.
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(".moil-part");
+    let partial = PathBuf::from(partial);
+    fs::copy(from, &partial)?;
+    replace(to)?;
+    fs::rename(&partial, to)
+}
+
+/// Makes way for a new file: removes a link or file of that name, never a directory with something in it.
+fn replace(to: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(to) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir(to),
+        Ok(_) => fs::remove_file(to),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(location: &str, basename: &str) -> Value {
+        Value::File(Arc::new(File {
+            location: Some(location.into()),
+            basename: Some(basename.into()),
+            ..File::default()
+        }))
+    }
+
+    fn export() -> Export {
+        Export { outdir: "/out".into(), own: Some("/run".into()) }
+    }
+
+    fn brought(outputs: Value) -> Vec<(String, String, bool)> {
+        let (_, actions) = plan(&outputs, &export()).expect("a plan");
+        let mut brought = Vec::new();
+        for action in actions {
+            if let Action::Bring { from, to, may_move } = action {
+                brought.push((from.display().to_string(), to.display().to_string(), may_move));
+            }
+        }
+        brought
+    }
+
+    #[test]
+    fn names_that_collide_get_numbers() {
+        let outputs = Value::list(vec![
+            file("file:///run/1/a.txt", "a.txt"),
+            file("file:///run/2/a.txt", "a.txt"),
+            file("file:///run/3/a.txt", "a.txt"),
+        ]);
+        let targets: Vec<String> = brought(outputs).into_iter().map(|(_, to, _)| to).collect();
+        assert_eq!(targets, ["/out/a.txt", "/out/a_2.txt", "/out/a_3.txt"]);
+    }
+
+    #[test]
+    fn one_file_under_two_outputs_is_brought_once() {
+        let outputs = Value::list(vec![file("file:///run/1/a", "a"), file("file:///run/1/a", "a")]);
+        assert_eq!(brought(outputs), [("/run/1/a".into(), "/out/a".into(), true)]);
+    }
+
+    #[test]
+    fn one_file_under_two_names_is_copied_then_moved() {
+        let outputs = Value::list(vec![file("file:///run/1/a", "a"), file("file:///run/1/a", "b")]);
+        let moves: Vec<bool> = brought(outputs).into_iter().map(|(_, _, may_move)| may_move).collect();
+        assert_eq!(moves, [false, true]);
+    }
+
+    #[test]
+    fn inputs_of_the_user_are_never_moved() {
+        assert_eq!(
+            brought(file("file:///data/a", "a")),
+            [("/data/a".into(), "/out/a".into(), false)]
+        );
+    }
+
+    #[test]
+    fn a_name_that_leads_out_is_refused() {
+        for name in ["..", "../x", "a/b", "", "."] {
+            assert!(plan(&file("file:///run/a", name), &export()).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn literals_are_written() {
+        let literal = Value::File(Arc::new(File {
+            basename: Some("x.txt".into()),
+            contents: Some("hello".into()),
+            ..File::default()
+        }));
+        let (_, actions) = plan(&literal, &export()).expect("a plan");
+        assert_eq!(actions, [Action::Write { to: "/out/x.txt".into(), text: "hello".into() }]);
+    }
+}

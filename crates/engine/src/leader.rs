@@ -1,0 +1,433 @@
+//! The leader: one thread owns all run state.
+//!
+//! It takes all waiting messages, tells the plan, pulls what is to be done
+//! while its window has room, admits jobs, journals one group, and acts.
+//! Nothing else touches the plan, the books or the executor.
+
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
+
+use moil_cwl::value::Value;
+use moil_job::event::{Event, Status};
+use moil_job::executor::{Executor, Report};
+use moil_job::failure::{Failure, FailureKind};
+use moil_job::record::Record;
+use moil_job::resources::Resources;
+use moil_job::result::Outcome;
+use moil_job::spec::{Attempt, AttemptId, Job, JobId};
+use moil_job::store::Store;
+
+use crate::admission::{Admission, Capacity};
+use crate::evaluator::{Answer, Evaluators, Task};
+use crate::graph::Body;
+use crate::plan::{Command, ElementRef, End, Plan, Run};
+use crate::retry::{RetryPolicy, Tries};
+
+/// What reaches the leader.
+#[derive(Debug)]
+pub enum Message {
+    /// From the evaluators.
+    Answer(Box<Answer>),
+    /// From the executor.
+    Report(Report),
+    /// Something that people should know, and that stops nothing.
+    Warning(String),
+    /// A signal: end what runs and stop. A second one stops without waiting.
+    Interrupt,
+}
+
+/// How the leader decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// What all running jobs together may use.
+    pub capacity: Capacity,
+    /// Whether and when failed jobs are tried again.
+    pub retry: RetryPolicy,
+    /// `--stopOnFirstFailure`: the first job that fails for good ends the run, and its siblings.
+    pub stop_on_first_failure: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The output object, before export; `None` if the run failed.
+    pub outputs: Option<Value>,
+    /// What failed for good, with the job or step that it happened to, in order.
+    pub failures: Vec<(String, Arc<Failure>)>,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+}
+
+/// How many commands may be under way before jobs are admitted: enough to keep evaluators and
+/// executor busy, few enough that a large scatter costs no memory for elements not yet begun.
+const WINDOW: usize = 64;
+
+/// How many messages are taken before acting, so that a flood of them does not delay new work.
+const BATCH: usize = 256;
+
+/// One run's leader.
+pub struct Leader<'a> {
+    plan: Plan,
+    policy: Policy,
+    admission: Admission<Entry>,
+    evaluators: &'a Evaluators,
+    executor: &'a mut dyn Executor,
+    store: &'a dyn Store,
+    events: &'a mut dyn FnMut(&Event),
+    evaluating: usize,
+    running: HashMap<AttemptId, (Entry, Resources)>,
+    delayed: BinaryHeap<Delayed>,
+    failures: Vec<(String, Arc<Failure>)>,
+    stopping: bool,
+    interrupts: u32,
+}
+
+/// A job that waits or runs.
+struct Entry {
+    job: Arc<Job>,
+    element: ElementRef,
+    step: Arc<str>,
+    tries: Tries,
+    attempts: u32,
+}
+
+/// A job that waits for its next try.
+struct Delayed {
+    at: Instant,
+    entry: Entry,
+    resources: Resources,
+}
+
+impl<'a> Leader<'a> {
+    /// A leader for a plan.
+    pub fn new(
+        plan: Plan,
+        policy: Policy,
+        evaluators: &'a Evaluators,
+        executor: &'a mut dyn Executor,
+        store: &'a dyn Store,
+        events: &'a mut dyn FnMut(&Event),
+    ) -> Self {
+        Self {
+            plan,
+            policy,
+            admission: Admission::new(policy.capacity),
+            evaluators,
+            executor,
+            store,
+            events,
+            evaluating: 0,
+            running: HashMap::new(),
+            delayed: BinaryHeap::new(),
+            failures: Vec::new(),
+            stopping: false,
+            interrupts: 0,
+        }
+    }
+
+    /// Runs until the plan has ended, or nothing more can be done, or a signal says so.
+    pub fn run(mut self, messages: &Receiver<Message>) -> RunEnd {
+        loop {
+            self.pull();
+            if let Err(failure) = self.start_jobs() {
+                self.fail_run(failure);
+            }
+            self.tell_events();
+            if self.is_over() {
+                break;
+            }
+            match self.wait(messages) {
+                Ok(message) => {
+                    self.take(message);
+                    messages.try_iter().take(BATCH).for_each(|message| self.take(message));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.fail_run(Failure::new(FailureKind::Internal, "the leader lost its helpers"));
+                    break;
+                }
+            }
+            if self.interrupts > 1 {
+                break;
+            }
+        }
+        self.executor.shut_down();
+        self.tell_events();
+        let outputs = match self.plan.end() {
+            Some(End::Success(outputs)) if !self.stopping => Some(outputs.clone()),
+            _ => None,
+        };
+        RunEnd { outputs, failures: self.failures, interrupted: self.interrupts > 0 }
+    }
+
+    fn is_over(&self) -> bool {
+        let idle = self.evaluating == 0 && self.running.is_empty();
+        idle && (self.stopping
+            || self.plan.end().is_some()
+            || (self.admission.waiting() == 0 && self.delayed.is_empty()))
+    }
+
+    fn wait(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        match self.delayed.peek() {
+            Some(delayed) if !self.stopping => {
+                messages.recv_timeout(delayed.at.saturating_duration_since(Instant::now()))
+            }
+            _ => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn pull(&mut self) {
+        while !self.stopping && self.evaluating + self.admission.waiting() < WINDOW {
+            let Some(command) = self.plan.next() else { break };
+            match command {
+                Command::Merge { step, node, sources } => self.evaluate(Task::Merge { step, node, sources }),
+                Command::Prepare { element, node, inputs, round } => {
+                    self.evaluate(Task::Prepare { element, node, inputs, round });
+                }
+                Command::NextRound { element, node, inputs, outputs, rounds } => {
+                    self.evaluate(Task::NextRound { element, node, inputs, outputs, rounds });
+                }
+                Command::Run(run) => self.queue(*run),
+            }
+        }
+    }
+
+    fn evaluate(&mut self, task: Task) {
+        self.evaluating += 1;
+        self.evaluators.submit(task);
+    }
+
+    fn queue(&mut self, run: Run) {
+        let Body::Tool(tool) = &run.node.body else { return };
+        let resources = run.resources;
+        let entry = Entry {
+            job: Arc::new(Job {
+                id: JobId(run.path.into()),
+                name: run.name.into(),
+                tool: Arc::clone(tool),
+                inputs: run.inputs,
+                requested: resources,
+                key: None,
+            }),
+            element: run.element,
+            step: run.step_name,
+            tries: Tries::default(),
+            attempts: 0,
+        };
+        match self.admission.refusal(&resources) {
+            None => self.admission.push(entry, resources),
+            Some(words) => {
+                let failure =
+                    Failure::new(FailureKind::System, format!("job {} {words}", entry.job.name));
+                self.give_up(&entry, Arc::new(failure));
+            }
+        }
+    }
+
+    fn start_jobs(&mut self) -> Result<(), Failure> {
+        if self.stopping {
+            return Ok(());
+        }
+        let now = Instant::now();
+        while self.delayed.peek().is_some_and(|delayed| delayed.at <= now) {
+            if let Some(delayed) = self.delayed.pop() {
+                self.admission.push(delayed.entry, delayed.resources);
+            }
+        }
+        let mut attempts = Vec::new();
+        for (mut entry, granted) in self.admission.admit() {
+            entry.attempts += 1;
+            let id = AttemptId { job: entry.job.id.clone(), number: entry.attempts };
+            self.plan_event(Event::JobStarted {
+                attempt: id.clone(),
+                name: Arc::clone(&entry.job.name),
+                step: Arc::clone(&entry.step),
+                granted,
+            });
+            attempts.push(Attempt { id: id.clone(), job: Arc::clone(&entry.job), granted });
+            self.running.insert(id, (entry, granted));
+        }
+        if attempts.is_empty() {
+            return Ok(());
+        }
+        let stored = self.journal(attempts.iter().map(|attempt| Record::AttemptStarted {
+            attempt: attempt.id.clone(),
+            key: attempt.job.key.clone(),
+        }));
+        match stored {
+            Ok(()) => self.executor.submit(attempts),
+            // Never submitted, so nobody will report them.
+            Err(_) => attempts.iter().for_each(|attempt| drop(self.running.remove(&attempt.id))),
+        }
+        stored
+    }
+
+    fn journal(&self, records: impl Iterator<Item = Record>) -> Result<(), Failure> {
+        if !self.store.is_durable() {
+            return Ok(());
+        }
+        let group: Vec<Record> = records.collect();
+        self.store.append(&group).map_err(|error| {
+            Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
+        })
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Answer(answer) => {
+                self.evaluating -= 1;
+                self.answer(*answer);
+            }
+            Message::Report(Report::Started(_)) => {}
+            Message::Report(Report::Output(attempt, line)) => {
+                if let Some((entry, _)) = self.running.get(&attempt) {
+                    let name = Arc::clone(&entry.job.name);
+                    self.plan_event(Event::ToolOutput { name, line });
+                }
+            }
+            Message::Report(Report::Finished(attempt, outcome)) => self.finished(attempt, outcome),
+            Message::Warning(text) => self.plan_event(Event::Warning(text)),
+            Message::Interrupt => {
+                self.interrupts += 1;
+                self.stop();
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Merged(step, Ok(inputs)) => self.plan.merged(step, inputs),
+            Answer::Merged(step, Err(failure)) => {
+                let name = self.plan.step_name(step);
+                self.note_failure(format!("step {name}"), failure);
+                self.plan.merge_failed(step);
+            }
+            Answer::Prepared(element, Ok(prepared)) => self.plan.prepared(element, prepared),
+            Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
+            Answer::Prepared(element, Err(failure)) | Answer::NextRound(element, Err(failure)) => {
+                self.note_failure(format!("step {}", self.plan.element_path(element)), failure);
+                self.plan.failed(element);
+            }
+        }
+    }
+
+    fn finished(&mut self, attempt: AttemptId, outcome: Outcome) {
+        let Some((entry, granted)) = self.running.remove(&attempt) else { return };
+        self.admission.release(&granted);
+        match outcome {
+            Outcome::Done(result) => {
+                let record =
+                    Record::JobFinished { job: entry.job.id.clone(), attempt: attempt.clone() };
+                if let Err(failure) = self.journal(std::iter::once(record)) {
+                    self.fail_run(failure);
+                    return;
+                }
+                self.plan_event(Event::JobFinished {
+                    attempt,
+                    name: Arc::clone(&entry.job.name),
+                    step: Arc::clone(&entry.step),
+                    status: Status::Success,
+                    usage: Some(result.usage),
+                });
+                self.plan.finished(entry.element, result.outputs);
+            }
+            Outcome::Failed(failure) => self.attempt_failed(attempt, entry, granted, Arc::from(failure)),
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        attempt: AttemptId,
+        mut entry: Entry,
+        granted: Resources,
+        failure: Arc<Failure>,
+    ) {
+        let again = match self.stopping {
+            true => None,
+            false => self.policy.retry.after(&failure.kind, &mut entry.tries, granted),
+        };
+        let again = again.filter(|(_, resources)| self.admission.refusal(resources).is_none());
+        self.plan_event(Event::JobFailed {
+            attempt,
+            name: Arc::clone(&entry.job.name),
+            step: Arc::clone(&entry.step),
+            failure: Arc::clone(&failure),
+            retry_in: again.map(|(wait, _)| wait.as_secs_f64()),
+        });
+        match again {
+            Some((wait, resources)) => {
+                self.delayed.push(Delayed { at: Instant::now() + wait, entry, resources });
+            }
+            None => self.give_up(&entry, failure),
+        }
+    }
+
+    fn give_up(&mut self, entry: &Entry, failure: Arc<Failure>) {
+        if failure.kind != FailureKind::Cancelled {
+            self.failures.push((format!("job {}", entry.job.name), failure));
+        }
+        self.plan.failed(entry.element);
+        if self.policy.stop_on_first_failure {
+            self.stop();
+        }
+    }
+
+    fn note_failure(&mut self, what: String, failure: Failure) {
+        self.failures.push((what, Arc::new(failure)));
+        if self.policy.stop_on_first_failure {
+            self.stop();
+        }
+    }
+
+    fn fail_run(&mut self, failure: Failure) {
+        self.failures.push(("run".to_owned(), Arc::new(failure)));
+        self.stop();
+    }
+
+    /// Starts nothing more and cancels what runs; each attempt is still reported.
+    fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        self.admission.drain();
+        self.delayed.clear();
+        let running: Vec<AttemptId> = self.running.keys().cloned().collect();
+        self.executor.cancel(&running);
+    }
+
+    fn plan_event(&mut self, event: Event) {
+        self.tell_events();
+        (self.events)(&event);
+    }
+
+    fn tell_events(&mut self) {
+        for event in self.plan.take_events() {
+            (self.events)(&event);
+        }
+    }
+}
+
+/// Heaps give out the largest first: the soonest is the largest.
+impl Ord for Delayed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.at.cmp(&self.at)
+    }
+}
+
+impl PartialOrd for Delayed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Delayed {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Delayed {}
+

@@ -1,0 +1,664 @@
+//! The plan: which steps are to be prepared and which jobs are to run.
+//!
+//! A synchronous state machine that never evaluates and never waits. The
+//! leader pulls [`Command`]s while its window has room, and tells what came
+//! of them. Scatter elements are indices into shared arrays, not copies.
+//!
+//! Invariants: each command is answered exactly once; a workflow's state is
+//! dropped when it ends; what became ready last is issued first, so that a
+//! scatter of workflows finishes those it began before it begins more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use moil_cwl::merge;
+use moil_cwl::parameter::{LinkTarget, SourceList};
+use moil_cwl::scatter::Scatter;
+use moil_cwl::value::{Value, ValueMap};
+use moil_job::event::{Event, Status};
+use moil_job::failure::Failure;
+use moil_job::resources::Resources;
+
+use crate::graph::{Body, Graph, Node};
+
+/// A step of a running workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StepRef {
+    workflow: u64,
+    step: usize,
+}
+
+/// One element of a scattered step; the only one of a step that is not scattered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ElementRef {
+    /// The step.
+    pub step: StepRef,
+    /// Index of the element.
+    pub element: usize,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Command {
+    /// Merge the sources of a step's inputs: answer with [`Plan::merged`].
+    Merge {
+        /// Which step.
+        step: StepRef,
+        /// The step.
+        node: Arc<Node>,
+        /// For each step input, the value of each of its links.
+        sources: Vec<Vec<Value>>,
+    },
+    /// Prepare an element: answer with [`Plan::prepared`].
+    Prepare {
+        /// Which element.
+        element: ElementRef,
+        /// Its step.
+        node: Arc<Node>,
+        /// The step's inputs.
+        inputs: StepInputs,
+        /// Which round of a loop, from 0.
+        round: u32,
+    },
+    /// Find the next round of a loop: answer with [`Plan::next_round`].
+    NextRound {
+        /// Which element.
+        element: ElementRef,
+        /// Its step.
+        node: Arc<Node>,
+        /// The inputs of the round that ended.
+        inputs: ValueMap,
+        /// Its outputs.
+        outputs: Value,
+        /// How many rounds have ended.
+        rounds: u32,
+    },
+    /// Run a job: answer with [`Plan::finished`] or [`Plan::failed`].
+    Run(Box<Run>),
+}
+
+/// A job that is to run.
+#[derive(Debug)]
+pub struct Run {
+    /// Which element it is.
+    pub element: ElementRef,
+    /// Its step.
+    pub node: Arc<Node>,
+    /// Its position in the plan: `call[3]/align`.
+    pub path: String,
+    /// What people call it.
+    pub name: String,
+    /// The step's full name, without indices of elements.
+    pub step_name: Arc<str>,
+    /// Its complete input object.
+    pub inputs: Value,
+    /// What it asks for.
+    pub resources: Resources,
+}
+
+/// The inputs of a step, shared by its elements.
+#[derive(Clone, Debug)]
+pub struct StepInputs {
+    /// Their values; whole arrays for the scattered ones.
+    pub values: Arc<ValueMap>,
+    /// How it is scattered.
+    pub scatter: Option<Arc<Scatter>>,
+}
+
+/// What preparing an element gave.
+#[derive(Debug)]
+pub enum Prepared {
+    /// `when` said no.
+    Skipped,
+    /// A job: its input object and what it asks for.
+    Job {
+        /// The input object.
+        inputs: Value,
+        /// What it asks for.
+        resources: Resources,
+        /// The step inputs of this round, kept where the step is a loop.
+        round: Option<ValueMap>,
+    },
+    /// A workflow: its inputs.
+    Workflow {
+        /// The input object.
+        inputs: Value,
+        /// As with jobs.
+        round: Option<ValueMap>,
+        /// The workflow, where it is not known before it is prepared (ProcessGenerator).
+        graph: Option<Arc<Graph>>,
+    },
+    /// An expression tool, already evaluated.
+    Outputs {
+        /// The output object.
+        outputs: Value,
+        /// As with jobs.
+        round: Option<ValueMap>,
+    },
+}
+
+/// How the run as a whole ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// The output object.
+    Success(Value),
+    /// Something failed.
+    Failed,
+}
+
+/// The state machine.
+pub struct Plan {
+    main: Arc<Node>,
+    inputs: Arc<ValueMap>,
+    workflows: HashMap<u64, RunningWorkflow>,
+    next_workflow: u64,
+    /// Work to be handed out, the next at the end.
+    ready: Vec<Ready>,
+    loops: HashMap<ElementRef, LoopState>,
+    end: Option<End>,
+    events: Vec<Event>,
+}
+
+struct RunningWorkflow {
+    graph: Arc<Graph>,
+    /// `call[3]/`, or empty: goes before the names of steps.
+    path: String,
+    /// `call/`: the same without elements.
+    name: Arc<str>,
+    /// The element that this workflow is.
+    parent: ElementRef,
+    inputs: Value,
+    steps: Vec<StepState>,
+    /// Steps that are neither waiting nor over.
+    active: usize,
+    /// Steps that are not done.
+    unfinished: usize,
+}
+
+enum StepState {
+    /// Waits for this many other steps.
+    Waiting(usize),
+    /// Its inputs are being merged.
+    Merging,
+    /// Its elements are being run.
+    Running(StepRun),
+    /// Its outputs, in the order of the step's `out`.
+    Done(Vec<Value>),
+    /// It cannot be done.
+    Failed,
+}
+
+struct StepRun {
+    inputs: StepInputs,
+    count: usize,
+    /// Elements handed out so far.
+    issued: usize,
+    /// Elements that are over.
+    over: usize,
+    skipped: usize,
+    failed: bool,
+    /// For each output, the value of each element.
+    results: Vec<Vec<Value>>,
+}
+
+struct LoopState {
+    round: u32,
+    /// The step inputs of the round at work.
+    inputs: ValueMap,
+    /// Outputs of the last round, or of all rounds.
+    last: Option<Value>,
+    all: Vec<Value>,
+}
+
+enum Ready {
+    Merge(StepRef),
+    Elements(StepRef),
+    Command(Box<Command>),
+}
+
+/// The main process is the only step of a workflow that nobody wrote.
+const MAIN: ElementRef = ElementRef { step: StepRef { workflow: 0, step: 0 }, element: 0 };
+
+impl Plan {
+    /// A plan for running `main` on an input object.
+    pub fn new(main: Arc<Node>, inputs: ValueMap) -> Self {
+        let inputs = Arc::new(inputs);
+        let command = Command::Prepare {
+            element: MAIN,
+            node: Arc::clone(&main),
+            inputs: StepInputs { values: Arc::clone(&inputs), scatter: None },
+            round: 0,
+        };
+        Self {
+            main,
+            inputs,
+            workflows: HashMap::new(),
+            next_workflow: 1,
+            ready: vec![Ready::Command(Box::new(command))],
+            loops: HashMap::new(),
+            end: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// How the run ended, once it has.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// What happened since this was last called.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The next thing to do; `None` until something else is answered.
+    pub fn next(&mut self) -> Option<Command> {
+        match self.ready.pop()? {
+            Ready::Command(command) => Some(*command),
+            Ready::Merge(step) => Some(self.merge_command(step)),
+            Ready::Elements(step) => {
+                let (command, more) = self.element_command(step);
+                if more {
+                    self.ready.push(Ready::Elements(step));
+                }
+                Some(command)
+            }
+        }
+    }
+
+    /// The inputs of a step were merged.
+    pub fn merged(&mut self, step: StepRef, inputs: StepInputs) {
+        let count = inputs.scatter.as_ref().map_or(1, |scatter| scatter.count());
+        let node = Arc::clone(self.node(step));
+        let results = node.outputs.iter().map(|_| vec![Value::Null; count]).collect();
+        self.events.push(Event::StepStarted { step: self.step_name(step), elements: count });
+        let run = StepRun { inputs, count, issued: 0, over: 0, skipped: 0, failed: false, results };
+        self.set_state(step, StepState::Running(run));
+        if count == 0 {
+            self.complete_step(step);
+        } else {
+            self.ready.push(Ready::Elements(step));
+        }
+    }
+
+    /// The inputs of a step could not be merged.
+    pub fn merge_failed(&mut self, step: StepRef) {
+        self.end_step(step, StepState::Failed, Status::Failed);
+    }
+
+    /// An element was prepared.
+    pub fn prepared(&mut self, element: ElementRef, prepared: Prepared) {
+        let node = Arc::clone(self.node(element.step));
+        match prepared {
+            Prepared::Skipped => self.skipped(element, &node),
+            Prepared::Job { inputs, resources, round } => {
+                self.remember_round(element, round);
+                let run = Run {
+                    element,
+                    path: self.element_path(element),
+                    name: self.element_name(element),
+                    step_name: self.step_name(element.step),
+                    node,
+                    inputs,
+                    resources,
+                };
+                self.ready.push(Ready::Command(Box::new(Command::Run(Box::new(run)))));
+            }
+            Prepared::Workflow { inputs, round, graph } => {
+                self.remember_round(element, round);
+                let graph = graph.or_else(|| match &node.body {
+                    Body::Workflow(graph) => Some(Arc::clone(graph)),
+                    _ => None,
+                });
+                match graph {
+                    Some(graph) => self.start_workflow(element, graph, inputs),
+                    None => self.failed(element),
+                }
+            }
+            Prepared::Outputs { outputs, round } => {
+                self.remember_round(element, round);
+                self.finished(element, outputs);
+            }
+        }
+    }
+
+    /// A job, an expression or a nested workflow gave its output object.
+    pub fn finished(&mut self, element: ElementRef, outputs: Value) {
+        match self.loops.get_mut(&element) {
+            Some(state) => {
+                state.round += 1;
+                let command = Command::NextRound {
+                    element,
+                    inputs: state.inputs.clone(),
+                    outputs: outputs.clone(),
+                    rounds: state.round,
+                    node: Arc::clone(self.node(element.step)),
+                };
+                if let Some(state) = self.loops.get_mut(&element) {
+                    if is_loop_over_all(command.node()) {
+                        state.all.push(outputs);
+                    } else {
+                        state.last = Some(outputs);
+                    }
+                }
+                self.ready.push(Ready::Command(Box::new(command)));
+            }
+            None => self.element_over(element, Some(&outputs)),
+        }
+    }
+
+    /// The inputs of a loop's next round, or that there is none.
+    pub fn next_round(&mut self, element: ElementRef, inputs: Option<ValueMap>) {
+        let node = Arc::clone(self.node(element.step));
+        match inputs {
+            Some(inputs) => {
+                let Some(state) = self.loops.get_mut(&element) else { return };
+                state.inputs.clone_from(&inputs);
+                let command = Command::Prepare {
+                    element,
+                    node,
+                    inputs: StepInputs { values: Arc::new(inputs), scatter: None },
+                    round: state.round,
+                };
+                self.ready.push(Ready::Command(Box::new(command)));
+            }
+            None => {
+                let outputs = self.loop_outputs(element, &node);
+                self.element_over(element, Some(&outputs));
+            }
+        }
+    }
+
+    /// An element failed for good.
+    pub fn failed(&mut self, element: ElementRef) {
+        self.loops.remove(&element);
+        self.element_over(element, None);
+    }
+
+    /// The name of a step with those of the workflows around it.
+    pub fn step_name(&self, step: StepRef) -> Arc<str> {
+        match self.workflows.get(&step.workflow) {
+            Some(workflow) => format!("{}{}", workflow.name, workflow.graph.nodes[step.step].name).into(),
+            None => Arc::clone(&self.main.name),
+        }
+    }
+
+    /// The position of an element: `call[3]/align`.
+    pub fn element_path(&self, element: ElementRef) -> String {
+        let Some(workflow) = self.workflows.get(&element.step.workflow) else {
+            return self.main.name.to_string();
+        };
+        let mut path = format!("{}{}", workflow.path, workflow.graph.nodes[element.step.step].name);
+        if self.is_scattered(element.step) {
+            path.push_str(&format!("[{}]", element.element));
+        }
+        if let Some(state) = self.loops.get(&element) {
+            path.push_str(&format!("@{}", state.round));
+        }
+        path
+    }
+
+    /// What people call an element: the step's name, numbered from the second on (`align_3`).
+    fn element_name(&self, element: ElementRef) -> String {
+        let name = &self.node(element.step).name;
+        let round = self.loops.get(&element).map_or(0, |state| state.round as usize);
+        match element.element + round {
+            0 => name.to_string(),
+            index => format!("{name}_{}", index + 1),
+        }
+    }
+
+    fn is_scattered(&self, step: StepRef) -> bool {
+        self.state(step)
+            .is_some_and(|state| matches!(state, StepState::Running(run) if run.inputs.scatter.is_some()))
+    }
+
+    fn node(&self, step: StepRef) -> &Arc<Node> {
+        match self.workflows.get(&step.workflow) {
+            Some(workflow) => &workflow.graph.nodes[step.step],
+            None => &self.main,
+        }
+    }
+
+    fn state(&self, step: StepRef) -> Option<&StepState> {
+        self.workflows.get(&step.workflow).map(|workflow| &workflow.steps[step.step])
+    }
+
+    fn run_mut(&mut self, step: StepRef) -> Option<&mut StepRun> {
+        match self.workflows.get_mut(&step.workflow)?.steps.get_mut(step.step)? {
+            StepState::Running(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    fn set_state(&mut self, step: StepRef, state: StepState) {
+        if let Some(workflow) = self.workflows.get_mut(&step.workflow) {
+            workflow.steps[step.step] = state;
+        }
+    }
+
+    fn start_workflow(&mut self, parent: ElementRef, graph: Arc<Graph>, inputs: Value) {
+        let (path, name) = if parent == MAIN {
+            (String::new(), Arc::from(""))
+        } else {
+            (format!("{}/", self.element_path(parent)), format!("{}/", self.step_name(parent.step)).into())
+        };
+        let id = self.next_workflow;
+        self.next_workflow += 1;
+        self.events.push(Event::WorkflowStarted { name: name.trim_end_matches('/').into() });
+        let steps: Vec<StepState> =
+            graph.nodes.iter().map(|node| StepState::Waiting(node.needs.len())).collect();
+        let free: Vec<usize> = (0..steps.len()).filter(|&step| graph.nodes[step].needs.is_empty()).collect();
+        let unfinished = steps.len();
+        self.workflows.insert(
+            id,
+            RunningWorkflow { graph, path, name, parent, inputs, steps, active: 0, unfinished },
+        );
+        self.make_ready(id, &free);
+        self.complete_workflow_if_over(id);
+    }
+
+    fn make_ready(&mut self, id: u64, steps: &[usize]) {
+        if let Some(workflow) = self.workflows.get_mut(&id) {
+            for &step in steps {
+                workflow.steps[step] = StepState::Merging;
+                workflow.active += 1;
+            }
+        }
+        // In reverse, since the last is issued first.
+        for &step in steps.iter().rev() {
+            self.ready.push(Ready::Merge(StepRef { workflow: id, step }));
+        }
+    }
+
+    fn merge_command(&self, step: StepRef) -> Command {
+        let node = Arc::clone(self.node(step));
+        let sources = match (self.workflows.get(&step.workflow), node.step()) {
+            (Some(workflow), Some(written)) => {
+                written.inputs.iter().map(|input| workflow.link_values(&input.source)).collect()
+            }
+            _ => Vec::new(),
+        };
+        Command::Merge { step, node, sources }
+    }
+
+    fn element_command(&mut self, step: StepRef) -> (Command, bool) {
+        let node = Arc::clone(self.node(step));
+        let (element, inputs, more) = match self.run_mut(step) {
+            Some(run) => {
+                run.issued += 1;
+                (run.issued - 1, run.inputs.clone(), run.issued < run.count)
+            }
+            // Only steps that run have elements to hand out.
+            None => {
+                let inputs = StepInputs { values: Arc::clone(&self.inputs), scatter: None };
+                (0, inputs, false)
+            }
+        };
+        (Command::Prepare { element: ElementRef { step, element }, node, inputs, round: 0 }, more)
+    }
+
+    fn remember_round(&mut self, element: ElementRef, round: Option<ValueMap>) {
+        if let Some(inputs) = round {
+            self.loops
+                .entry(element)
+                .and_modify(|state| state.inputs.clone_from(&inputs))
+                .or_insert_with(|| LoopState { round: 0, inputs, last: None, all: Vec::new() });
+        }
+    }
+
+    fn skipped(&mut self, element: ElementRef, node: &Node) {
+        let nulls = node.outputs.iter().map(|name| (Arc::clone(name), Value::Null)).collect();
+        if let Some(run) = self.run_mut(element.step) {
+            run.skipped += 1;
+        }
+        // A loop whose condition is false before the first round has its own kind of nothing.
+        if node.step().is_some_and(|step| step.loop_.is_some()) {
+            let outputs = self.loop_outputs(element, node);
+            self.element_over(element, Some(&outputs));
+        } else {
+            self.element_over(element, Some(&Value::map(nulls)));
+        }
+    }
+
+    fn loop_outputs(&mut self, element: ElementRef, node: &Node) -> Value {
+        let state = self.loops.remove(&element);
+        let over_all = is_loop_over_all(node);
+        let outputs = node.outputs.iter().map(|name| {
+            let value = match &state {
+                Some(state) if over_all => {
+                    Value::list(state.all.iter().map(|round| round.field(name).clone()).collect())
+                }
+                Some(state) => state.last.as_ref().map_or(Value::Null, |last| last.field(name).clone()),
+                None if over_all => Value::list(Vec::new()),
+                None => Value::Null,
+            };
+            (Arc::clone(name), value)
+        });
+        Value::map(outputs.collect())
+    }
+
+    /// An element is over: with its output object, or without because it failed.
+    fn element_over(&mut self, element: ElementRef, outputs: Option<&Value>) {
+        if element == MAIN {
+            self.end = Some(match outputs {
+                Some(outputs) => End::Success(outputs.clone()),
+                None => End::Failed,
+            });
+            return;
+        }
+        let names = self.node(element.step).outputs.clone();
+        let Some(run) = self.run_mut(element.step) else { return };
+        run.over += 1;
+        match outputs {
+            Some(outputs) => {
+                for (name, values) in names.iter().zip(&mut run.results) {
+                    values[element.element] = outputs.field(name).clone();
+                }
+            }
+            None => run.failed = true,
+        }
+        if run.over == run.count {
+            self.complete_step(element.step);
+        }
+    }
+
+    fn complete_step(&mut self, step: StepRef) {
+        let Some(run) = self.run_mut(step) else { return };
+        if run.failed {
+            self.end_step(step, StepState::Failed, Status::Failed);
+            return;
+        }
+        let status = if run.count > 0 && run.skipped == run.count { Status::Skipped } else { Status::Success };
+        let results = std::mem::take(&mut run.results);
+        let outputs = match run.inputs.scatter.clone() {
+            Some(scatter) => results.into_iter().map(|values| scatter.gather(values)).collect(),
+            None => results.into_iter().map(|mut values| values.pop().unwrap_or_default()).collect(),
+        };
+        self.end_step(step, StepState::Done(outputs), status);
+    }
+
+    fn end_step(&mut self, step: StepRef, state: StepState, status: Status) {
+        self.events.push(Event::StepFinished { step: self.step_name(step), status });
+        let Some(workflow) = self.workflows.get_mut(&step.workflow) else { return };
+        let done = matches!(state, StepState::Done(_));
+        workflow.steps[step.step] = state;
+        workflow.active -= 1;
+        if done {
+            workflow.unfinished -= 1;
+            let graph = Arc::clone(&workflow.graph);
+            let mut free = Vec::new();
+            for &consumer in &graph.consumers[step.step] {
+                if let StepState::Waiting(missing) = &mut workflow.steps[consumer] {
+                    *missing -= 1;
+                    if *missing == 0 {
+                        free.push(consumer);
+                    }
+                }
+            }
+            self.make_ready(step.workflow, &free);
+        }
+        self.complete_workflow_if_over(step.workflow);
+    }
+
+    fn complete_workflow_if_over(&mut self, id: u64) {
+        let Some(workflow) = self.workflows.get(&id).filter(|workflow| workflow.active == 0) else { return };
+        let outputs = if workflow.unfinished == 0 { workflow.outputs() } else { Ok(None) };
+        let Some(workflow) = self.workflows.remove(&id) else { return };
+        let name: Arc<str> = workflow.name.trim_end_matches('/').into();
+        let outputs = outputs.unwrap_or_else(|failure| {
+            self.events.push(Event::Warning(format!("outputs of {name}: {}", failure.message)));
+            None
+        });
+        self.events.push(Event::WorkflowFinished { name, success: outputs.is_some() });
+        match outputs {
+            Some(outputs) => self.finished(workflow.parent, outputs),
+            None => self.failed(workflow.parent),
+        }
+    }
+}
+
+impl RunningWorkflow {
+    fn link_values(&self, source: &SourceList) -> Vec<Value> {
+        source
+            .links
+            .iter()
+            .map(|link| match link.target {
+                LinkTarget::Input(index) => {
+                    self.inputs.field(&self.graph.workflow.common.inputs[index].name).clone()
+                }
+                LinkTarget::Step { step, output } => match &self.steps[step] {
+                    StepState::Done(outputs) => outputs[output].clone(),
+                    _ => Value::Null,
+                },
+            })
+            .collect()
+    }
+
+    /// The output object; every step is done.
+    fn outputs(&self) -> Result<Option<Value>, Failure> {
+        let mut outputs = ValueMap::new();
+        for output in &self.graph.workflow.common.outputs {
+            let what = format!("output {}", output.name);
+            let value = merge::merge(&output.source, &self.link_values(&output.source), &what)?;
+            outputs.insert(Arc::clone(&output.name), value);
+        }
+        Ok(Some(Value::map(outputs)))
+    }
+}
+
+impl Command {
+    fn node(&self) -> &Node {
+        match self {
+            Self::Merge { node, .. } | Self::Prepare { node, .. } | Self::NextRound { node, .. } => node,
+            Self::Run(run) => &run.node,
+        }
+    }
+}
+
+fn is_loop_over_all(node: &Node) -> bool {
+    use moil_cwl::process::LoopOutput;
+    node.step()
+        .and_then(|step| step.loop_.as_ref())
+        .is_some_and(|loop_| loop_.output == LoopOutput::All)
+}

@@ -1,0 +1,127 @@
+//! Whether a failed job is tried again, when, and with what.
+
+use std::time::Duration;
+
+use moil_job::failure::FailureKind;
+use moil_job::resources::Resources;
+
+/// The budgets of a job. Losses of machines and processes have their own, so that they never use
+/// up what is meant for the tool.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// `--retryCount`: further tries after the tool's own failure.
+    pub count: u32,
+    /// Further tries after the attempt was lost through no fault of its own.
+    pub losses: u32,
+    /// `--retryBackoffSeconds`: before the first further try.
+    pub backoff: Duration,
+    /// `--retryBackoffFactor`: how much longer each wait is than the one before.
+    pub factor: f64,
+    /// `--doubleMem`: a job that ran out of memory gets twice as much.
+    pub double_memory: bool,
+}
+
+/// How often a job has failed, by whose fault.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tries {
+    /// By its own.
+    pub own: u32,
+    /// By being lost.
+    pub lost: u32,
+}
+
+/// The longest wait between two tries.
+const LONGEST: Duration = Duration::from_secs(300);
+
+impl RetryPolicy {
+    /// What to do after a failure: wait so long and try again with these resources, or give up.
+    /// Counts the failure.
+    pub fn after(
+        &self,
+        kind: &FailureKind,
+        tries: &mut Tries,
+        granted: Resources,
+    ) -> Option<(Duration, Resources)> {
+        let mut next = granted;
+        let earlier = match kind {
+            FailureKind::Lost => {
+                tries.lost += 1;
+                (tries.lost <= self.losses).then_some(tries.lost)?
+            }
+            FailureKind::ToolFailed { .. } | FailureKind::System | FailureKind::Image => {
+                tries.own += 1;
+                (tries.own <= self.count).then_some(tries.own)?
+            }
+            FailureKind::OutOfMemory => {
+                tries.own += 1;
+                if self.double_memory {
+                    next.ram_mib = next.ram_mib.saturating_mul(2);
+                }
+                (tries.own <= self.count).then_some(tries.own)?
+            }
+            FailureKind::OutOfDisk => {
+                tries.own += 1;
+                next.tmpdir_mib = next.tmpdir_mib.saturating_mul(2);
+                next.outdir_mib = next.outdir_mib.saturating_mul(2);
+                (tries.own <= self.count).then_some(tries.own)?
+            }
+            // The same inputs give the same failure.
+            FailureKind::TimeLimit
+            | FailureKind::BadOutput
+            | FailureKind::BadInput
+            | FailureKind::Expression
+            | FailureKind::Unsupported
+            | FailureKind::CannotStart
+            | FailureKind::Cancelled
+            | FailureKind::Internal => return None,
+        };
+        let seconds = self.backoff.as_secs_f64() * self.factor.max(1.0).powi(earlier as i32 - 1);
+        let wait = Duration::try_from_secs_f64(seconds).map_or(LONGEST, |wait| wait.min(LONGEST));
+        Some((wait, next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        count: 2,
+        losses: 3,
+        backoff: Duration::from_secs(2),
+        factor: 3.0,
+        double_memory: true,
+    };
+    const GRANTED: Resources = Resources { cores: 1.0, ram_mib: 256, tmpdir_mib: 1, outdir_mib: 1, gpus: 0 };
+    const FAILED: FailureKind = FailureKind::ToolFailed { exit_code: 1, temporary: false };
+
+    #[test]
+    fn a_failing_tool_is_tried_as_often_as_asked_with_growing_waits() {
+        let mut tries = Tries::default();
+        let mut waits = || POLICY.after(&FAILED, &mut tries, GRANTED).map(|(wait, _)| wait.as_secs());
+        assert_eq!([waits(), waits(), waits()], [Some(2), Some(6), None]);
+    }
+
+    #[test]
+    fn losses_do_not_use_up_the_tools_tries() {
+        let mut tries = Tries::default();
+        for _ in 0..3 {
+            assert!(POLICY.after(&FailureKind::Lost, &mut tries, GRANTED).is_some());
+        }
+        assert!(POLICY.after(&FailureKind::Lost, &mut tries, GRANTED).is_none());
+        assert!(POLICY.after(&FAILED, &mut tries, GRANTED).is_some());
+    }
+
+    #[test]
+    fn out_of_memory_gets_twice_as_much() {
+        let after = POLICY.after(&FailureKind::OutOfMemory, &mut Tries::default(), GRANTED);
+        assert_eq!(after.map(|(_, next)| next.ram_mib), Some(512));
+    }
+
+    #[test]
+    fn what_cannot_change_is_not_tried_again() {
+        for kind in [FailureKind::BadInput, FailureKind::Expression, FailureKind::TimeLimit] {
+            assert!(POLICY.after(&kind, &mut Tries::default(), GRANTED).is_none());
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Those who run attempts: this machine, a cluster.
+
+use crate::result::Outcome;
+use crate::spec::{Attempt, AttemptId};
+
+/// Runs attempts. Admission is the leader's alone: what is submitted is started, never queued.
+pub trait Executor {
+    /// Starts attempts. Submitting an attempt again attaches to the one that runs. Never blocks for
+    /// longer than it takes to hand them over; what goes wrong is reported like any other end.
+    fn submit(&mut self, attempts: Vec<Attempt>);
+
+    /// Ends attempts; each is still reported, as cancelled or however it ended before.
+    fn cancel(&mut self, attempts: &[AttemptId]);
+
+    /// Ends everything that is left, at once. Afterwards nothing of the executor's is running.
+    fn shut_down(&mut self);
+}
+
+/// What an executor tells. It is given a function to call, from any thread, when it is made.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// The tool's process runs.
+    Started(AttemptId),
+    /// A line of the tool's output, where live output was asked for.
+    Output(AttemptId, String),
+    /// The attempt is over. Exactly one for each attempt that was submitted.
+    Finished(AttemptId, Outcome),
+}
+
+/// Where an executor reports to.
+pub type Reporter = std::sync::Arc<dyn Fn(Report) + Send + Sync>;

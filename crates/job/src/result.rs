@@ -1,0 +1,41 @@
+//! What comes of an attempt.
+
+use std::time::Duration;
+
+use moil_cwl::value::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The tool did its work.
+    Done(JobResult),
+    /// It did not, and [`Failure`] says why; whether it is tried again is the leader's decision.
+    Failed(Box<Failure>),
+}
+
+/// What a successful attempt leaves.
+#[derive(Clone, Debug)]
+pub struct JobResult {
+    /// The output object; files have locations in the store or in the attempt's directory.
+    pub outputs: Value,
+    /// The tool's exit code: one of its success codes.
+    pub exit_code: i32,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// What an attempt took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// From the tool's start to its end.
+    pub wall: Duration,
+    /// User and system time of the tool and its children.
+    pub cpu: Duration,
+    /// The largest resident set of any one of its processes, in bytes.
+    pub peak_memory: u64,
+    /// Bytes in the output files.
+    pub output_bytes: u64,
+}

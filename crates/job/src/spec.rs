@@ -1,0 +1,74 @@
+//! Jobs and attempts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use moil_cwl::inherit::Effective;
+use moil_cwl::process::CommandLineTool;
+use moil_cwl::value::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::key::Key;
+use crate::resources::Resources;
+
+/// Names a job within its run by its position in the plan, such as `align[3]/sort`; stable over restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobId(pub Arc<str>);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names an attempt within its run: a job and the number of the try, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AttemptId {
+    /// The job.
+    pub job: JobId,
+    /// Which try, from 1.
+    pub number: u32,
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.job, self.number)
+    }
+}
+
+/// A command line tool with its inputs: all that decides what will come out.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its position in the plan.
+    pub id: JobId,
+    /// What people call it: the step's name, numbered where it is scattered (`align_3`).
+    pub name: Arc<str>,
+    /// The tool and its requirements, shared by all jobs of a step.
+    pub tool: Arc<JobTool>,
+    /// The input object: complete, checked, files with locations.
+    pub inputs: Value,
+    /// What the document asks for, before any retry raised it.
+    pub requested: Resources,
+    /// `None` where nothing can be restarted or cached: then nothing is hashed.
+    pub key: Option<Key>,
+}
+
+/// What the jobs of one step share.
+#[derive(Clone, Debug)]
+pub struct JobTool {
+    /// The tool.
+    pub tool: Arc<CommandLineTool>,
+    /// The requirements in force.
+    pub effective: Arc<Effective>,
+}
+
+/// One try at a job.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Chosen and recorded before the attempt is submitted.
+    pub id: AttemptId,
+    /// The job.
+    pub job: Arc<Job>,
+    /// What the attempt may use: what was requested, or more after a failure for lack of it.
+    pub granted: Resources,
+}

@@ -1,0 +1,94 @@
+//! Documents and files by their location, whatever the scheme.
+//!
+//! [`Remote`] is what the binary hands to the loader (as
+//! [`moil_salad::fetch::Fetch`]) and to the pure functions (as
+//! [`moil_cwl::files::Files`]). A text that came over the network is kept, so
+//! that a document that is named often is fetched once.
+
+pub mod http;
+pub mod local;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use moil_cwl::error::Error;
+use moil_cwl::files::{Entry, Files, Stat};
+use moil_salad::fetch::Fetch;
+
+use http::Http;
+
+/// Reads local and remote files.
+#[derive(Default)]
+pub struct Remote {
+    http: Http,
+    texts: Mutex<HashMap<String, Result<String, String>>>,
+}
+
+impl Remote {
+    /// Brings a remote file to a local path.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the server's or the system's words.
+    pub fn download(&self, location: &str, to: &Path) -> Result<(), Error> {
+        if is_http(location) {
+            self.http.download(location, to).map_err(|reason| failed(location, reason))
+        } else {
+            Err(unknown(location))
+        }
+    }
+}
+
+impl Fetch for Remote {
+    fn text(&self, uri: &str) -> Result<String, String> {
+        if !is_http(uri) {
+            return local::text(uri);
+        }
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.entry(uri.to_owned()).or_insert_with(|| self.http.text(uri)).clone()
+    }
+
+    fn exists(&self, uri: &str) -> bool {
+        if is_http(uri) { matches!(self.http.stat(uri), Ok(Some(_))) } else { local::exists(uri) }
+    }
+}
+
+impl Files for Remote {
+    fn stat(&self, location: &str) -> Result<Option<Stat>, Error> {
+        if is_http(location) {
+            self.http.stat(location).map_err(|reason| failed(location, reason))
+        } else {
+            local::stat(location)
+        }
+    }
+
+    fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        if is_http(location) {
+            self.http.read_prefix(location, limit).map_err(|reason| failed(location, reason))
+        } else {
+            local::read_prefix(location, limit)
+        }
+    }
+
+    fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {
+        if is_http(location) {
+            Err(failed(location, "directories cannot be listed over http".to_owned()))
+        } else {
+            local::list(location)
+        }
+    }
+}
+
+/// Whether a location is reached over http.
+pub fn is_http(location: &str) -> bool {
+    location.starts_with("http://") || location.starts_with("https://")
+}
+
+fn failed(location: &str, reason: String) -> Error {
+    Error::File { location: location.to_owned(), reason }
+}
+
+fn unknown(location: &str) -> Error {
+    let scheme = location.split(':').next().unwrap_or_default();
+    failed(location, format!("files of the kind {scheme}: cannot be read"))
+}

@@ -1,0 +1,542 @@
+//! One walk over a document, driven by the schema: imports are resolved,
+//! identifiers and links made absolute, shorthands written out, and all that
+//! is wrong is noted. The tree that comes out has one form, however it was
+//! written.
+
+mod directives;
+mod shorthand;
+pub mod texts;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::node::{Entry, Kind, Map, Node};
+use crate::schema::{Field, Marks, Record, Schema, Type};
+use crate::source::Place;
+use crate::suggest::nearest;
+use crate::uri;
+use texts::Texts;
+
+/// How deep values may be nested, imports included.
+const MAX_DEPTH: usize = 300;
+
+/// Walks documents that share their texts and named types.
+pub struct Walker<'s, 't> {
+    schema: &'s Schema,
+    /// The texts.
+    pub texts: &'s mut Texts<'t>,
+    /// Prefixes, from `$namespaces`.
+    pub namespaces: HashMap<String, String>,
+    /// Unknown fields are warnings.
+    pub lenient: bool,
+    /// What was found wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Documents that `@ref` fields name.
+    pub references: Vec<(String, Place)>,
+    /// Named types by their identifiers.
+    pub types: IndexMap<String, Node>,
+    importing: Vec<String>,
+    depth: usize,
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The URI of the text, against which references are resolved.
+    pub base: Arc<str>,
+    /// The identifier of what is around, in which names are found.
+    pub id: Arc<str>,
+}
+
+impl<'s, 't> Walker<'s, 't> {
+    /// A walker for a schema.
+    pub fn new(schema: &'s Schema, texts: &'s mut Texts<'t>) -> Self {
+        Self {
+            schema,
+            texts,
+            namespaces: HashMap::new(),
+            lenient: false,
+            diagnostics: Vec::new(),
+            references: Vec::new(),
+            types: IndexMap::new(),
+            importing: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Walks a node that must be a record of the given name, or one of a union. `None` if it is not.
+    pub fn walk(&mut self, node: Node, name: &str, scope: &Scope) -> Option<Node> {
+        let types = [Type::Named(name.to_owned())];
+        self.value(node, &types, &Marks::default(), scope, name)
+    }
+
+    fn error(&mut self, code: &'static str, place: &Place, message: String) {
+        self.diagnostics.push(Diagnostic::error(code, place, message));
+    }
+
+    /// A value of a field, or an item of its list.
+    fn value(
+        &mut self,
+        node: Node,
+        types: &[Type],
+        marks: &Marks,
+        scope: &Scope,
+        what: &str,
+    ) -> Option<Node> {
+        if self.depth >= MAX_DEPTH {
+            self.error("too-deep", &node.place, format!("values are nested more than {MAX_DEPTH} deep"));
+            return None;
+        }
+        self.depth += 1;
+        let value = match self.directive(node, scope) {
+            Some((node, Some(inner))) => {
+                self.importing.push(inner.base.to_string());
+                let value = self.plain_value(node, types, marks, &inner, what);
+                self.importing.pop();
+                value
+            }
+            Some((node, None)) => self.plain_value(node, types, marks, scope, what),
+            None => None,
+        };
+        self.depth -= 1;
+        value
+    }
+
+    fn plain_value(
+        &mut self,
+        node: Node,
+        types: &[Type],
+        marks: &Marks,
+        scope: &Scope,
+        what: &str,
+    ) -> Option<Node> {
+        if marks.type_ {
+            return self.type_value(node, types, scope, what);
+        }
+        if marks.secondary {
+            return self.secondary_value(node, types, scope, what);
+        }
+        let node = match &marks.map {
+            Some((subject, predicate)) => self.map_to_list(node, subject, predicate.as_deref()),
+            None => node,
+        };
+        let Node { place, kind } = node;
+        match kind {
+            Kind::List(items) => self.list(items, place, types, marks, scope, what),
+            Kind::Map(map) => self.mapping(map, place, types, scope, what),
+            Kind::String(text) => self.string(text, place, types, marks, scope, what),
+            kind => {
+                let fits = types.iter().any(|type_| match kind {
+                    Kind::Null => matches!(type_, Type::Null | Type::Any),
+                    Kind::Bool(_) => matches!(type_, Type::Bool | Type::Any),
+                    Kind::Int(_) => matches!(type_, Type::Int | Type::Float | Type::Any),
+                    Kind::Float(_) => matches!(type_, Type::Float | Type::Any),
+                    _ => matches!(type_, Type::Any),
+                });
+                let node = Node { place, kind };
+                if fits { Some(node) } else { self.mismatch(&node, types, what) }
+            }
+        }
+    }
+
+    fn mismatch(&mut self, node: &Node, types: &[Type], what: &str) -> Option<Node> {
+        let expected = self.describe(types);
+        self.error(
+            "invalid-type",
+            &node.place,
+            format!("{what} must be {expected}, not {}", node.describe()),
+        );
+        None
+    }
+
+    fn list(
+        &mut self,
+        items: Vec<Node>,
+        place: Place,
+        types: &[Type],
+        marks: &Marks,
+        scope: &Scope,
+        what: &str,
+    ) -> Option<Node> {
+        let item_types = types.iter().find_map(|type_| match type_ {
+            Type::List(items) => Some(items.as_slice()),
+            Type::Any => Some(types),
+            _ => None,
+        });
+        let Some(item_types) = item_types else {
+            let node = Node { place, kind: Kind::List(items) };
+            return self.mismatch(&node, types, what);
+        };
+        let item_marks = Marks { map: None, ..marks.clone() };
+        let mut walked = Vec::with_capacity(items.len());
+        for item in items {
+            let imported = item.get("$import").is_some();
+            // An imported list is a part of the list that imports it.
+            if imported {
+                let both: Vec<Type> =
+                    item_types.iter().cloned().chain([Type::List(item_types.to_vec())]).collect();
+                match self.value(item, &both, &item_marks, scope, what) {
+                    Some(Node { kind: Kind::List(items), .. }) => walked.extend(items),
+                    other => walked.extend(other),
+                }
+            } else {
+                walked.extend(self.value(item, item_types, &item_marks, scope, what));
+            }
+        }
+        if marks.ids {
+            walked = walked.into_iter().filter_map(|item| id_of(item)).collect();
+        }
+        Some(Node { place, kind: Kind::List(walked) })
+    }
+
+    fn string(
+        &mut self,
+        text: String,
+        place: Place,
+        types: &[Type],
+        marks: &Marks,
+        scope: &Scope,
+        what: &str,
+    ) -> Option<Node> {
+        let fits = types.iter().any(|type_| match type_ {
+            Type::String | Type::Any => true,
+            Type::Constant(constant) => self.is_name(&text, constant),
+            _ => false,
+        });
+        if marks.reference {
+            let target = uri::join(&scope.base, &text);
+            self.references.push((target.clone(), place.clone()));
+            return Some(Node::string(target, &place));
+        }
+        if !fits {
+            // A constant that was misspelt is worth a better word than its type.
+            let constants: Vec<&str> = types.iter().filter_map(constant).collect();
+            let node = Node::string(text.as_str(), &place);
+            self.mismatch(&node, types, what);
+            if let (Some(last), Some(near)) = (self.diagnostics.last_mut(), nearest(&text, constants)) {
+                last.hint = Some(format!("did you mean `{near}`?"));
+            }
+            return None;
+        }
+        let text = match marks {
+            Marks { link: Some(levels), .. } => resolve_link(&text, *levels, scope),
+            Marks { ids: true, .. } => resolve_link(&text, 0, scope),
+            Marks { format: true, .. } if !is_expression(&text) => self.expand_iri(&text, scope),
+            Marks { uri: true, .. } if !is_expression(&text) => uri::join(&scope.base, &text),
+            Marks { symbols: true, .. } if text.contains('#') => uri::short_name(&text).to_owned(),
+            _ => text,
+        };
+        Some(Node::string(text, &place))
+    }
+
+    fn mapping(&mut self, map: Map, place: Place, types: &[Type], scope: &Scope, what: &str) -> Option<Node> {
+        let schema = self.schema;
+        let mut candidates = Vec::new();
+        let mut open = false;
+        for type_ in types {
+            if let Type::Named(name) = type_ {
+                schema.candidates(name, &mut candidates);
+                open |= schema.union(name).is_some_and(|union| union.open);
+            }
+        }
+        if let Some(record) = self.choose(&candidates, &map) {
+            return Some(self.record(map, place, record, scope));
+        }
+        if open {
+            if let Some(class) = map.get("class") {
+                let text = class.as_str().unwrap_or_default().to_owned();
+                let known = candidates.iter().flat_map(|record| record.constants()).map(|(_, value)| value);
+                let mut diagnostic = Diagnostic::warning(
+                    "unknown-class",
+                    &class.place,
+                    format!("moil does not know `{text}`"),
+                );
+                diagnostic.hint = nearest(&text, known).map(|near| format!("did you mean `{near}`?"));
+                self.diagnostics.push(diagnostic);
+                return Some(Node { place, kind: Kind::Map(map) });
+            }
+        }
+        if types.contains(&Type::Any) {
+            return Some(self.any_mapping(map, place, scope));
+        }
+        if candidates.is_empty() {
+            return self.mismatch(&Node { place, kind: Kind::Map(map) }, types, what);
+        }
+        self.no_candidate(&map, &place, &candidates, what);
+        None
+    }
+
+    /// Says why none of several records is meant: the field that tells them apart is missing or unknown.
+    fn no_candidate(&mut self, map: &Map, place: &Place, candidates: &[&Record], what: &str) {
+        let constants: Vec<(&str, &str)> = candidates.iter().flat_map(|record| record.constants()).collect();
+        let mut fields: Vec<&str> = constants.iter().map(|(field, _)| *field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        for field in fields {
+            let mut values: Vec<&str> =
+                constants.iter().filter(|(name, _)| *name == field).map(|(_, value)| *value).collect();
+            values.sort_unstable();
+            values.dedup();
+            let list = values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+            match map.get(field) {
+                Some(node) => {
+                    let mut diagnostic = Diagnostic::error(
+                        "unknown-class",
+                        &node.place,
+                        format!("`{field}` of {what} must be one of {list}, not {}", node.describe()),
+                    );
+                    let near = node.as_str().and_then(|text| nearest(text, values.iter().copied()));
+                    diagnostic.hint = near.map(|near| format!("did you mean `{near}`?"));
+                    self.diagnostics.push(diagnostic);
+                }
+                None => {
+                    let message = format!("{what} has no `{field}`; it must be one of {list}");
+                    self.error("missing-field", place, message);
+                }
+            }
+        }
+    }
+
+    /// The record whose constant fields the mapping has; the one without constants if there is no such.
+    fn choose<'r>(&self, candidates: &[&'r Record], map: &Map) -> Option<&'r Record> {
+        let says = |record: &Record| {
+            record.constants().all(|(field, value)| {
+                map.get(field).and_then(Node::as_str).is_some_and(|text| self.is_name(text, value))
+            })
+        };
+        let with = candidates.iter().find(|record| record.constants().next().is_some() && says(record));
+        let without = || {
+            let constants = candidates.iter().flat_map(|record| record.constants());
+            let told_apart = constants.map(|(field, _)| field).any(|field| map.get(field).is_some());
+            let plain = candidates.iter().find(|record| record.constants().next().is_none());
+            plain.filter(|_| !told_apart || candidates.len() == 1)
+        };
+        // With one candidate there is nothing to tell apart: its constants are checked like other fields.
+        let only = || match candidates {
+            [only] => Some(only),
+            _ => None,
+        };
+        with.or_else(without).or_else(only).copied()
+    }
+
+    fn record(&mut self, mut map: Map, place: Place, record: &Record, scope: &Scope) -> Node {
+        let mut entries: Vec<Entry> = Vec::with_capacity(map.entries.len() + 1);
+        let scope = self.enter(&mut map, &mut entries, &place, record, scope);
+        for (name, field) in record.fields.iter().filter(|(_, field)| !field.marks.id) {
+            match map.remove(name) {
+                Some(entry) if entry.value.is_null() && !field.required => {}
+                Some(entry) => entries.extend(self.field(entry, field, record, &scope)),
+                None if field.required => {
+                    let message = format!("{} has no `{name}`", record.name);
+                    self.error("missing-field", &place, message);
+                }
+                None => {}
+            }
+        }
+        for entry in map.entries {
+            if record.open {
+                entries.push(entry);
+            } else if !is_extension(&entry.key) {
+                self.unknown_field(&entry, record);
+            }
+        }
+        let node = Node { place, kind: Kind::Map(Map { entries }) };
+        if record.fields.values().any(|field| field.marks.define) {
+            if let Some(id) = node.get("name").and_then(Node::as_str) {
+                self.types.insert(id.to_owned(), node.clone());
+            }
+        }
+        node
+    }
+
+    /// Makes the identifier absolute; what is inside the record has it as its scope.
+    fn enter(
+        &mut self,
+        map: &mut Map,
+        entries: &mut Vec<Entry>,
+        place: &Place,
+        record: &Record,
+        scope: &Scope,
+    ) -> Scope {
+        let Some((name, field)) = record.fields.iter().find(|(_, field)| field.marks.id) else {
+            return scope.clone();
+        };
+        let entry = map.remove(name).filter(|entry| !entry.value.is_null());
+        let id: Arc<str> = match &entry {
+            Some(entry) => match entry.value.as_str() {
+                Some(text) if field.marks.define => self.type_id(text, scope).into(),
+                Some(text) => identifier(text, scope).into(),
+                None => {
+                    self.mismatch(&entry.value, &[Type::String], &format!("`{name}`"));
+                    return scope.clone();
+                }
+            },
+            None if field.required => {
+                self.error("missing-field", place, format!("{} has no `{name}`", record.name));
+                return scope.clone();
+            }
+            None if field.marks.define => return scope.clone(),
+            None => Arc::clone(&scope.id),
+        };
+        let id_place = entry.as_ref().map_or(place, |entry| &entry.value.place);
+        let key_place = entry.as_ref().map_or(place, |entry| &entry.key_place).clone();
+        entries.push(Entry { key: name.clone(), key_place, value: Node::string(&*id, id_place) });
+        Scope { base: Arc::clone(&scope.base), id }
+    }
+
+    fn field(&mut self, entry: Entry, field: &Field, record: &Record, scope: &Scope) -> Option<Entry> {
+        let Entry { key, key_place, value } = entry;
+        let what = format!("`{key}` of {}", record.name);
+        if field.marks.path {
+            let value = self.value(value, &field.types, &Marks::default(), scope, &what)?;
+            let location = uri::join(&scope.base, &uri::encode_path(value.as_str()?));
+            return Some(Entry {
+                key: "location".to_owned(),
+                key_place,
+                value: Node::string(location, &value.place),
+            });
+        }
+        let inner = if field.marks.reference {
+            Scope { base: Arc::clone(&scope.base), id: uri::child(&scope.id, &key).into() }
+        } else {
+            scope.clone()
+        };
+        let value = self.value(value, &field.types, &field.marks, &inner, &what)?;
+        Some(Entry { key, key_place, value })
+    }
+
+    fn unknown_field(&mut self, entry: &Entry, record: &Record) {
+        let fields = record.fields.keys().map(String::as_str);
+        let near = nearest(&entry.key, fields);
+        let message = format!("{} has no field `{}`", record.name, entry.key);
+        let mut diagnostic = Diagnostic::error("unknown-field", &entry.key_place, message);
+        diagnostic.hint = near.map(|near| format!("did you mean `{near}`?"));
+        if self.lenient {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// A value that no type restricts: only records that are recognised in it are walked.
+    fn any_mapping(&mut self, map: Map, place: Place, scope: &Scope) -> Node {
+        let schema = self.schema;
+        let mut candidates = Vec::new();
+        schema.candidates("Any", &mut candidates);
+        if let Some(record) = self.choose(&candidates, &map) {
+            return self.record(map, place, record, scope);
+        }
+        let mut entries = Vec::with_capacity(map.entries.len());
+        for entry in map.entries {
+            let what = format!("`{}`", entry.key);
+            let value = if entry.value.is_null() {
+                Some(entry.value)
+            } else {
+                self.value(entry.value, &[Type::Any], &Marks::default(), scope, &what)
+            };
+            entries.extend(value.map(|value| Entry { key: entry.key, key_place: entry.key_place, value }));
+        }
+        Node { place, kind: Kind::Map(Map { entries }) }
+    }
+
+    /// Whether a text is a name of the schema, perhaps with a prefix or as a full IRI.
+    fn is_name(&self, text: &str, name: &str) -> bool {
+        text == name
+            || (text.contains(':') && {
+                let expanded = self.expand_prefix(text);
+                expanded == self.expand_prefix(name)
+                    || expanded.strip_prefix("https://w3id.org/cwl/cwl#") == Some(name)
+                    || expanded.strip_prefix("https://w3id.org/cwl/salad#") == Some(name)
+            })
+    }
+
+    fn expand_prefix(&self, text: &str) -> String {
+        let expanded = text.split_once(':').and_then(|(prefix, rest)| {
+            self.namespaces.get(prefix).map(|namespace| format!("{namespace}{rest}"))
+        });
+        expanded.unwrap_or_else(|| text.to_owned())
+    }
+
+    fn expand_iri(&self, text: &str, scope: &Scope) -> String {
+        let expanded = self.expand_prefix(text);
+        if expanded == text { uri::join(&scope.base, text) } else { expanded }
+    }
+
+    /// In words: "a string or a list of strings".
+    fn describe(&self, types: &[Type]) -> String {
+        let mut words: Vec<String> = Vec::new();
+        let mut constants = Vec::new();
+        for type_ in types {
+            match type_ {
+                Type::Constant(value) => constants.push(format!("`{value}`")),
+                Type::Null => {}
+                Type::String => words.push("a string".to_owned()),
+                Type::Bool => words.push("true or false".to_owned()),
+                Type::Int => words.push("a whole number".to_owned()),
+                Type::Float => words.push("a number".to_owned()),
+                Type::Any => words.push("anything".to_owned()),
+                Type::Named(name) => words.push(format!("a mapping ({name})")),
+                Type::List(items) => words.push(format!("a list of {}", plural(&self.describe(items)))),
+            }
+        }
+        if !constants.is_empty() {
+            words.insert(0, constants.join(", "));
+        }
+        words.dedup();
+        words.join(" or ")
+    }
+}
+
+fn plural(words: &str) -> String {
+    match words {
+        "a string" => "strings".to_owned(),
+        "a number" => "numbers".to_owned(),
+        "a whole number" => "whole numbers".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn constant(type_: &Type) -> Option<&str> {
+    match type_ {
+        Type::Constant(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// Fields of other vocabularies (`s:author`, IRIs) and directives are nobody's mistake.
+fn is_extension(key: &str) -> bool {
+    key.contains(':') || key.starts_with('$')
+}
+
+fn is_expression(text: &str) -> bool {
+    text.contains("$(") || text.contains("${")
+}
+
+/// The identifier of something called `text`.
+fn identifier(text: &str, scope: &Scope) -> String {
+    if text.starts_with('#') || uri::is_absolute(text) {
+        uri::join(&scope.base, text)
+    } else if text.contains('#') {
+        uri::join(&scope.base, text)
+    } else {
+        uri::child(&scope.id, text)
+    }
+}
+
+fn resolve_link(text: &str, levels: usize, scope: &Scope) -> String {
+    if text.contains('#') || uri::is_absolute(text) {
+        uri::join(&scope.base, text)
+    } else {
+        uri::child(uri::parent(&scope.id, levels), text)
+    }
+}
+
+fn id_of(item: Node) -> Option<Node> {
+    match item.kind {
+        Kind::Map(mut map) => map.remove("id").map(|entry| entry.value),
+        _ => Some(item),
+    }
+}
+

@@ -1,0 +1,69 @@
+//! How faults are shown to people.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use moil_salad::diagnostic::{Diagnostic, Severity};
+
+use crate::exit_code::ExitCode;
+
+/// A fault that ends the program before there is a log: `PROGRAM: error: …`.
+pub fn error(program: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{program}: error: {error}\n")
+}
+
+/// The fault that leaves nothing to run in: the current directory is gone.
+pub fn no_current_directory(program: &str, cause: &std::io::Error) -> ExitCode {
+    let text = error(program, &format_args!("cannot find the current directory: {cause}"));
+    _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::FAILURE
+}
+
+/// Faults of documents, one after the other: `file:line:column: error: message [code]`.
+pub fn diagnostics(diagnostics: &[Diagnostic]) -> String {
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        let severity = match diagnostic.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        if let Some(place) = &diagnostic.place {
+            _ = write!(text, "{place}: ");
+        }
+        _ = writeln!(text, "{severity}: {} [{}]", diagnostic.message, diagnostic.code);
+        for (place, note) in &diagnostic.related {
+            _ = writeln!(text, "  {place}: {note}");
+        }
+        if let Some(hint) = &diagnostic.hint {
+            _ = writeln!(text, "  hint: {hint}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use moil_salad::source::{Place, Source};
+
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_has_its_place_its_code_and_its_hint() {
+        let source = Arc::new(Source { uri: "file:///data/wf.cwl".to_owned(), text: String::new() });
+        let place = Place { source: Arc::clone(&source), line: 3, column: 5 };
+        let first = Place { source, line: 1, column: 1 };
+        let faults = [
+            Diagnostic::error("duplicate-key", &place, "the key 'run' stands here twice")
+                .with_related(&first, "first here")
+                .with_hint("remove one"),
+            Diagnostic::unplaced("no-document", "cannot read it"),
+        ];
+        assert_eq!(
+            diagnostics(&faults),
+            "/data/wf.cwl:3:5: error: the key 'run' stands here twice [duplicate-key]\n  \
+             /data/wf.cwl:1:1: first here\n  hint: remove one\nerror: cannot read it [no-document]\n"
+        );
+    }
+}

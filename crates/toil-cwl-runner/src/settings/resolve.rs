@@ -1,0 +1,586 @@
+//! From options to settings.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::value;
+use super::{
+    Action, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Locator, Log, Note, Part,
+    Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix, Tools,
+};
+use crate::argparse::{Parsed, UsageError};
+use crate::config_file;
+use crate::environment::Environment;
+use crate::exit_code::ExitCode;
+use crate::given::{AllGiven, Layer};
+use crate::log::Level;
+use crate::options::{Kind, Verdict};
+
+/// Why there are no settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsError {
+    /// The command line, the environment or the config file is wrong.
+    Usage(UsageError),
+    /// They are understood, but cannot be followed.
+    Refused(UsageError),
+}
+
+impl SettingsError {
+    /// What the program answers.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::USAGE,
+            Self::Refused(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Usage(error) | Self::Refused(error)) = self;
+        error.fmt(f)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl From<UsageError> for SettingsError {
+    fn from(error: UsageError) -> Self {
+        Self::Usage(error)
+    }
+}
+
+fn refused(message: impl Into<String>) -> SettingsError {
+    SettingsError::Refused(UsageError::new(message))
+}
+
+/// Joins the layers and gives everything its type.
+///
+/// # Errors
+/// See [`SettingsError`]; the first fault found.
+pub fn resolve(
+    parsed: Parsed,
+    environment: &Environment,
+    cwd: &Path,
+    stderr_is_terminal: bool,
+) -> Result<Settings, SettingsError> {
+    let Parsed { given: command_line, workflow, inputs, job_store_word, immediate: _ } = parsed;
+    let mut given = AllGiven::default();
+    given.extend(command_line);
+    given.extend(environment.options()?);
+    let config = given.last("--config").map(|given| cwd.join(&given.value));
+    let read = config_file::read(config.as_deref(), environment)?;
+    given.extend(read.given);
+
+    let mut source = Source { given: &given, environment, cwd, notes: read.notes };
+    source.verdicts()?;
+    let action = source.action();
+    let workflow = source.workflow(workflow, action, job_store_word.as_deref())?;
+    batch_system(&source)?;
+    let retries = source.retries()?;
+    let files = source.files()?;
+    let settings = Settings {
+        action,
+        workflow,
+        inputs,
+        documents: source.documents(),
+        part: source.part()?,
+        tools: source.tools()?,
+        containers: source.containers()?,
+        log: source.log(stderr_is_terminal)?,
+        store: source.store(job_store_word)?,
+        resources: source.resources()?,
+        retries,
+        files,
+        provenance: source.provenance(),
+        cwd: cwd.to_owned(),
+        environment: environment.clone(),
+        notes: source.notes,
+    };
+    Ok(settings)
+}
+
+struct Source<'a> {
+    given: &'a AllGiven,
+    environment: &'a Environment,
+    cwd: &'a Path,
+    notes: Vec<Note>,
+}
+
+/// Accessors by key. The keys are the table's, so that a search finds both.
+impl Source<'_> {
+    fn text(&self, key: &'static str) -> Option<&str> {
+        self.given.last(key).map(|given| given.value.as_str())
+    }
+
+    fn owned(&self, key: &'static str) -> Option<String> {
+        self.text(key).map(str::to_owned).filter(|text| !text.is_empty())
+    }
+
+    fn flag(&self, key: &'static str, default: bool) -> bool {
+        self.text(key).map_or(default, |text| text == "true")
+    }
+
+    fn path(&self, key: &'static str) -> Option<PathBuf> {
+        self.text(key).filter(|text| !text.is_empty()).map(|text| self.cwd.join(text))
+    }
+
+    fn read<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+        default: T,
+    ) -> Result<T, UsageError> {
+        match self.given.last(key) {
+            Some(given) => {
+                read(&given.value).map_err(|what| UsageError::new(format!("{}: {what}", given.spelled)))
+            }
+            None => Ok(default),
+        }
+    }
+
+    fn list(&self, key: &'static str) -> Vec<String> {
+        self.given.every(key).map(|given| given.value.clone()).collect()
+    }
+}
+
+impl Source<'_> {
+    /// Says what does not work, once for each option that somebody wrote down for this program.
+    fn verdicts(&mut self) -> Result<(), SettingsError> {
+        let mut seen = Vec::new();
+        for given in self.given.iter().filter(|given| given.layer != Layer::Environment) {
+            let name = given.option.name();
+            if seen.contains(&name) {
+                continue;
+            }
+            seen.push(name);
+            let spelled = &given.spelled;
+            // What is switched off is not missed, and a config file is shared with Toil: it is full of
+            // options that mean nothing here.
+            let bare = given.option.kind == Kind::OptionalValue;
+            let off = !bare && matches!(given.value.as_str(), "" | "false");
+            let quieter = |level| if given.layer == Layer::Config { Level::Debug } else { level };
+            let note = match given.option.verdict {
+                Verdict::Runs => continue,
+                Verdict::Accepted(why) => {
+                    Note { level: quieter(Level::Info), text: format!("{spelled} has no effect: {why}") }
+                }
+                Verdict::NotYet(_) | Verdict::Refused(_) | Verdict::NotApplicable(_) if off => continue,
+                Verdict::NotYet(topic) => Note {
+                    level: Level::Warning,
+                    text: format!("{spelled} is not supported yet ({topic}); the run goes on without it"),
+                },
+                Verdict::NotApplicable(why) => Note {
+                    level: quieter(Level::Warning),
+                    text: format!("{spelled} is not supported: {why}"),
+                },
+                Verdict::Refused(topic) => {
+                    return Err(refused(format!("{spelled} is not supported yet ({topic})")));
+                }
+            };
+            self.notes.push(note);
+        }
+        Ok(())
+    }
+
+    fn action(&self) -> Action {
+        let relative_to_cwd = self.text("--relative-deps") == Some("cwd");
+        let json = self.flag("--json", false);
+        let actions = [
+            ("--print-supported-versions", Action::PrintSupportedVersions),
+            ("--validate", Action::Validate { json }),
+            ("--tool-help", Action::ToolHelp),
+            ("--make-template", Action::MakeTemplate),
+            ("--print-targets", Action::PrintTargets),
+            ("--print-subgraph", Action::PrintSubgraph),
+            ("--pack", Action::Pack),
+            ("--print-pre", Action::PrintPreprocessed),
+            ("--print-dot", Action::PrintDot),
+            ("--print-deps", Action::PrintDependencies { relative_to_cwd }),
+            ("--print-input-deps", Action::PrintInputDependencies { relative_to_cwd }),
+        ];
+        let mut chosen = Action::Run;
+        for (key, action) in actions {
+            if self.flag(key, false) && chosen == Action::Run {
+                chosen = action;
+            }
+        }
+        chosen
+    }
+
+    fn workflow(
+        &self,
+        workflow: Option<String>,
+        action: Action,
+        job_store_word: Option<&str>,
+    ) -> Result<String, SettingsError> {
+        let Some(workflow) = workflow else {
+            if action == Action::PrintSupportedVersions {
+                return Ok(String::new());
+            }
+            let error = UsageError::new("no workflow is given");
+            let hint = match job_store_word {
+                Some(word) => format!("'{word}' was taken for the job store"),
+                None => "name a CWL file, and after it the file with its inputs".to_owned(),
+            };
+            return Err(error.with_hint(hint).into());
+        };
+        if workflow.ends_with(".py") {
+            return Err(SettingsError::Refused(
+                UsageError::new(format!("'{workflow}' is a Python program"))
+                    .with_hint("this program runs CWL documents; Python workflows of Toil need Toil"),
+            ));
+        }
+        Ok(workflow)
+    }
+
+    fn documents(&self) -> Documents {
+        Documents {
+            strict: self.flag("--strict", true),
+            development_versions: self.flag("--enable-dev", false),
+            extensions: self.flag("--enable-ext", false),
+            relax_path_checks: self.flag("--relax-path-checks", false),
+            skip_schemas: self.flag("--skip-schemas", false),
+            overrides: self.path("--overrides"),
+        }
+    }
+
+    fn part(&self) -> Result<Part, UsageError> {
+        let part = Part {
+            targets: self.list("--target"),
+            single_step: self.owned("--single-step"),
+            single_process: self.owned("--single-process"),
+        };
+        let chosen = [!part.targets.is_empty(), part.single_step.is_some(), part.single_process.is_some()];
+        if chosen.into_iter().filter(|chosen| *chosen).count() > 1 {
+            return Err(UsageError::new("--target, --single-step and --single-process exclude each other"));
+        }
+        Ok(part)
+    }
+
+    fn files(&self) -> Result<Files, SettingsError> {
+        if let Some(url) = self.text("--outdir").filter(|text| text.contains("://")) {
+            return Err(refused(format!("--outdir {url} is not supported yet (outputs in buckets)")));
+        }
+        let work_dir = self.work_dir()?;
+        let default_prefix = TemporaryPrefix { dir: work_dir.clone(), name: "moil-".to_owned() };
+        let tmpdir = self.prefix("--tmpdir-prefix").unwrap_or(default_prefix);
+        Ok(Files {
+            outdir: self.path("--outdir").unwrap_or_else(|| self.cwd.to_owned()),
+            summary: self.path("--write-summary"),
+            basedir: self.path("--basedir"),
+            tmp_outdir: self.prefix("--tmp-outdir-prefix").unwrap_or_else(|| tmpdir.clone()),
+            tmpdir,
+            keep_temporary: !self.flag("--rm-tmpdir", true),
+            hand_over: match self.text("--move-outputs") {
+                Some("copy") => HandOver::Copy,
+                Some("leave") => HandOver::Leave,
+                _ => HandOver::Move,
+            },
+            checksums: self.flag("--compute-checksum", true),
+            streaming: !self.flag("--disable-streaming", false),
+            cachedir: self.path("--cachedir"),
+            work_dir,
+        })
+    }
+
+    /// As Python's tempfile and Toil find it. Toil, too, refuses a work directory that is not there.
+    fn work_dir(&self) -> Result<PathBuf, SettingsError> {
+        let overriding = self.environment.known("TOIL_WORKDIR_OVERRIDE").map(|dir| self.cwd.join(dir));
+        if let Some(dir) = overriding.or_else(|| self.path("--workDir")) {
+            return if dir.is_dir() {
+                Ok(dir)
+            } else {
+                Err(refused(format!("the work directory '{}' is not a directory that exists", dir.display())))
+            };
+        }
+        let variables = ["TMPDIR", "TEMP", "TMP"].into_iter().filter_map(|name| self.environment.known(name));
+        let usual = ["/tmp", "/var/tmp", "/usr/tmp"].map(|dir| self.cwd.join(dir));
+        let mut candidates = variables.map(|dir| self.cwd.join(dir)).chain(usual);
+        Ok(candidates.find(|dir| dir.is_dir()).unwrap_or_else(|| self.cwd.to_owned()))
+    }
+
+    fn prefix(&self, key: &'static str) -> Option<TemporaryPrefix> {
+        let text = self.text(key).filter(|text| !text.is_empty())?;
+        let (dir, name) = match text.rsplit_once('/') {
+            Some(("", name)) => ("/", name),
+            Some((dir, name)) => (dir, name),
+            None => ("", text),
+        };
+        let dir = if dir.is_empty() { self.cwd.to_owned() } else { self.cwd.join(dir) };
+        Some(TemporaryPrefix { dir, name: name.to_owned() })
+    }
+
+    fn tools(&mut self) -> Result<Tools, UsageError> {
+        let mut set: Vec<(String, OsString)> = Vec::new();
+        for given in self.given.every("--setEnv") {
+            let (name, value) = match given.value.split_once('=') {
+                Some((name, value)) => (name, Some(OsString::from(value))),
+                None => (given.value.as_str(), self.environment.get(&given.value).map(OsString::from)),
+            };
+            let spelled = &given.spelled;
+            if name.is_empty() {
+                return Err(UsageError::new(format!("{spelled} '{}' has no name", given.value)));
+            }
+            let value = value.ok_or_else(|| {
+                UsageError::new(format!("{spelled} {name}: there is no such variable to take the value from"))
+                    .with_hint(format!("write {spelled} {name}=VALUE"))
+            })?;
+            set.retain(|(other, _)| other != name);
+            set.push((name.to_owned(), value));
+        }
+        let environment = self.tool_environment(&set);
+        Ok(Tools {
+            environment,
+            set,
+            eval_timeout: self.read("--eval-timeout", value::seconds, Duration::from_secs(20))?,
+            js_console: self.flag("--js-console", false),
+            loop_limit: self.read("--cwl-loop-iteration-limit", value::count, 1000)?,
+            mpi_config: self.path("--mpi-config-file"),
+        })
+    }
+
+    fn tool_environment(&mut self, set: &[(String, OsString)]) -> Vec<(OsString, OsString)> {
+        let mut worker: std::collections::BTreeMap<OsString, OsString> =
+            self.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        worker.extend(set.iter().map(|(name, value)| (OsString::from(name), value.clone())));
+        if self.flag("--preserve-entire-environment", false) {
+            return worker.into_iter().collect();
+        }
+        let mut names = self.list("--preserve-environment");
+        for name in &names {
+            if !worker.contains_key(std::ffi::OsStr::new(name)) {
+                let text = format!("--preserve-environment {name}: there is no such variable");
+                self.notes.push(Note { level: Level::Warning, text });
+            }
+        }
+        names.push("PATH".to_owned());
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().filter_map(|name| worker.remove_entry(std::ffi::OsStr::new(&name))).collect()
+    }
+
+    fn containers(&self) -> Result<Containers, UsageError> {
+        let chosen: Vec<_> = self.given.every("--singularity").collect();
+        if let [first, others @ ..] = chosen.as_slice()
+            && let Some(other) = others.iter().find(|other| other.value != first.value)
+        {
+            return Err(UsageError::new(format!(
+                "{} and {} exclude each other",
+                first.spelled, other.spelled
+            )));
+        }
+        let command = self.given.last("--user-space-docker-cmd");
+        if let (Some(command), Some(other)) = (command, chosen.first())
+            && command.layer == other.layer
+            && other.value != "udocker"
+        {
+            return Err(UsageError::new(format!(
+                "{} and {} exclude each other",
+                command.spelled, other.spelled
+            )));
+        }
+        let engine = match (command, self.text("--singularity")) {
+            (Some(command), _) => Engine::UserSpace(command.value.clone()),
+            (None, Some("none")) => Engine::None,
+            (None, Some("singularity" | "true")) => Engine::Singularity,
+            (None, Some("docker")) => Engine::Docker,
+            (None, Some("podman")) => Engine::Podman,
+            (None, Some("udocker")) => Engine::UserSpace("udocker".to_owned()),
+            (None, _) => Engine::Auto,
+        };
+        Ok(Containers {
+            engine,
+            default_image: self.owned("--default-container"),
+            pull: self.flag("--enable-pull", true),
+            always_pull: self.flag("--force-docker-pull", false),
+            sandboxes: self.path("--singularity-sandbox-path"),
+            network: self.owned("--custom-net"),
+        })
+    }
+
+    fn log(&self, stderr_is_terminal: bool) -> Result<Log, UsageError> {
+        let quiet = self.flag("--quiet", false);
+        let level = self.read("--logLevel", Level::parse, Level::Info)?;
+        // A level beats --quiet, except for the default one: so does Toil.
+        let level = if quiet && level == Level::Info { Level::Error } else { level };
+        let plain = self.environment.known("NO_COLOR").is_some()
+            || self.environment.known("TERM").is_some_and(|term| term == "dumb");
+        let here = |text: Option<&str>| text.map(|dir| self.cwd.join(dir));
+        Ok(Log {
+            level,
+            file: self.path("--logFile"),
+            colours: stderr_is_terminal && self.flag("--logColors", true) && !plain,
+            progress: stderr_is_terminal && level >= Level::Warning && !self.flag("--disableProgress", false),
+            status_wait: self.read("--statusWait", value::seconds, Duration::from_secs(3600))?,
+            real_time: self.flag("--realTimeLogging", false),
+            streams_dir: self.path("--log-dir"),
+            jobs_dir: here(self.text("--writeLogs")),
+            all_jobs: self.flag("--writeLogsFromAllJobs", false),
+            keep: match self.read("--maxLogFileSize", value::size, 100 << 20)? {
+                0 => Keep::All,
+                size if size > 0 => Keep::End(size.unsigned_abs()),
+                size => Keep::Beginning(size.unsigned_abs()),
+            },
+            messages: self.path("--writeMessages"),
+        })
+    }
+
+    fn store(&mut self, job_store_word: Option<String>) -> Result<Store, SettingsError> {
+        let option = self.given.last("--jobStore").map(|given| given.value.clone());
+        let (text, from) = match (option, job_store_word) {
+            (Some(_), Some(word)) => {
+                let error =
+                    UsageError::new(format!("'{word}' looks like a second job store, after --jobStore"));
+                return Err(error.with_hint("only one job store can be used").into());
+            }
+            (Some(text), None) => (Some(text), "--jobStore"),
+            (None, Some(word)) => {
+                let text = format!(
+                    "'{word}' was taken for the job store; toil-cwl-runner expects --jobStore {word}"
+                );
+                self.notes.push(Note { level: Level::Warning, text });
+                (Some(word), "job store")
+            }
+            (None, None) => (None, ""),
+        };
+        let locator = match text {
+            Some(text) => locator(&text, from, self.cwd)?,
+            None => Locator::Memory,
+        };
+        let restart = match self.text("--restart") {
+            Some("auto") => Restart::Auto,
+            Some("true") => Restart::Yes,
+            _ => Restart::No,
+        };
+        if restart != Restart::No && locator == Locator::Memory {
+            let error = UsageError::new("--restart needs the job store of the run");
+            return Err(error.with_hint("name it with --jobStore").into());
+        }
+        let stats = self.flag("--stats", false);
+        let default_clean = if stats { Clean::Never } else { Clean::OnSuccess };
+        let clean = match self.text("--clean") {
+            // The statistics are in the job store.
+            Some(_) if stats => Clean::Never,
+            text => clean(text, default_clean),
+        };
+        let clean_work_dir = clean_of(self.text("--cleanWorkDir"));
+        Ok(Store { locator, restart, clean, clean_work_dir, stats })
+    }
+
+    fn resources(&self) -> Result<Resources, UsageError> {
+        let max_jobs = self.read("--maxJobs", value::count_limit, None)?;
+        let parallel = self.given.last("--parallel-max").is_some();
+        let parallel_max = self.read("--parallel-max", value::count_limit, None)?;
+        Ok(Resources {
+            default_cores: self.read("--defaultCores", value::positive, 1.0)?,
+            default_memory: self.read("--defaultMemory", value::size_from(1), 2 << 30)?,
+            default_disk: self.read("--defaultDisk", value::size_from(1), 2 << 30)?,
+            cwl_default_ram: self.flag("--cwl-default-ram", true),
+            cwl_min_ram: self.read("--cwl-min-ram", |text| value::size_from(0)(text).map(Some), None)?,
+            max_cores: self.read("--maxCores", value::core_limit, None)?,
+            max_memory: self.read("--maxMemory", value::size_limit, None)?,
+            max_disk: self.read("--maxDisk", value::size_limit, None)?,
+            max_jobs: max_jobs.into_iter().chain(parallel_max).min(),
+            jobs_as_cores: parallel && parallel_max.is_none(),
+            scale: self.read("--scale", value::positive, 1.0)?,
+            default_time: self.read("--defaultWalltime", value::time_limit, None)?,
+            max_time: self.read("--maxJobDuration", value::time_limit, None)?,
+        })
+    }
+
+    fn retries(&self) -> Result<Retries, UsageError> {
+        let retries = |text: &str| value::count(text).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(Retries {
+            count: self.read("--retryCount", retries, 1)?,
+            backoff: self.read("--retryBackoffSeconds", value::seconds, Duration::from_secs(2))?,
+            backoff_factor: self.read("--retryBackoffFactor", value::positive, 3.0)?,
+            double_memory: self.flag("--doubleMem", false),
+            double_time: self.flag("--doubleTime", false),
+            // cwltool's --on-error writes the same setting.
+            stop_on_first_failure: matches!(self.text("--stopOnFirstFailure"), Some("true" | "stop")),
+        })
+    }
+
+    fn provenance(&self) -> Provenance {
+        Provenance {
+            dir: self.path("--provenance"),
+            user: self.flag("--enable-user-provenance", false),
+            host: self.flag("--enable-host-provenance", false),
+            orcid: self.owned("--orcid"),
+            full_name: self.owned("--full-name"),
+        }
+    }
+}
+
+fn clean(text: Option<&str>, default: Clean) -> Clean {
+    match text {
+        Some("always") => Clean::Always,
+        Some("onError") => Clean::OnError,
+        Some("never") => Clean::Never,
+        Some("onSuccess") => Clean::OnSuccess,
+        _ => default,
+    }
+}
+
+fn clean_of(text: Option<&str>) -> Clean {
+    clean(text, Clean::Always)
+}
+
+/// A locator as Toil reads it: a path if it begins with `/` or `.` or has no colon, else `KIND:REST`.
+fn locator(text: &str, from: &str, cwd: &Path) -> Result<Locator, SettingsError> {
+    let (kind, rest) = match text.split_once(':') {
+        Some((kind, rest)) if !text.starts_with(['/', '.']) => (kind, rest),
+        _ => ("file", text),
+    };
+    match kind {
+        "file" if rest.is_empty() => Err(UsageError::new(format!("{from} '{text}' names no path")).into()),
+        "file" => Ok(Locator::File(cwd.join(rest))),
+        "aws" => Err(refused(format!("{from} {text} is not supported yet (the AWS job store)"))),
+        "google" => Err(SettingsError::Refused(
+            UsageError::new(format!("{from} {text}: there is no job store at Google"))
+                .with_hint("use file:PATH or aws:REGION:NAME"),
+        )),
+        other => Err(SettingsError::Usage(
+            UsageError::new(format!("{from} '{text}': unknown kind of job store '{other}'"))
+                .with_hint("use file:PATH or aws:REGION:NAME"),
+        )),
+    }
+}
+
+const OTHER_BATCH_SYSTEMS: &[&str] = &[
+    "aws_batch",
+    "grid_engine",
+    "gridEngine",
+    "htcondor",
+    "lsf",
+    "mesos",
+    "parasol",
+    "slurm",
+    "tes",
+    "torque",
+];
+
+fn batch_system(source: &Source<'_>) -> Result<(), SettingsError> {
+    let Some(given) = source.given.last("--batchSystem") else { return Ok(()) };
+    let (spelled, name) = (&given.spelled, given.value.as_str());
+    match name {
+        "single_machine" | "singleMachine" => Ok(()),
+        "kubernetes" => Err(refused(format!("{spelled} kubernetes is not supported yet (Kubernetes)"))),
+        other if OTHER_BATCH_SYSTEMS.contains(&other) => Err(SettingsError::Refused(
+            UsageError::new(format!("{spelled} {other} is not supported"))
+                .with_hint("jobs run on this machine (single_machine) or on Kubernetes (kubernetes)"),
+        )),
+        other => {
+            let known = ["single_machine", "kubernetes"].into_iter();
+            let hint = match crate::suggest::nearest(other, known) {
+                Some(name) => format!("did you mean {name}?"),
+                None => "choose single_machine or kubernetes".to_owned(),
+            };
+            let error = UsageError::new(format!("{spelled} '{other}' is unknown"));
+            Err(error.with_hint(hint).into())
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The program as a whole, called in process.
+
+mod commands;
+mod docs;
+mod names;
+mod seed;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use toil_cwl_runner::exit_code::ExitCode;
+use toil_cwl_runner::invocation::{Capture, Invocation};
+
+/// What a call answered.
+struct Answer {
+    code: ExitCode,
+    stdout: String,
+    stderr: String,
+}
+
+/// Calls `program`; `line` is split at blanks and line breaks with a backslash, as a shell does it.
+fn call(
+    program: &str,
+    line: &str,
+    env: &[(&str, &str)],
+    cwd: &Path,
+    run: fn(Invocation<'_>) -> ExitCode,
+) -> Answer {
+    let words = line.split_whitespace().filter(|word| *word != "\\");
+    let mut stdout = Vec::new();
+    let stderr = Capture::default();
+    let code = run(Invocation {
+        program: program.to_owned(),
+        args: words.map(OsString::from).collect(),
+        cwd: cwd.to_owned(),
+        env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        stdin: Box::new(std::io::empty()),
+        stdout: &mut stdout,
+        stderr: Box::new(stderr.clone()),
+        stderr_is_terminal: false,
+    });
+    Answer { code, stdout: String::from_utf8(stdout).expect("it is text"), stderr: stderr.text() }
+}
+
+/// Calls `toil-cwl-runner` in an empty directory.
+fn runner(line: &str) -> Answer {
+    let dir = tempfile::tempdir().expect("the directory is made");
+    call("toil-cwl-runner", line, &[], dir.path(), toil_cwl_runner::run)
+}

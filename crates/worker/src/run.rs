@@ -1,0 +1,354 @@
+//! One attempt at a job: stage → check → run → collect → publish, each stage its own module, each cancellable.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use moil_cwl::expression::{Context, Evaluator};
+use moil_cwl::inherit::Effective;
+use moil_cwl::process::{CommandLineTool, ExitClass, Version};
+use moil_cwl::resource_request::{Gpus, ResourceRequest, runtime, with_exit_code};
+use moil_cwl::staging::{Staging, StagingEntry};
+use moil_cwl::value::{Value, ValueMap};
+use moil_cwl::{command_line, initial_work_dir, limits, load_contents, shell, staging, streams};
+use moil_job::executor::{Report, Reporter};
+use moil_job::failure::{Failure, FailureKind};
+use moil_job::resources::Resources;
+use moil_job::result::{JobResult, Outcome};
+use moil_job::spec::{Attempt, Job};
+
+use crate::attempt_dir::AttemptDir;
+use crate::cancel::Cancel;
+use crate::config::WorkerConfig;
+use crate::files::LocalFiles;
+use crate::process::{self, End, StreamPaths, boxed};
+use crate::secrets::Secrets;
+use crate::spawner::{Command, Exit};
+use crate::stage::{Stager, check_sources, share_in_place};
+use crate::system::Result;
+use crate::{collect, image, publish, scratch, summary, usage};
+
+/// Runs an attempt to its end. Never panics by intent, never leaves a process behind.
+pub fn run(
+    attempt: &Attempt,
+    config: &WorkerConfig,
+    evaluator: &Evaluator,
+    cancel: &Cancel,
+    reporter: &Reporter,
+) -> Outcome {
+    let secrets = Secrets::of(&attempt.job);
+    let run = Run { attempt, job: &attempt.job, config, evaluator, cancel, reporter, secrets: &secrets };
+    match run.whole() {
+        Ok(result) => Outcome::Done(result),
+        // Whatever a cancelled step says of its end.
+        Err(_) if cancel.is_cancelled() => Outcome::Failed(Box::new(Cancel::failure())),
+        Err(mut failure) => {
+            secrets.hide_in(&mut failure);
+            Outcome::Failed(failure)
+        }
+    }
+}
+
+struct Run<'a> {
+    attempt: &'a Attempt,
+    job: &'a Job,
+    config: &'a WorkerConfig,
+    evaluator: &'a Evaluator,
+    cancel: &'a Cancel,
+    reporter: &'a Reporter,
+    secrets: &'a Secrets,
+}
+
+/// A job whose inputs are in place.
+struct Prepared {
+    /// The input object as expressions see it.
+    inputs: Value,
+    /// `runtime`, without an exit code.
+    runtime: Value,
+    /// All that was put in place.
+    staged: Vec<StagingEntry>,
+    command: Command,
+    /// For people.
+    shown: String,
+    limit: Option<Duration>,
+    /// The streams that are logs, not output files.
+    logs: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    fn tool(&self) -> &CommandLineTool {
+        &self.job.tool.tool
+    }
+
+    fn effective(&self) -> &Effective {
+        &self.job.tool.effective
+    }
+
+    fn context<'a>(&'a self, inputs: &'a Value, runtime: &'a Value) -> Context<'a> {
+        Context {
+            evaluator: self.evaluator,
+            inputs,
+            runtime,
+            javascript: self.effective().javascript.as_ref(),
+            version: self.effective().version,
+        }
+    }
+
+    fn whole(&self) -> Result<JobResult> {
+        self.cancel.check()?;
+        let dirs = AttemptDir::create(self.config, self.attempt)?;
+        let prepared = match self.prepare(&dirs) {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                // No tool ran: there is nothing to look at.
+                if !self.config.leave_tmpdir {
+                    scratch::remove(&dirs.tmp);
+                    scratch::remove(&dirs.root);
+                }
+                return Err(failure);
+            }
+        };
+        let result = self.execute(&dirs, &prepared);
+        self.clean_up(&dirs, &prepared, result.as_ref().ok());
+        result
+    }
+
+    fn prepare(&self, dirs: &AttemptDir) -> Result<Prepared> {
+        let (out, tmp) = (utf8(&dirs.out)?, utf8(&dirs.tmp)?);
+        let runtime = runtime(&request(&self.job.requested, self.effective()), out, tmp);
+        let loaded = self.load(&self.config.localise(&self.job.inputs, self.cancel)?)?;
+        let staging = staging::stage_inputs(&loaded, utf8(&dirs.inputs)?).map_err(boxed)?;
+        check_sources(&staging.entries)?;
+        image::check(self.effective(), self.config)?;
+
+        let (inputs, staged) = self.stage(staging, &runtime, out)?;
+        let context = self.context(&inputs, &runtime);
+        let words = command_line::words(self.tool(), &context).map_err(boxed)?;
+        let mpi = process::mpi_prefix(self.config, self.effective(), &context)?;
+        let environment =
+            process::environment(self.config, dirs, self.effective(), &context, !mpi.is_empty())?;
+        let mut argv = mpi;
+        argv.extend(shell::argv(words, self.effective().shell));
+        if argv.is_empty() {
+            let message = "the tool has an empty command line";
+            return Err(Box::new(
+                Failure::new(FailureKind::BadInput, message)
+                    .with_advice("give it a baseCommand, arguments, or an input with an inputBinding"),
+            ));
+        }
+        let streams = streams::streams(self.tool(), &context).map_err(boxed)?;
+        let StreamPaths { stdin, stdout, stderr } = process::stream_paths(&streams, dirs)?;
+        let logs = [(&streams.stdout, &stdout), (&streams.stderr, &stderr)]
+            .into_iter()
+            .filter(|(name, _)| name.is_none())
+            .map(|(_, path)| path.clone())
+            .collect();
+        let limit = limits::time_limit(self.effective(), &context).map_err(boxed)?;
+        let limit = [limit, self.config.max_duration].into_iter().flatten().min();
+        let hidden: Vec<String> = argv.iter().map(|word| self.secrets.hide(word)).collect();
+        Ok(Prepared {
+            shown: summary::command(&hidden),
+            command: Command {
+                argv: argv.into_iter().map(OsString::from).collect(),
+                environment,
+                cwd: dirs.out.clone(),
+                stdin,
+                stdout,
+                stderr,
+                limits: self.config.process_limits.clone(),
+            },
+            inputs,
+            runtime,
+            staged,
+            limit,
+            logs,
+        })
+    }
+
+    /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
+    fn stage(&self, staging: Staging, runtime: &Value, out: &str) -> Result<(Value, Vec<StagingEntry>)> {
+        let mut stager = Stager::new(self.cancel, self.config);
+        let Some(listing) = &self.effective().initial_work_dir else {
+            stager.stage(&staging.entries)?;
+            return Ok((staging.inputs, staging.entries));
+        };
+        let context = self.context(&staging.inputs, runtime);
+        let mut work_dir =
+            initial_work_dir::work_dir(listing, self.effective(), &context, &staging, out, false)
+                .map_err(boxed)?;
+        check_sources(&work_dir.entries)?;
+        if self.effective().inplace_update {
+            share_in_place(&mut work_dir.entries, &self.config.work_root);
+        }
+        let mut staged = staging.entries;
+        staged.append(&mut work_dir.entries);
+        stager.stage(&staged)?;
+        Ok((work_dir.inputs, staged))
+    }
+
+    /// The input object with what the tool's parameters want loaded.
+    fn load(&self, inputs: &Value) -> Result<Value> {
+        let mut loaded = inputs.as_map().cloned().unwrap_or_else(ValueMap::new);
+        for input in &self.tool().common.inputs {
+            let Some(value) = loaded.get_mut(&input.name) else { continue };
+            let listing = load_contents::listing_in_force(input.load_listing, self.effective());
+            *value = load_contents::load_input(input, value, listing, &LocalFiles).map_err(boxed)?;
+        }
+        Ok(Value::map(loaded))
+    }
+
+    fn execute(&self, dirs: &AttemptDir, prepared: &Prepared) -> Result<JobResult> {
+        let logs: Vec<&Path> = prepared.logs.iter().map(PathBuf::as_path).collect();
+        let started = || (self.reporter)(Report::Started(self.attempt.id.clone()));
+        let mut tell =
+            |line: String| (self.reporter)(Report::Output(self.attempt.id.clone(), self.secrets.hide(&line)));
+        let End { exit, timed_out } = process::run(
+            self.config,
+            &prepared.command,
+            prepared.limit,
+            self.cancel,
+            &logs,
+            &started,
+            &mut tell,
+        )
+        .map_err(|failure| self.with_command(prepared, failure))?;
+        let exit_code = summary::exit_code(exit.status);
+        if timed_out {
+            return Err(self.told(prepared, self.too_long(prepared)));
+        }
+        // A tool that was ended by a signal gave no code that the document could call a success.
+        let class = match exit.status.code() {
+            Some(code) => self.tool().classify_exit(i64::from(code)),
+            None => ExitClass::PermanentFail,
+        };
+        if class != ExitClass::Success {
+            return Err(self.told(prepared, self.tool_failed(&exit, class)));
+        }
+        let (outputs, output_bytes) = self.outputs(dirs, prepared, exit_code).map_err(|failure| {
+            if failure.kind == FailureKind::Cancelled { failure } else { self.told(prepared, failure) }
+        })?;
+        Ok(JobResult { outputs, exit_code, usage: usage::usage(&exit, output_bytes) })
+    }
+
+    fn outputs(&self, dirs: &AttemptDir, prepared: &Prepared, exit_code: i32) -> Result<(Value, u64)> {
+        self.cancel.check()?;
+        // `exitCode` came with v1.1.
+        let runtime = match self.effective().version {
+            Version::V1_0 => prepared.runtime.clone(),
+            _ => with_exit_code(&prepared.runtime, i64::from(exit_code)),
+        };
+        let context = self.context(&prepared.inputs, &runtime);
+        let outputs = collect::collect(self.tool(), self.effective(), &context, dirs, &prepared.staged)?;
+        self.cancel.check()?;
+        publish::publish(&outputs, &dirs.out, self.config.checksums, self.cancel)
+    }
+
+    fn too_long(&self, prepared: &Prepared) -> Box<Failure> {
+        let seconds = prepared.limit.unwrap_or_default().as_secs_f64();
+        let message = format!("the tool of {} ran longer than its limit of {seconds} s", self.job.name);
+        Box::new(Failure::new(FailureKind::TimeLimit, message).with_advice(
+            "raise timelimit of ToolTimeLimit (or --maxJobDuration), or look in its last lines for what it was waiting for",
+        ))
+    }
+
+    fn tool_failed(&self, exit: &Exit, class: ExitClass) -> Box<Failure> {
+        let mut failure =
+            summary::tool_failed(&self.job.name, exit.status, class == ExitClass::TemporaryFail);
+        if summary::exit_code(exit.status) == 137 && self.config.out_of_memory.was_one_of_ours() {
+            failure.kind = FailureKind::OutOfMemory;
+            failure.message.push_str(": the machine was out of memory");
+        }
+        Box::new(failure)
+    }
+
+    /// A failure with the command.
+    fn with_command(&self, prepared: &Prepared, mut failure: Box<Failure>) -> Box<Failure> {
+        failure.command = Some(prepared.shown.clone());
+        failure
+    }
+
+    /// A failure of a tool that ran: with the command, its last lines, and where the rest of them is.
+    fn told(&self, prepared: &Prepared, failure: Box<Failure>) -> Box<Failure> {
+        let mut failure = self.with_command(prepared, failure);
+        // What went wrong most often stands in standard error; some tools write it to standard output.
+        let candidates = [&prepared.command.stderr, &prepared.command.stdout];
+        let told = candidates
+            .into_iter()
+            .map(|log| (log, summary::last_lines(log)))
+            .find(|(_, lines)| !lines.is_empty());
+        if let Some((log, lines)) = told {
+            failure.last_lines = lines;
+            failure.log = Some(log.display().to_string());
+        }
+        if let (None, FailureKind::ToolFailed { exit_code, .. }) = (&failure.advice, &failure.kind) {
+            failure.advice = summary::advice(*exit_code, &failure.last_lines).map(str::to_owned);
+        }
+        failure
+    }
+
+    fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: Option<&JobResult>) {
+        if self.config.leave_tmpdir {
+            return;
+        }
+        scratch::remove(&dirs.tmp);
+        match result {
+            Some(result) => {
+                for log in &prepared.logs {
+                    // A log that stays does no harm.
+                    let _ = std::fs::remove_file(log);
+                }
+                // A literal among the inputs may be an output as well.
+                if !prepared.staged.is_empty() && !mentions(&result.outputs, &dirs.inputs) {
+                    scratch::remove(&dirs.inputs);
+                }
+            }
+            None => {
+                scratch::remove(&dirs.inputs);
+                for log in &prepared.logs {
+                    let _ = scratch::shorten_log(log, self.config.max_log_size);
+                }
+            }
+        }
+    }
+}
+
+/// What `runtime` is made of: what was asked for, whatever the attempt was given, so that the result does not
+/// depend on where it ran.
+fn request(requested: &Resources, effective: &Effective) -> ResourceRequest {
+    ResourceRequest {
+        cores: requested.cores,
+        cores_max: None,
+        ram_mib: requested.ram_mib,
+        ram_max_mib: None,
+        tmpdir_mib: requested.tmpdir_mib,
+        outdir_mib: requested.outdir_mib,
+        gpus: effective.cuda.as_ref().map(|cuda| Gpus {
+            count: u64::from(requested.gpus),
+            count_max: None,
+            version_min: cuda.version_min.clone(),
+            compute_capability: cuda.compute_capability.clone(),
+        }),
+    }
+}
+
+/// Whether a file of a value lies below a directory.
+fn mentions(value: &Value, directory: &Path) -> bool {
+    let mut found = false;
+    value.visit_files(&mut |item| {
+        let location = match item {
+            Value::File(file) => &file.location,
+            Value::Directory(directory) => &directory.location,
+            _ => &None,
+        };
+        let path = location.as_deref().and_then(|location| crate::files::path_of(location).ok());
+        found |= path.is_some_and(|path| path.starts_with(directory));
+    });
+    found
+}
+
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        let message = format!("the work directory {} is not UTF-8, which CWL cannot name", path.display());
+        Box::new(Failure::new(FailureKind::System, message).with_advice("choose another one with --workDir"))
+    })
+}

@@ -1,0 +1,122 @@
+//! Removing what nobody needs any more.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Removes a directory and all in it, also where the tool took its own permissions away. What
+/// cannot be removed stays: it is scratch, and no reason for a job to fail.
+pub fn remove(directory: &Path) {
+    // Most often it is empty.
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        _ => return,
+    }
+    if fs::remove_dir_all(directory).is_err() {
+        make_writable(directory, 0);
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// Deeper than this nothing is looked at: paths of the system end long before.
+const DEEPEST: usize = 2_000;
+
+/// Lets the owner into a directory and all below it.
+pub(crate) fn make_writable(directory: &Path, depth: usize) {
+    let Ok(metadata) = fs::symlink_metadata(directory) else { return };
+    if !metadata.is_dir() || depth > DEEPEST {
+        return;
+    }
+    let mode = metadata.permissions().mode();
+    if mode & 0o700 != 0o700 {
+        let _ = fs::set_permissions(directory, fs::Permissions::from_mode(mode | 0o700));
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path(), depth + 1);
+        }
+    }
+}
+
+/// Cuts a log to its last `most` bytes, with a first line that says so.
+pub fn shorten_log(log: &Path, most: Option<u64>) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+    let Some(most) = most else { return Ok(()) };
+    let mut file = match fs::OpenOptions::new().read(true).write(true).open(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let size = file.metadata()?.len();
+    if size <= most {
+        return Ok(());
+    }
+    let mut read_at = size - most;
+    let mut write_at = 0;
+    let first = format!("[the first {read_at} bytes were cut off]\n");
+    let mut kept = first.into_bytes();
+    let mut buffer = vec![0; 1 << 20];
+    // The reader is always a buffer ahead of the writer.
+    loop {
+        file.seek(SeekFrom::Start(read_at))?;
+        // What was written meanwhile is not part of the log.
+        let left = usize::try_from(size - read_at).unwrap_or(usize::MAX).min(buffer.len());
+        let count = file.read(buffer.get_mut(..left).unwrap_or_default())?;
+        file.seek(SeekFrom::Start(write_at))?;
+        file.write_all(&kept)?;
+        write_at += kept.len() as u64;
+        if count == 0 {
+            break;
+        }
+        read_at += count as u64;
+        kept = buffer.get(..count).unwrap_or_default().to_vec();
+    }
+    file.set_len(write_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_without_permissions_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("tmp");
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        fs::write(top.join("a/b/file"), "x").unwrap();
+        for inner in ["a/b", "a"] {
+            fs::set_permissions(top.join(inner), fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        remove(&top);
+        assert!(!top.exists());
+        remove(&top);
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("tmp")).unwrap();
+        fs::create_dir_all(dir.path().join("keep/me")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("keep"), dir.path().join("tmp/link")).unwrap();
+        remove(&dir.path().join("tmp"));
+        assert!(dir.path().join("keep/me").exists());
+    }
+
+    #[test]
+    fn logs_are_cut_to_their_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let check = |content: &str, most: Option<u64>, expected: &str| {
+            fs::write(&log, content).unwrap();
+            shorten_log(&log, most).unwrap();
+            assert_eq!(fs::read_to_string(&log).unwrap(), expected);
+        };
+        check("abc", None, "abc");
+        check("abc", Some(3), "abc");
+        let long = "x".repeat(3 << 20) + "end";
+        let cut = format!("[the first {} bytes were cut off]\n{}end", 1 << 20, "x".repeat(2 << 20));
+        check(&long, Some((2 << 20) + 3), &cut);
+        check("aaaaaaaaaabc", Some(2), "[the first 10 bytes were cut off]\nbc");
+        shorten_log(&dir.path().join("missing"), Some(1)).unwrap();
+    }
+}

@@ -1,0 +1,381 @@
+//! Tests with real processes.
+
+use std::fs;
+use std::io::{BufRead as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+fn command(directory: &Path, argv: &[&str]) -> Command {
+    Command {
+        argv: argv.iter().map(OsString::from).collect(),
+        environment: vec![("PATH".into(), PATH.into())],
+        cwd: directory.to_owned(),
+        stdin: None,
+        stdout: directory.join("stdout"),
+        stderr: directory.join("stderr"),
+        limits: Vec::new(),
+    }
+}
+
+fn shell(directory: &Path, script: &str) -> Command {
+    command(directory, &["sh", "-c", script])
+}
+
+fn run(spawner: &Spawner, command: &Command) -> Result<Exit, Error> {
+    spawner.spawn(command)?.wait(None).unwrap()
+}
+
+/// Waits until a process is gone; false after ten seconds.
+fn is_gone(pid: &str) -> bool {
+    let stat = Path::new("/proc").join(pid.trim()).join("stat");
+    for _ in 0..1000 {
+        // A zombie whose new parent has not reaped it yet runs no more.
+        match fs::read_to_string(&stat) {
+            Ok(text) if !text.contains(") Z ") => std::thread::sleep(Duration::from_millis(10)),
+            _ => return true,
+        }
+    }
+    false
+}
+
+/// Waits until a file has a whole line, and returns it.
+fn line_of(path: &Path) -> String {
+    for _ in 0..1000 {
+        match fs::read_to_string(path) {
+            Ok(text) if text.ends_with('\n') => return text,
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+    panic!("{} never got a line", path.display());
+}
+
+#[test]
+fn exit_codes_and_signals_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let check = |script: &str, code: Option<i32>, signal: Option<i32>| {
+        let status = run(&spawner, &shell(dir.path(), script)).unwrap().status;
+        assert_eq!((status.code(), status.signal()), (code, signal), "{script}");
+    };
+    check("exit 0", Some(0), None);
+    check("exit 42", Some(42), None);
+    check("exit 127", Some(127), None);
+    check("kill -TERM $$", None, Some(15));
+    check("kill -KILL $$", None, Some(9));
+}
+
+#[test]
+fn streams_directory_environment_and_words_reach_the_tool() {
+    let dir = tempfile::tempdir().unwrap();
+    let cwd = dir.path().join("with space é\n");
+    fs::create_dir(&cwd).unwrap();
+    fs::write(dir.path().join("in put"), "from stdin\n").unwrap();
+    let spawner = Spawner::start().unwrap();
+    let script = r#"pwd; printf '%s|' "$0" "$@"; echo "$VAR"; cat; echo oops >&2"#;
+    let mut command = command(&cwd, &["sh", "-c", script, "🕺", "", "a b", "'\"$x\\"]);
+    command.environment.push(("VAR".into(), "1=2\n3".into()));
+    command.stdin = Some(dir.path().join("in put"));
+    assert_eq!(run(&spawner, &command).unwrap().status.code(), Some(0));
+    let expected = format!("{}\n🕺||a b|'\"$x\\|1=2\n3\nfrom stdin\n", cwd.display());
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap(), expected);
+    assert_eq!(fs::read_to_string(&command.stderr).unwrap(), "oops\n");
+}
+
+#[test]
+fn nothing_but_the_three_streams_and_the_given_environment_is_inherited() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let command = shell(
+        dir.path(),
+        "ls /proc/self/fd | wc -l; /usr/bin/env | sort | grep -v -e ^_= -e ^PWD= -e ^SHLVL=; grep -e SigIgn -e SigBlk /proc/self/status | sed s/80000000$/00000000/",
+    );
+    run(&spawner, &command).unwrap();
+    // The C library keeps signal 32 for itself: whether it is ignored comes from outside.
+    let expected = format!("4\nPATH={PATH}\nSigBlk:\t{0:016x}\nSigIgn:\t{0:016x}\n", 0);
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap(), expected);
+}
+
+#[test]
+fn both_streams_may_go_to_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let mut command = shell(dir.path(), "echo 1; echo 2 >&2; echo 3");
+    command.stderr = command.stdout.clone();
+    run(&spawner, &command).unwrap();
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap(), "1\n2\n3\n");
+}
+
+#[test]
+fn what_cannot_be_started_is_told_with_the_systems_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    fs::write(path.join("not-executable"), "x").unwrap();
+    let spawner = Spawner::start().unwrap();
+    let check = |change: &dyn Fn(&mut Command), stage: Stage, errno: i32| {
+        let mut command = command(path, &["true"]);
+        change(&mut command);
+        match run(&spawner, &command) {
+            Err(Error::Start { stage: found, error }) => {
+                assert_eq!((found, error.raw_os_error()), (stage, Some(errno)));
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    check(&|c| c.argv = vec!["no-such-program".into()], Stage::Program, libc::ENOENT);
+    check(&|c| c.argv = vec!["/no/such/program".into()], Stage::Program, libc::ENOENT);
+    check(&|c| c.argv = vec!["".into()], Stage::Program, libc::ENOENT);
+    check(&|c| c.argv = vec!["./not-executable".into()], Stage::Program, libc::EACCES);
+    check(&|c| c.argv = vec![path.into()], Stage::Program, libc::EACCES);
+    check(&|c| c.argv.push("x".repeat(3 << 20).into()), Stage::Program, libc::E2BIG);
+    check(&|c| c.cwd = path.join("missing"), Stage::WorkingDirectory, libc::ENOENT);
+    check(&|c| c.stdin = Some(path.join("missing")), Stage::Stdin, libc::ENOENT);
+    check(&|c| c.stdout = path.to_owned(), Stage::Stdout, libc::EISDIR);
+    check(&|c| c.stderr = path.join("missing/x"), Stage::Stderr, libc::ENOENT);
+    let nul = spawner.spawn(&command(path, &["echo", "a\0b"]));
+    assert!(matches!(nul, Err(Error::Start { stage: Stage::Request, .. })));
+    // And it still works.
+    assert!(run(&spawner, &command(path, &["true"])).unwrap().status.success());
+}
+
+#[test]
+fn large_command_lines_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let word = "w".repeat(99);
+    let mut argv = vec!["sh", "-c", "printf %s \"$*\" | wc -c"];
+    argv.extend(std::iter::repeat_n(word.as_str(), 12_000));
+    let command = command(dir.path(), &argv);
+    assert!(run(&spawner, &command).unwrap().status.success());
+    // The first word is `$0`; each of the others has a space behind it, but for the last.
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap().trim(), (11_999 * 100 - 1).to_string());
+}
+
+#[test]
+fn limits_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let mut command = shell(dir.path(), "ulimit -n; ulimit -c");
+    command.limits = vec![
+        Limit { resource: u64::from(libc::RLIMIT_NOFILE), soft: 77, hard: 77 },
+        Limit { resource: u64::from(libc::RLIMIT_CORE), soft: 0, hard: u64::MAX },
+    ];
+    run(&spawner, &command).unwrap();
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap(), "77\n0\n");
+}
+
+#[test]
+fn usage_counts_descendants() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let busy = "sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'; head -c 50000000 /dev/zero | tail -c 50000000 >/dev/null; sleep 0.1";
+    let exit = run(&spawner, &shell(dir.path(), busy)).unwrap();
+    assert!(exit.cpu > Duration::from_millis(10), "{exit:?}");
+    assert!(exit.wall >= Duration::from_millis(100), "{exit:?}");
+    assert!(exit.peak_memory > 50_000_000, "{exit:?}");
+}
+
+#[test]
+fn daemons_do_not_survive_their_tool() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let script = "setsid sh -c 'echo $$ > daemon; trap \"\" TERM HUP; setsid sleep 1000 & echo $! > deep; wait' & while ! [ -s deep ]; do sleep 0.01; done";
+    let start = Instant::now();
+    assert!(run(&spawner, &shell(dir.path(), script)).unwrap().status.success());
+    assert!(start.elapsed() < Duration::from_secs(10));
+    for name in ["daemon", "deep"] {
+        let pid = fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "{name} {pid}");
+    }
+}
+
+#[test]
+fn what_ends_shortly_after_the_tool_may_finish() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    run(&spawner, &shell(dir.path(), "(sleep 0.05; echo late > late) &")).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("late")).unwrap(), "late\n");
+}
+
+#[test]
+fn kill_asks_first_and_then_insists() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+
+    let polite =
+        shell(dir.path(), "trap 'echo bye > bye; exit 3' TERM; echo up > up1; while :; do sleep 0.01; done");
+    let running = spawner.spawn(&polite).unwrap();
+    line_of(&dir.path().join("up1"));
+    running.kill(Duration::from_secs(20));
+    assert_eq!(running.wait(None).unwrap().unwrap().status.code(), Some(3));
+    assert_eq!(line_of(&dir.path().join("bye")), "bye\n");
+
+    let stubborn = shell(
+        dir.path(),
+        "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > up2; sleep 1000' & sleep 1000; sleep 1000",
+    );
+    let running = spawner.spawn(&stubborn).unwrap();
+    let pid = line_of(&dir.path().join("up2"));
+    let start = Instant::now();
+    running.killer().kill(Duration::from_millis(300));
+    assert!(running.wait(Some(Duration::from_millis(100))).is_none());
+    assert_eq!(running.wait(None).unwrap().unwrap().status.signal(), Some(9));
+    assert!((300..5_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
+
+    let stopped = shell(dir.path(), "echo up > up3; kill -STOP $$; sleep 1000");
+    let running = spawner.spawn(&stopped).unwrap();
+    line_of(&dir.path().join("up3"));
+    running.kill(Duration::from_secs(20));
+    assert_eq!(running.wait(None).unwrap().unwrap().status.signal(), Some(15));
+}
+
+#[test]
+fn a_kill_right_after_the_start_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    for _ in 0..100 {
+        let running = spawner.spawn(&command(dir.path(), &["sleep", "1000"])).unwrap();
+        running.kill(Duration::from_secs(20));
+        assert_eq!(running.wait(None).unwrap().unwrap().status.signal(), Some(15));
+    }
+}
+
+#[test]
+fn shutting_down_kills_everything_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let script = "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > pid; sleep 1000' & sleep 1000";
+    let running = spawner.spawn(&shell(dir.path(), script)).unwrap();
+    let pid = line_of(&dir.path().join("pid"));
+    let start = Instant::now();
+    spawner.shut_down();
+    assert!(start.elapsed() < Duration::from_secs(4));
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
+    assert!(running.wait(None).unwrap().is_err() || start.elapsed() < Duration::from_secs(4));
+    assert!(matches!(spawner.spawn(&command(dir.path(), &["true"])), Err(Error::Lost)));
+}
+
+#[test]
+fn a_killed_supervisor_is_told_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let script = "setsid sh -c 'echo $$ > deep; sleep 1000' & while ! [ -s deep ]; do sleep 0.01; done; echo $PPID > supervisor; sleep 1000";
+    let running = spawner.spawn(&shell(dir.path(), script)).unwrap();
+    let supervisor = line_of(&dir.path().join("supervisor"));
+    sys::kill(supervisor.trim().parse().unwrap(), libc::SIGKILL);
+    assert!(matches!(running.wait(None), Some(Err(Error::Lost))));
+    assert!(is_gone(&fs::read_to_string(dir.path().join("deep")).unwrap()));
+    assert!(run(&spawner, &command(dir.path(), &["true"])).unwrap().status.success());
+}
+
+#[test]
+fn a_killed_spawner_is_told_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let running = spawner.spawn(&shell(dir.path(), "setsid sh -c 'echo $$ > pid; sleep 1000'")).unwrap();
+    let pid = line_of(&dir.path().join("pid"));
+    sys::kill(spawner.process_id(), libc::SIGKILL);
+    // The supervisor may still tell the end itself.
+    assert!(running.wait(Some(Duration::from_secs(20))).is_some());
+    assert!(is_gone(&pid));
+    assert!(spawner.spawn(&command(dir.path(), &["true"])).is_err());
+}
+
+/// Run by the next test in a process of its own, which it kills; it is told a directory on standard input.
+#[test]
+#[ignore = "a helper of another test"]
+fn helper_that_is_killed() {
+    let mut directory = String::new();
+    std::io::stdin().lock().read_line(&mut directory).unwrap();
+    if directory.is_empty() {
+        return;
+    }
+    let spawner = Spawner::start().unwrap();
+    let script = "trap '' TERM HUP; setsid sh -c 'trap \"\" TERM HUP; echo $$ > deep; sleep 1000' & echo $PPID > supervisor; sleep 1000";
+    let running = spawner.spawn(&shell(Path::new(directory.trim()), script)).unwrap();
+    let _ = running.wait(None);
+}
+
+#[test]
+fn a_killed_leader_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leader = std::process::Command::new("/proc/self/exe")
+        .args(["--exact", "spawner::tests::helper_that_is_killed", "--ignored"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    writeln!(leader.stdin.take().unwrap(), "{}", dir.path().display()).unwrap();
+    let pids = ["deep", "supervisor"].map(|name| line_of(&dir.path().join(name)));
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    for pid in pids {
+        assert!(is_gone(&pid));
+    }
+}
+
+#[test]
+fn thousands_of_processes_from_several_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (spawner, path) = (spawner.clone(), dir.path());
+            scope.spawn(move || {
+                for round in 0..500 {
+                    let code = (thread * 31 + round) % 100;
+                    let mut command = command(path, &["sh", "-c", &format!("exit {code}")]);
+                    command.stdout = "/dev/null".into();
+                    command.stderr = "/dev/null".into();
+                    assert_eq!(run(&spawner, &command).unwrap().status.code(), Some(code));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn many_processes_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let all: Vec<Running> =
+        (0..200).map(|_| spawner.spawn(&command(dir.path(), &["sleep", "0.3"])).unwrap()).collect();
+    for running in all {
+        assert!(running.wait(None).unwrap().unwrap().status.success());
+    }
+}
+
+#[test]
+fn gigabytes_of_output_go_to_the_file_and_not_through_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let mut command = command(dir.path(), &["head", "-c", "2000000000", "/dev/zero"]);
+    command.stdout = "/dev/null".into();
+    assert!(run(&spawner, &command).unwrap().status.success());
+}
+
+/// Not a test of anything: prints what starting costs. `cargo test -p moil-worker -- --ignored --nocapture cost`
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let mut command = command(dir.path(), &["/bin/true"]);
+    command.stdout = "/dev/null".into();
+    command.stderr = "/dev/null".into();
+    let start = Instant::now();
+    for _ in 0..1000 {
+        run(&spawner, &command).unwrap();
+    }
+    println!("spawner: 1000 x /bin/true in {:?}", start.elapsed());
+    let start = Instant::now();
+    for _ in 0..1000 {
+        std::process::Command::new("/bin/true").status().unwrap();
+    }
+    println!("std:     1000 x /bin/true in {:?}", start.elapsed());
+}

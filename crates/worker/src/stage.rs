@@ -1,0 +1,208 @@
+//! Puts the inputs of an attempt in place: links where nothing may write, copies where the tool may.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use moil_cwl::staging::{StagingEntry, StagingSource};
+use moil_job::failure::{Failure, FailureKind};
+
+use crate::cancel::Cancel;
+use crate::config::WorkerConfig;
+use crate::files::{is_missing, path_of};
+use crate::system::{self, Result};
+
+/// Directories nested deeper than this are refused; a link that leads back to itself gets here too.
+const DEEPEST: usize = 500;
+/// Bytes copied between two looks at the switch.
+const PIECE: u64 = 64 << 20;
+
+/// Puts entries in place.
+pub struct Stager<'a> {
+    /// Ends the work.
+    pub cancel: &'a Cancel,
+    /// How what is not on this machine is fetched.
+    pub config: &'a WorkerConfig,
+    /// Directories that are known to be there.
+    made: HashSet<PathBuf>,
+}
+
+impl<'a> Stager<'a> {
+    /// A stager that copies everything writable.
+    pub fn new(cancel: &'a Cancel, config: &'a WorkerConfig) -> Self {
+        Self { cancel, config, made: HashSet::new() }
+    }
+
+    /// Puts entries in place, in their order.
+    ///
+    /// # Errors
+    /// [`FailureKind::BadInput`] naming all sources that are not there; what the system says otherwise.
+    pub fn stage(&mut self, entries: &[StagingEntry]) -> Result<()> {
+        for entry in entries {
+            self.cancel.check()?;
+            self.entry(entry)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &StagingEntry) -> Result<()> {
+        let target = Path::new(&entry.target);
+        self.make_parent(target)?;
+        match &entry.source {
+            StagingSource::Literal(text) => {
+                remove_link(target)?;
+                fs::write(target, text.as_bytes()).map_err(|error| system::failure("write", target, &error))
+            }
+            StagingSource::EmptyDirectory => make_directory(target),
+            StagingSource::Location { location, .. } => {
+                let source = match path_of(location) {
+                    Ok(source) => source,
+                    Err(_) => self.config.fetch(location, self.cancel)?,
+                };
+                self.local(&source, target, entry.writable)
+            }
+        }
+    }
+
+    fn local(&self, source: &Path, target: &Path, writable: bool) -> Result<()> {
+        if writable {
+            remove_link(target)?;
+            return self.copy(source, target, 0);
+        }
+        link(source, target)
+    }
+
+    /// Makes sure that a target's directory is there.
+    fn make_parent(&mut self, target: &Path) -> Result<()> {
+        let Some(parent) = target.parent() else { return Ok(()) };
+        if self.made.contains(parent) {
+            return Ok(());
+        }
+        // Most often the directory above is there.
+        match fs::create_dir(parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(parent),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+        .map_err(|error| system::failure("make the directory", parent, &error))?;
+        self.made.insert(parent.to_owned());
+        Ok(())
+    }
+
+    /// A copy that its owner may change, at every level; links are replaced by what they lead to.
+    fn copy(&self, source: &Path, target: &Path, depth: usize) -> Result<()> {
+        self.cancel.check()?;
+        let reading = |error: io::Error| system::failure("read", source, &error);
+        let writing = |error: io::Error| system::failure("write", target, &error);
+        let metadata = fs::metadata(source).map_err(reading)?;
+        if metadata.is_dir() {
+            if depth > DEEPEST {
+                let message =
+                    format!("the directory {} is nested too deeply, or links to itself", source.display());
+                return Err(Box::new(Failure::new(FailureKind::BadInput, message)));
+            }
+            make_directory(target)?;
+            for entry in fs::read_dir(source).map_err(reading)? {
+                let entry = entry.map_err(reading)?;
+                let (from, to) = (entry.path(), target.join(entry.file_name()));
+                match fs::metadata(&from) {
+                    // A link that leads nowhere stays one.
+                    Err(error) if is_missing(&error) => {
+                        let text = fs::read_link(&from).map_err(reading)?;
+                        symlink(text, &to).map_err(writing)?;
+                    }
+                    _ => self.copy(&from, &to, depth + 1)?,
+                }
+            }
+        } else {
+            if !metadata.is_file() {
+                let message = format!("the input {} is neither a file nor a directory", source.display());
+                return Err(Box::new(Failure::new(FailureKind::BadInput, message)));
+            }
+            let mut from = fs::File::open(source).map_err(reading)?;
+            let mut to = fs::File::create(target).map_err(writing)?;
+            while io::copy(&mut from.by_ref().take(PIECE), &mut to).map_err(writing)? > 0 {
+                self.cancel.check()?;
+            }
+            if let Ok(modified) = metadata.modified() {
+                // Tools in the manner of make look at times; where they cannot be set, they look wrong, no more.
+                let _ = to.set_modified(modified);
+            }
+        }
+        let needed = if metadata.is_dir() { 0o700 } else { 0o600 };
+        let mode = (metadata.permissions().mode() & 0o777) | needed;
+        fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(writing)
+    }
+}
+
+/// Lets a tool with InplaceUpdateRequirement change what an earlier step of this run made: entries whose source
+/// lies below `made` become links. What was there before the run stays a copy.
+pub fn share_in_place(entries: &mut [StagingEntry], made: &Path) {
+    for entry in entries {
+        if let StagingSource::Location { location, .. } = &entry.source
+            && path_of(location).is_ok_and(|path| path.starts_with(made))
+        {
+            entry.writable = false;
+        }
+    }
+}
+
+/// Checks that all local sources are there and are what the inputs say: done before anything is made.
+///
+/// # Errors
+/// [`FailureKind::BadInput`], naming all that are missing.
+pub fn check_sources(entries: &[StagingEntry]) -> Result<()> {
+    let mut missing = Vec::new();
+    for entry in entries {
+        let StagingSource::Location { location, is_directory } = &entry.source else { continue };
+        let Ok(path) = path_of(location) else { continue };
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() == *is_directory => {}
+            Ok(_) => {
+                let (is, must) = if *is_directory { ("file", "directory") } else { ("directory", "file") };
+                let message = format!("the input {} is a {is}, but must be a {must}", path.display());
+                return Err(Box::new(Failure::new(FailureKind::BadInput, message)));
+            }
+            Err(error) if is_missing(&error) => missing.push(path.display().to_string()),
+            Err(error) => return Err(system::failure("read the input", &path, &error)),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what = if missing.len() == 1 { "an input is not there" } else { "inputs are not there" };
+    Err(Box::new(Failure::new(FailureKind::BadInput, format!("{what}: {}", missing.join(", ")))))
+}
+
+fn link(source: &Path, target: &Path) -> Result<()> {
+    match symlink(source, target) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove_link(target)?;
+            symlink(source, target)
+        }
+        other => other,
+    }
+    .map_err(|error| system::failure("link", target, &error))
+}
+
+/// Removes a link in the way, so that nothing is written through it.
+fn remove_link(target: &Path) -> Result<()> {
+    match fs::symlink_metadata(target) {
+        Ok(metadata) if metadata.is_symlink() => {
+            fs::remove_file(target).map_err(|error| system::failure("replace", target, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other.map_err(|error| system::failure("make the directory", path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
