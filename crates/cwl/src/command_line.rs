@@ -152,7 +152,8 @@ impl Binder<'_, '_> {
         }
         let type_ = match type_ {
             Type::Union(types) => types.iter().find(|t| conform::fits(t, value)).ok_or_else(|| {
-                let message = conform::check(value, type_, level.name).err().map(|mismatch| mismatch.to_string());
+                let message =
+                    conform::check(value, type_, level.name).err().map(|mismatch| mismatch.to_string());
                 Error::invalid(place, message.unwrap_or_default())
             })?,
             other => other,

@@ -65,7 +65,9 @@ pub fn whole(number: &Number) -> Option<i64> {
     match number {
         Number::Int(whole) => Some(*whole),
         // Below 2^63 the cast is exact.
-        Number::Float { value, text: None } if value.fract() == 0.0 && value.abs() < 9.2e18 => Some(*value as i64),
+        Number::Float { value, text: None } if value.fract() == 0.0 && value.abs() < 9.2e18 => {
+            Some(*value as i64)
+        }
         Number::Float { .. } | Number::Big(_) => None,
     }
 }
@@ -74,7 +76,9 @@ pub fn whole(number: &Number) -> Option<i64> {
 /// records those that know all fields of the value come first, then the order of the document.
 pub fn select<'a>(value: &Value, type_: &'a Type) -> Option<&'a Type> {
     let fitting = || type_.alternatives().iter().filter(|alternative| fit(value, alternative).is_ok());
-    fitting().find(|alternative| unexpected_fields(value, alternative).is_empty()).or_else(|| fitting().next())
+    fitting()
+        .find(|alternative| unexpected_fields(value, alternative).is_empty())
+        .or_else(|| fitting().next())
 }
 
 /// The fields of records in a value that its type does not know, as paths (`settings.colour`).
@@ -296,7 +300,8 @@ fn short_name(iri: Option<&str>) -> Option<&str> {
 
 fn describe_symbols(symbols: &EnumType) -> String {
     const SHOWN: usize = 12;
-    let mut words: Vec<String> = symbols.symbols.iter().take(SHOWN).map(|symbol| format!("{symbol:?}")).collect();
+    let mut words: Vec<String> =
+        symbols.symbols.iter().take(SHOWN).map(|symbol| format!("{symbol:?}")).collect();
     if symbols.symbols.len() > SHOWN {
         words.push("…".to_owned());
     }

@@ -35,7 +35,8 @@ pub fn normalise(value: &Value, base: Option<&str>) -> Result<Value, String> {
 
 fn file_object(file: &File, base: Option<&str>) -> Result<File, String> {
     let what = || format!("the File {}", name_of(&file.basename, &file.location, &file.path));
-    let location = absolute(&file.location, &file.path, base).map_err(|reason| format!("{}: {reason}", what()))?;
+    let location =
+        absolute(&file.location, &file.path, base).map_err(|reason| format!("{}: {reason}", what()))?;
     let mut completed = File { path: None, location: None, ..file.clone() };
     match location {
         Some(location) if location.ends_with('/') => {
@@ -60,9 +61,10 @@ fn file_object(file: &File, base: Option<&str>) -> Result<File, String> {
 }
 
 fn directory_object(directory: &Directory, base: Option<&str>) -> Result<Directory, String> {
-    let what = || format!("the Directory {}", name_of(&directory.basename, &directory.location, &directory.path));
-    let location =
-        absolute(&directory.location, &directory.path, base).map_err(|reason| format!("{}: {reason}", what()))?;
+    let what =
+        || format!("the Directory {}", name_of(&directory.basename, &directory.location, &directory.path));
+    let location = absolute(&directory.location, &directory.path, base)
+        .map_err(|reason| format!("{}: {reason}", what()))?;
     let mut completed = Directory { path: None, location: None, ..directory.clone() };
     match location {
         Some(location) => {
@@ -85,7 +87,11 @@ fn directory_object(directory: &Directory, base: Option<&str>) -> Result<Directo
     Ok(completed)
 }
 
-fn name_of<'a>(basename: &'a Option<Arc<str>>, location: &'a Option<Arc<str>>, path: &'a Option<Arc<str>>) -> String {
+fn name_of<'a>(
+    basename: &'a Option<Arc<str>>,
+    location: &'a Option<Arc<str>>,
+    path: &'a Option<Arc<str>>,
+) -> String {
     match location.as_deref().or(path.as_deref()).or(basename.as_deref()) {
         Some(name) => format!("{name:?}"),
         None => "without a name".to_owned(),
@@ -164,6 +170,9 @@ pub fn resolve(base: Option<&str>, reference: &str) -> Result<String, String> {
         };
     }
     let Some(base) = base else {
+        if reference.starts_with('/') {
+            return local(reference);
+        }
         return Err(format!("{reference:?} is relative, and there is nothing that it could be relative to"));
     };
     match base.strip_prefix("file:") {
@@ -209,7 +218,9 @@ fn local(rest: &str) -> Result<String, String> {
 }
 
 fn has_escape(text: &str) -> bool {
-    text.as_bytes().windows(3).any(|w| matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
+    text.as_bytes()
+        .windows(3)
+        .any(|w| matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
 }
 
 fn join_path(base: &str, reference: &str) -> String {
@@ -294,6 +305,13 @@ mod tests {
     }
 
     #[test]
+    fn without_a_base_only_absolute_ones_will_do() {
+        assert_eq!(resolve(None, "/x y").as_deref(), Ok("file:///x%20y"));
+        assert_eq!(resolve(None, "s3://b/k").as_deref(), Ok("s3://b/k"));
+        assert!(resolve(None, "x").is_err_and(|m| m.contains("relative")));
+    }
+
+    #[test]
     fn remote_documents_name_remote_files() {
         let base = Some("https://h/jobs/job.yml?x=1");
         assert_eq!(resolve(base, "r/x.txt").as_deref(), Ok("https://h/jobs/r/x.txt"));
@@ -325,15 +343,24 @@ mod tests {
     fn objects_are_completed() {
         let cases = [
             (r#"{"class": "File", "path": "d/x.txt"}"#, Ok("file:///jobs/a/d/x.txt x.txt None")),
-            (r#"{"class": "File", "location": "d/x%201", "path": "/y"}"#, Ok("file:///jobs/a/d/x%201 x 1 None")),
+            (
+                r#"{"class": "File", "location": "d/x%201", "path": "/y"}"#,
+                Ok("file:///jobs/a/d/x%201 x 1 None"),
+            ),
             (r#"{"class": "File", "location": "x", "basename": "y"}"#, Ok("file:///jobs/a/x y None")),
             (r#"{"class": "File", "location": "x", "basename": ""}"#, Ok("file:///jobs/a/x x None")),
             (r#"{"class": "File", "contents": "é", "basename": "y"}"#, Ok("- y Some(2)")),
-            (r#"{"class": "File", "contents": ""}"#, Ok("- 5ba93c9db0cff93f52b521d7420e43f6eda2784f Some(0)")),
+            (
+                r#"{"class": "File", "contents": ""}"#,
+                Ok("- 5ba93c9db0cff93f52b521d7420e43f6eda2784f Some(0)"),
+            ),
             (r#"{"class": "File", "location": "_:1", "contents": "a", "basename": "y"}"#, Ok("- y Some(1)")),
             (r#"{"class": "Directory", "location": "d/"}"#, Ok("file:///jobs/a/d d")),
             (r#"{"class": "Directory", "listing": [], "basename": "d"}"#, Ok("- d")),
-            (r#"{"class": "File", "location": "https://h/x.txt?sig=1"}"#, Ok("https://h/x.txt?sig=1 x.txt None")),
+            (
+                r#"{"class": "File", "location": "https://h/x.txt?sig=1"}"#,
+                Ok("https://h/x.txt?sig=1 x.txt None"),
+            ),
             (r#"{"class": "File"}"#, Err("neither location, path nor contents")),
             (r#"{"class": "Directory", "basename": "d"}"#, Err("neither location, path nor listing")),
             (r#"{"class": "File", "location": "d/"}"#, Err("ends in a slash")),

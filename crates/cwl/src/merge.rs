@@ -69,7 +69,11 @@ mod tests {
         Value::list(items.to_vec())
     }
 
-    fn outcome(merge_: Option<LinkMerge>, pick: Option<PickValue>, values: &[Value]) -> Result<Value, String> {
+    fn outcome(
+        merge_: Option<LinkMerge>,
+        pick: Option<PickValue>,
+        values: &[Value],
+    ) -> Result<Value, String> {
         let source = SourceList { link_merge: merge_, pick_value: pick, is_list: true, links: Vec::new() };
         merge(&source, values, "x").map_err(|error| error.to_string())
     }
@@ -119,7 +123,8 @@ mod tests {
             let expected = expected.map_err(str::to_owned);
             assert_eq!(outcome(None, Some(pick), &values), expected, "{pick:?} {values:?}");
         }
-        let flattened = outcome(Some(LinkMerge::Flattened), Some(AllNonNull), &[list(&[NULL, 1.into()]), NULL]);
+        let flattened =
+            outcome(Some(LinkMerge::Flattened), Some(AllNonNull), &[list(&[NULL, 1.into()]), NULL]);
         assert_eq!(flattened, Ok(list(&[1.into()])));
     }
 }

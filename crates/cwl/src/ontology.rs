@@ -28,13 +28,16 @@ impl Ontology {
             if next == wanted {
                 return true;
             }
-            open.extend(self.wider.get(next).into_iter().flatten().map(String::as_str).filter(|w| seen.insert(w)));
+            open.extend(
+                self.wider.get(next).into_iter().flatten().map(String::as_str).filter(|w| seen.insert(w)),
+            );
         }
         false
     }
 
     fn add(&mut self, triple: Triple) {
-        let (NamedOrBlankNode::NamedNode(subject), Term::NamedNode(object)) = (triple.subject, triple.object) else {
+        let (NamedOrBlankNode::NamedNode(subject), Term::NamedNode(object)) = (triple.subject, triple.object)
+        else {
             return;
         };
         let (subject, object) = (subject.into_string(), object.into_string());
@@ -55,7 +58,11 @@ pub fn parse(texts: &[(String, String)]) -> (Ontology, Vec<String>) {
     let mut ontology = Ontology::default();
     let mut warnings = Vec::new();
     for (uri, text) in texts {
-        let outcome = if is_xml(text) { read_xml(uri, text, &mut ontology) } else { read_turtle(uri, text, &mut ontology) };
+        let outcome = if is_xml(text) {
+            read_xml(uri, text, &mut ontology)
+        } else {
+            read_turtle(uri, text, &mut ontology)
+        };
         if let Err(reason) = outcome {
             warnings.push(format!("cannot read all of the ontology {uri}: {reason}"));
         }
@@ -155,7 +162,8 @@ mod tests {
         <http://gx.org/fasta> owl:equivalentClass <http://e.org/fasta> .\n";
 
     fn read(texts: &[&str]) -> (Ontology, Vec<String>) {
-        let texts: Vec<_> = texts.iter().map(|text| ("http://x.org/o".to_owned(), (*text).to_owned())).collect();
+        let texts: Vec<_> =
+            texts.iter().map(|text| ("http://x.org/o".to_owned(), (*text).to_owned())).collect();
         parse(&texts)
     }
 
@@ -179,7 +187,9 @@ mod tests {
 
     #[test]
     fn a_subclass_is_not_its_superclass() {
-        let (ontology, _) = read(&["@prefix r: <http://www.w3.org/2000/01/rdf-schema#> . <http://a> r:subClassOf <http://b> ."]);
+        let (ontology, _) = read(&[
+            "@prefix r: <http://www.w3.org/2000/01/rdf-schema#> . <http://a> r:subClassOf <http://b> .",
+        ]);
         assert!(ontology.is_a("http://a", "http://b"));
         assert!(!ontology.is_a("http://b", "http://a"));
     }
@@ -187,7 +197,11 @@ mod tests {
     #[test]
     fn broken_ontologies_only_warn() {
         let broken_end = TURTLE.to_owned() + "and then";
-        for (text, related) in [("<?xml version=\"1.0\"?><rdf:RDF", false), ("not turtle at all", false), (broken_end.as_str(), true)] {
+        for (text, related) in [
+            ("<?xml version=\"1.0\"?><rdf:RDF", false),
+            ("not turtle at all", false),
+            (broken_end.as_str(), true),
+        ] {
             let (ontology, warnings) = read(&[text]);
             assert_eq!(warnings.len(), 1, "{text}");
             assert_eq!(ontology.is_a("http://gx.org/fasta", "http://e.org/fasta"), related, "{text}");

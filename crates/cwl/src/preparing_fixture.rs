@@ -216,3 +216,11 @@ impl Files for Disk {
         Ok(entries)
     }
 }
+
+/// The node of a text.
+pub(crate) fn node(uri: &str, text: &str) -> moil_salad::node::Node {
+    let source = Arc::new(Source { uri: uri.into(), text: text.into() });
+    let (node, diagnostics) = moil_salad::reader::read(&source);
+    assert!(!moil_salad::diagnostic::has_errors(&diagnostics), "{diagnostics:?}");
+    node.expect(text)
+}

@@ -35,7 +35,10 @@ impl Scatter {
                 Value::List(items) => lengths.push(items.len()),
                 other => {
                     let found = describe(other);
-                    let message = format!("step `{}` is scattered over `{name}`, which must be a list, but is {found}", step.name);
+                    let message = format!(
+                        "step `{}` is scattered over `{name}`, which must be a list, but is {found}",
+                        step.name
+                    );
                     return Err(Error::invalid(&step.place, message));
                 }
             }
@@ -44,7 +47,10 @@ impl Scatter {
             (Some(method), _) => method,
             (None, [_]) => ScatterMethod::Dot,
             (None, _) => {
-                let message = format!("step `{}` is scattered over several inputs and needs a scatterMethod", step.name);
+                let message = format!(
+                    "step `{}` is scattered over several inputs and needs a scatterMethod",
+                    step.name
+                );
                 return Err(Error::invalid(&step.place, message));
             }
         };
@@ -52,8 +58,12 @@ impl Scatter {
             ScatterMethod::Dot => {
                 let first = lengths.first().copied().unwrap_or(0);
                 if lengths.iter().any(|&length| length != first) {
-                    let parts: Vec<String> =
-                        step.scatter.iter().zip(&lengths).map(|(name, length)| format!("`{name}` has {length}")).collect();
+                    let parts: Vec<String> = step
+                        .scatter
+                        .iter()
+                        .zip(&lengths)
+                        .map(|(name, length)| format!("`{name}` has {length}"))
+                        .collect();
                     let message = format!(
                         "step `{}`: lists under dotproduct must have the same length, but {}",
                         step.name,
@@ -63,11 +73,12 @@ impl Scatter {
                 }
                 first
             }
-            ScatterMethod::NestedCross | ScatterMethod::FlatCross => {
-                product(&lengths).ok_or_else(|| {
-                    Error::invalid(&step.place, format!("step `{}` is scattered over too many elements", step.name))
-                })?
-            }
+            ScatterMethod::NestedCross | ScatterMethod::FlatCross => product(&lengths).ok_or_else(|| {
+                Error::invalid(
+                    &step.place,
+                    format!("step `{}` is scattered over too many elements", step.name),
+                )
+            })?,
         };
         Ok(Some(Self { names: step.scatter.clone(), lengths, method, count }))
     }

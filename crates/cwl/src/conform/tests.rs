@@ -99,8 +99,16 @@ fn a_mismatch_names_part_and_type() {
     let cases = [
         (Value::Null, Type::Any, "x is null, but must be anything but null"),
         (true.into(), Type::Int, "x is a boolean (true), but must be int"),
-        (2_147_483_648.into(), Type::Int, "x is a number (2147483648), but must be int: a whole number of 32 bits"),
-        ((-2_147_483_649).into(), Type::Int, "x is a number (-2147483649), but must be int: a whole number of 32 bits"),
+        (
+            2_147_483_648.into(),
+            Type::Int,
+            "x is a number (2147483648), but must be int: a whole number of 32 bits",
+        ),
+        (
+            (-2_147_483_649).into(),
+            Type::Int,
+            "x is a number (-2147483649), but must be int: a whole number of 32 bits",
+        ),
         (
             big("9223372036854775808"),
             Type::Long,

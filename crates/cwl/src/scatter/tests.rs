@@ -55,10 +55,15 @@ fn elements_and_shapes() {
     ];
     for (names, method, inputs, elements, gathered) in cases {
         let scatter = scatter(names, method, inputs).expect(inputs);
-        let found: Vec<String> = (0..scatter.count()).map(|index| format!("{:?}", scatter.element(index))).collect();
+        let found: Vec<String> =
+            (0..scatter.count()).map(|index| format!("{:?}", scatter.element(index))).collect();
         assert_eq!(found.join(" "), elements, "{method:?} {inputs}");
         let results = (0..scatter.count()).map(|index| Value::from(index.to_string())).collect();
-        assert_eq!(json(&scatter.gather(results)).split_whitespace().collect::<String>(), gathered, "{method:?} {inputs}");
+        assert_eq!(
+            json(&scatter.gather(results)).split_whitespace().collect::<String>(),
+            gathered,
+            "{method:?} {inputs}"
+        );
     }
 }
 
@@ -93,6 +98,7 @@ fn products_beyond_all_reason_are_refused() {
 
 #[test]
 fn empty_lists_are_named() {
-    let scatter = scatter(&["a", "b"], Some(ScatterMethod::FlatCross), r#"{"a": [], "b": [1]}"#).expect("scatter");
+    let scatter =
+        scatter(&["a", "b"], Some(ScatterMethod::FlatCross), r#"{"a": [], "b": [1]}"#).expect("scatter");
     assert_eq!(scatter.empty_names().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
 }
