@@ -22,6 +22,7 @@ pub mod glob;
 pub mod inherit;
 pub mod initial_work_dir;
 pub mod input_object;
+pub mod input_options;
 mod javascript;
 #[cfg(test)]
 mod job_fixture;
