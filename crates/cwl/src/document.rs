@@ -13,7 +13,8 @@ use moil_salad::walk::texts::Texts;
 use moil_salad::walk::{Scope, Walker};
 
 use crate::process::Version;
-use crate::{schema, upgrade};
+use crate::requirement::Requirement;
+use crate::{convert, schema, upgrade};
 
 /// How documents are read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +73,35 @@ pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> (Option<Docum
     };
     let main = loader.process(uri, None, None);
     loader.finish(main)
+}
+
+/// Requirements that come from outside of a document (an input object, overrides), brought to the form
+/// that they have in documents. `uri` is what references in them are relative to.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn requirements(
+    nodes: &[Node],
+    uri: &str,
+    fetch: &dyn Fetch,
+) -> Result<Vec<Requirement>, Vec<Diagnostic>> {
+    let mut texts = Texts::new(fetch);
+    let mut walker = Walker::new(schema::of(Version::V1_2), &mut texts);
+    walker.namespaces = standard_namespaces();
+    let scope = Scope { base: uri.into(), id: uri.into() };
+    let walked: Vec<Node> =
+        nodes.iter().filter_map(|node| walker.walk(node.clone(), "Requirement", &scope)).collect();
+    let mut diagnostics = std::mem::take(&mut walker.diagnostics);
+    let (requirements, mut found) = convert::requirements(&walked);
+    diagnostics.append(&mut found);
+    if has_errors(&diagnostics) { Err(diagnostics) } else { Ok(requirements) }
+}
+
+fn standard_namespaces() -> HashMap<String, String> {
+    HashMap::from([
+        ("cwltool".to_owned(), "http://commonwl.org/cwltool#".to_owned()),
+        ("cwl".to_owned(), "https://w3id.org/cwl/cwl#".to_owned()),
+    ])
 }
 
 /// What the version of a document is called, from the first that was ever released.
@@ -231,10 +261,7 @@ impl Loader<'_> {
     }
 
     fn namespaces(&mut self, root: &Map) -> HashMap<String, String> {
-        let mut namespaces = HashMap::from([
-            ("cwltool".to_owned(), "http://commonwl.org/cwltool#".to_owned()),
-            ("cwl".to_owned(), "https://w3id.org/cwl/cwl#".to_owned()),
-        ]);
+        let mut namespaces = standard_namespaces();
         let Some(node) = root.get("$namespaces") else { return namespaces };
         let Some(map) = node.as_map() else {
             let message = format!("`$namespaces` must be a mapping, not {}", node.describe());

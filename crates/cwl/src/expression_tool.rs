@@ -27,6 +27,7 @@ pub fn run(
     evaluator: &Evaluator,
     runtime: &Value,
 ) -> Result<Value, Error> {
+    let inputs = &with_paths(inputs);
     let context = Context {
         evaluator,
         inputs,
@@ -52,6 +53,30 @@ pub fn run(
         outputs.insert(Arc::clone(&output.name), value);
     }
     Ok(Value::map(outputs))
+}
+
+/// Scripts expect files to have paths. Where nobody has staged them, local ones are where they are.
+fn with_paths(inputs: &Value) -> Value {
+    let path_of = |path: &Option<Arc<str>>, location: &Option<Arc<str>>| {
+        path.clone().or_else(|| location.as_deref().and_then(location::file_path).map(Arc::from))
+    };
+    let seen = inputs.try_map_files::<std::convert::Infallible>(&mut |object| {
+        Ok(match object {
+            Value::File(file) => {
+                let path = path_of(&file.path, &file.location);
+                Value::File(Arc::new(File { path, ..(*file).clone() }))
+            }
+            Value::Directory(directory) => {
+                let path = path_of(&directory.path, &directory.location);
+                Value::Directory(Arc::new(Directory { path, ..(*directory).clone() }))
+            }
+            other => other,
+        })
+    });
+    match seen {
+        Ok(seen) => seen,
+        Err(never) => match never {},
+    }
 }
 
 /// Where the inputs are, by the paths under which the expression sees them.
@@ -125,7 +150,8 @@ mod tests {
     }
 
     const INPUTS: &str = r#"{"n": 2, "f": {"class": "File", "location": "file:///in/a.txt", "path": "/stage/x1/a.txt", "basename": "a.txt",
-        "size": 3, "contents": "abc"}, "d": {"class": "Directory", "location": "s3://b/d", "path": "/stage/x2/d", "basename": "d"}}"#;
+        "size": 3, "contents": "abc"}, "d": {"class": "Directory", "location": "s3://b/d", "path": "/stage/x2/d", "basename": "d"},
+        "l": {"class": "File", "location": "file:///in/b%20c", "basename": "b c"}}"#;
 
     #[test]
     fn results_become_outputs() {
@@ -138,6 +164,7 @@ mod tests {
                 "$({'o': Array.apply(null, {length: 3}).map(Number.call, Number)})",
                 r#"{"o":[0,1,2]}"#,
             ),
+            (output("o", Type::String), "$({'o': inputs.l.path})", r#"{"o":"/in/b c"}"#),
             (
                 output("o", Type::File),
                 "${ inputs.f.basename = 'b.dat'; return {o: inputs.f}; }",

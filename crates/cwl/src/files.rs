@@ -45,3 +45,17 @@ pub struct Entry {
 
 /// The most that `loadContents` may read (CWL v1.2 §"loadContents"): 64 KiB.
 pub const LOAD_CONTENTS_LIMIT: u64 = 64 * 1024;
+
+impl<T: Files + Send> Files for std::sync::Arc<T> {
+    fn stat(&self, location: &str) -> Result<Option<Stat>, Error> {
+        (**self).stat(location)
+    }
+
+    fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        (**self).read_prefix(location, limit)
+    }
+
+    fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {
+        (**self).list(location)
+    }
+}

@@ -46,16 +46,17 @@ impl InputOption<'_> {
     }
 }
 
-/// Whether the option of this name wants a value behind it; `None` where the process has no such option.
-/// Flags take one only in the form `--name=false`.
-pub fn takes_value(process: &Common, name: &str) -> Option<bool> {
-    find(&options(process), name).map(|option| !matches!(option.type_, Type::Boolean))
+/// Whether an option stands alone, since its input is a boolean. It takes a value only in the form
+/// `--name=false`.
+pub fn is_flag(process: &Common, name: &str) -> bool {
+    find(&options(process), name).is_some_and(|option| matches!(option.type_, Type::Boolean))
 }
 
 /// Reads options as an input object. `words` are names, with or without dashes, and their values in order;
 /// paths are relative to `base_uri`, a directory's URI that ends in a slash.
 ///
-/// Arrays come by repetition, fields of records as `--record.field`, booleans as flags. Dashes and
+/// Arrays come by repetition, fields of records as `--record.field`, booleans as flags. Of several types, the
+/// first in the order of the document that the word fits counts. Dashes and
 /// underscores may stand for each other where that is not ambiguous.
 ///
 /// # Errors
@@ -77,10 +78,10 @@ pub fn parse(
         let (value, repeats) = match (option.type_, word.as_deref()) {
             (Type::Boolean, None) => (Value::Bool(true), false),
             (_, None) => return Err(invalid("a value is expected".to_owned())),
-            (Type::Array(array), Some(word)) => {
-                (scalar(&array.items, word, base_uri).map_err(invalid)?, true)
+            (type_, Some(word)) => {
+                let items = items_of(type_);
+                (scalar(items.unwrap_or(type_), word, base_uri).map_err(invalid)?, items.is_some())
             }
-            (type_, Some(word)) => (scalar(type_, word, base_uri).map_err(invalid)?, false),
         };
         set(&mut values, &option.path, value, repeats);
     }
@@ -109,7 +110,7 @@ fn set(values: &mut ValueMap, path: &[&str], value: Value, repeats: bool) {
 fn scalar(type_: &Type, word: &str, base_uri: &str) -> Result<Value, String> {
     let wrong = || format!("{word:?} is not {}", type_name(type_));
     match type_ {
-        Type::String => Ok(Value::from(word)),
+        Type::String | Type::Any => Ok(Value::from(word)),
         Type::Boolean => match word.to_ascii_lowercase().as_str() {
             "true" => Ok(Value::Bool(true)),
             "false" => Ok(Value::Bool(false)),
@@ -147,7 +148,8 @@ fn scalar(type_: &Type, word: &str, base_uri: &str) -> Result<Value, String> {
             };
             file_object::normalise(&object, None)
         }
-        Type::Null | Type::Any | Type::Record(_) | Type::Array(_) | Type::Union(_) => {
+        Type::Union(types) => types.iter().find_map(|t| scalar(t, word, base_uri).ok()).ok_or_else(wrong),
+        Type::Null | Type::Record(_) | Type::Array(_) => {
             Err(format!("values of type {} need an input object", type_name(type_)))
         }
     }
@@ -171,7 +173,7 @@ fn add_options<'a>(
     required: bool,
     help: &'a str,
 ) {
-    let Some(plain) = without_null(type_) else { return };
+    let plain = without_null(type_);
     let required = required && !type_.is_optional();
     match plain {
         Type::Record(record) if path.len() < MAX_DEPTH => {
@@ -181,11 +183,7 @@ fn add_options<'a>(
                 add_options(options, path, &field.type_, required, help);
             }
         }
-        Type::Array(array) if !is_scalar(&array.items) => {}
-        Type::Array(_) => {
-            options.push(InputOption { name: path.join("."), path, type_: plain, required, help })
-        }
-        plain if is_scalar(plain) => {
+        plain if is_scalar(items_of(plain).unwrap_or(plain)) => {
             options.push(InputOption { name: path.join("."), path, type_: plain, required, help });
         }
         _ => {}
@@ -193,15 +191,28 @@ fn add_options<'a>(
 }
 
 fn is_scalar(type_: &Type) -> bool {
-    !matches!(type_, Type::Null | Type::Any | Type::Record(_) | Type::Array(_) | Type::Union(_))
+    match type_ {
+        Type::Null | Type::Record(_) | Type::Array(_) => false,
+        Type::Union(types) => types.iter().all(|type_| *type_ == Type::Null || is_scalar(type_)),
+        _ => true,
+    }
 }
 
-/// The one alternative besides null, if there is exactly one.
-fn without_null(type_: &Type) -> Option<&Type> {
+/// The type of the items, if a type is an array or one is among its alternatives: then its option may
+/// be repeated, and always gives an array.
+fn items_of(type_: &Type) -> Option<&Type> {
+    type_.alternatives().iter().find_map(|alternative| match alternative {
+        Type::Array(array) => Some(&array.items),
+        _ => None,
+    })
+}
+
+/// The one alternative besides null, or the whole type where there are several.
+fn without_null(type_: &Type) -> &Type {
     let mut others = type_.alternatives().iter().filter(|alternative| **alternative != Type::Null);
     match (others.next(), others.next()) {
-        (Some(only), None) => Some(only),
-        _ => None,
+        (Some(only), None) => only,
+        _ => type_,
     }
 }
 
@@ -245,7 +256,7 @@ pub fn help(process: &Common, program: &str) -> String {
             Some(placeholder) => format!("{} {placeholder}", option.flag()),
             None => option.flag(),
         };
-        let repeats = matches!(option.type_, Type::Array(_));
+        let repeats = items_of(option.type_).is_some();
         usage.push(match (option.required, repeats) {
             (true, true) => format!("{call} [{call} …]"),
             (true, false) => call.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::conform::describe;
 use crate::error::Error;
 use crate::expression::{Context, Evaluator};
+use crate::file_object;
 use crate::files::Files;
 use crate::inherit::Effective;
 use crate::load_contents::{listing_in_force, load_value};
@@ -45,7 +46,7 @@ pub fn step_inputs(step: &Step, sources: &[Vec<Value>]) -> Result<ValueMap, Erro
 }
 
 /// The inputs of one element: items of scattered inputs are picked, contents and listings loaded, then
-/// every `valueFrom` is evaluated, and last `when`. `inputs` are those of [`step_inputs`].
+/// every `valueFrom` is evaluated, and last `when`, or the condition of a loop. `inputs` are those of [`step_inputs`].
 ///
 /// `valueFrom` sees as `self` its own input after scattering, and as `inputs` all of them before any
 /// `valueFrom`; `when` sees the result. `effective` are the requirements in force for the step.
@@ -75,19 +76,19 @@ pub fn element_inputs(
             *value = load_value(value, input.load_contents, listing, &input.place, files)?;
         }
     }
-    let evaluates = step.when.is_some() || step.inputs.iter().any(|input| input.value_from.is_some());
-    if !evaluates {
+    if !has_expressions(step) {
         return Ok(Prepared { inputs: picked, skipped: false });
     }
     let seen = Value::map(picked);
     let mut results = seen.as_map().cloned().unwrap_or_default();
     for input in &step.inputs {
         if let Some(value_from) = &input.value_from {
-            let value = evaluate(value_from, &seen, seen.field(&input.name), evaluator, effective)?;
+            let value = made_value(value_from, &seen, seen.field(&input.name), evaluator, effective)?;
             results.insert(Arc::clone(&input.name), value);
         }
     }
-    let skipped = match &step.when {
+    let condition_of_loop = step.loop_.as_ref().map(|loop_| &loop_.when);
+    let skipped = match step.when.as_ref().or(condition_of_loop) {
         None => false,
         Some(when) => !condition(when, &results, evaluator, effective)?,
     };
@@ -105,8 +106,12 @@ fn listing(step: &Step, input: &StepInput, effective: &Effective) -> LoadListing
     if mentions(&input.value_from) {
         return LoadListing::Deep;
     }
-    let seen = step.when.is_some() || step.inputs.iter().any(|other| other.value_from.is_some());
-    if seen { listing_in_force(None, effective) } else { LoadListing::None }
+    if has_expressions(step) { listing_in_force(None, effective) } else { LoadListing::None }
+}
+
+/// Whether anything is evaluated before the process gets its inputs.
+fn has_expressions(step: &Step) -> bool {
+    step.when.is_some() || step.loop_.is_some() || step.inputs.iter().any(|input| input.value_from.is_some())
 }
 
 fn evaluate(
@@ -126,6 +131,19 @@ fn evaluate(
     context.evaluate(text, self_)
 }
 
+/// The value of a `valueFrom`, with the files in it completed.
+fn made_value(
+    value_from: &Text,
+    inputs: &Value,
+    self_: &Value,
+    evaluator: &Evaluator,
+    effective: &Effective,
+) -> Result<Value, Error> {
+    let value = evaluate(value_from, inputs, self_, evaluator, effective)?;
+    file_object::normalise(&value, None)
+        .map_err(|message| Error::invalid(&value_from.place, format!("valueFrom: {message}")))
+}
+
 /// The value of a `when`.
 fn condition(
     when: &Text,
@@ -142,38 +160,28 @@ fn condition(
     }
 }
 
-/// Whether a loop runs another round with these inputs.
+/// The inputs of the next round of a loop, from the inputs and outputs of the last one; `None` where its
+/// condition says that it ends. What the loop does not name stays.
+///
+/// `valueFrom` sees as `self` what its sources give, null where there are none, and as `inputs` those of
+/// the last round; the condition sees those of the next.
 ///
 /// # Errors
-/// Those of the expression; [`Error::Invalid`] where it gives no boolean.
-pub fn loop_goes_on(
-    loop_: &Loop,
-    inputs: &ValueMap,
-    evaluator: &Evaluator,
-    effective: &Effective,
-) -> Result<bool, Error> {
-    condition(&loop_.when, inputs, evaluator, effective)
-}
-
-/// The inputs of the next round of a loop, from the inputs and outputs of the last one. What the loop does
-/// not name stays. `valueFrom` sees as `inputs` those of the last round.
-///
-/// # Errors
-/// Those of expressions and of listing directories; [`Error::Invalid`] where `pickValue` cannot pick.
+/// Those of expressions and of listing directories; [`Error::Invalid`] where `pickValue` cannot pick, or the
+/// condition gives no boolean.
 pub fn next_round(
     loop_: &Loop,
     step: &Step,
     inputs: &ValueMap,
-    outputs: &ValueMap,
+    outputs: &Value,
     evaluator: &Evaluator,
     effective: &Effective,
     files: &dyn Files,
-) -> Result<ValueMap, Error> {
+) -> Result<Option<ValueMap>, Error> {
     let last = Value::map(inputs.clone());
     let mut next = inputs.clone();
     for input in &loop_.inputs {
-        let values: Vec<Value> =
-            input.sources.iter().map(|name| outputs.get(name).cloned().unwrap_or_default()).collect();
+        let values: Vec<Value> = input.sources.iter().map(|name| outputs.field(name).clone()).collect();
         let source = SourceList {
             links: Vec::new(),
             is_list: input.is_list,
@@ -195,11 +203,12 @@ pub fn next_round(
             if value_from.text.contains("listing") {
                 value = load_value(&value, false, LoadListing::Deep, &step.place, files)?;
             }
-            value = evaluate(value_from, &last, &value, evaluator, effective)?;
+            value = made_value(value_from, &last, &value, evaluator, effective)?;
         }
         next.insert(Arc::clone(&input.name), value);
     }
-    Ok(next)
+    let goes_on = condition(&loop_.when, &next, evaluator, effective)?;
+    Ok(goes_on.then_some(next))
 }
 
 /// What one output of a loop is, from its values in all rounds: the last one, or all of them.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use moil_salad::fetch::Fetch;
 use moil_salad::source::Place;
 
 use crate::conform;
@@ -13,6 +14,7 @@ use crate::files::Files;
 use crate::inherit::Effective;
 use crate::input_object::add_sizes;
 use crate::load_contents::{listing_in_force, load_input};
+use crate::ontology::LazyOntology;
 use crate::parameter::Input;
 use crate::process::Common;
 use crate::secondary_files::attach_inputs;
@@ -20,19 +22,25 @@ use crate::text::Text;
 use crate::types::Type;
 use crate::value::{Value, ValueMap};
 
-/// What differs between the process that a run begins with and those in its steps, and what only
-/// the document around a process knows.
-#[derive(Clone, Copy)]
-pub struct InputOptions<'a> {
-    /// Whether secondary files that a File does not bring along are looked for beside it: for the
-    /// process that a run begins with. Inside, files come with all that belongs to them.
-    pub discover_secondary_files: bool,
-    /// Whether files of the first format are welcome where the second is wanted; see
-    /// [`crate::ontology::LazyOntology::is_a`]. Never asked about equal formats.
-    pub is_format: &'a dyn Fn(&str, &str) -> bool,
+/// How input objects are completed and checked.
+pub struct InputOptions {
+    /// Whether secondary files that a File does not bring along are looked for beside it. Needed for
+    /// the process that a run begins with; inside, files come with all that belongs to them.
+    pub discover: bool,
+    /// The ontologies of the document, asked about formats that are not plainly the wanted ones.
+    pub ontology: LazyOntology,
+    /// Reads them.
+    pub fetch: Arc<dyn Fetch + Send + Sync>,
 }
 
-/// The input object that a process sees: a record of all its inputs and nothing else.
+/// A complete input object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessInputs {
+    /// A record of all declared inputs and nothing else.
+    pub inputs: Value,
+}
+
+/// The input object that a process sees.
 ///
 /// Defaults stand in for what is absent or null, and are looked at only then, so that the default
 /// file of an input that is given need not exist. Types, formats and secondary files are checked;
@@ -47,11 +55,11 @@ pub fn process_inputs(
     given: &ValueMap,
     evaluator: &Evaluator,
     files: &dyn Files,
-    options: InputOptions<'_>,
-) -> Result<Value, Error> {
+    options: &InputOptions,
+) -> Result<ProcessInputs, Error> {
     let values = checked_values(common, given, files)?;
     let values = with_context(effective, evaluator, &Value::map(values), |context| {
-        attach_inputs(&common.inputs, context, files, options.discover_secondary_files)
+        attach_inputs(&common.inputs, context, files, options.discover)
     })?;
     let mut loaded = ValueMap::with_capacity(common.inputs.len());
     let listing = listing_in_force(None, effective);
@@ -60,10 +68,10 @@ pub fn process_inputs(
     }
     let values = Value::map(loaded);
     with_context(effective, evaluator, &values, |context| {
-        let checker = FormatChecker { context, is_format: options.is_format };
+        let checker = FormatChecker { context, options };
         common.inputs.iter().try_for_each(|input| checker.input(input, values.field(&input.name)))
     })?;
-    Ok(values)
+    Ok(ProcessInputs { inputs: values })
 }
 
 fn with_context<T>(
@@ -122,7 +130,7 @@ pub(crate) fn default_value(default: &Value, place: &Place, name: &str) -> Resul
 
 struct FormatChecker<'a> {
     context: &'a Context<'a>,
-    is_format: &'a dyn Fn(&str, &str) -> bool,
+    options: &'a InputOptions,
 }
 
 impl FormatChecker<'_> {
@@ -163,8 +171,9 @@ impl FormatChecker<'_> {
             Value::File(file) if !wanted.is_empty() => {
                 let fault = match file.format.as_deref() {
                     Some(format) => {
-                        let fits =
-                            |wanted: &Arc<str>| format == &**wanted || (self.is_format)(format, wanted);
+                        let fits = |wanted: &Arc<str>| {
+                            self.options.ontology.is_a(format, wanted, &*self.options.fetch)
+                        };
                         if wanted.iter().any(fits) {
                             return Ok(());
                         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use moil_cwl::expression::{Context, Evaluator, Limits};
+use moil_cwl::expression_tool;
 use moil_cwl::files::Files;
 use moil_cwl::inherit::Effective;
 use moil_cwl::prepare;
@@ -14,7 +15,6 @@ use moil_cwl::process_inputs::{self, InputOptions};
 use moil_cwl::resource_request::{self, Defaults};
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
-use moil_cwl::expression_tool;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
 
@@ -111,7 +111,7 @@ impl Drop for Evaluators {
 
 fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Message>) {
     let evaluator = Evaluator::new(settings.limits);
-    let worker = Worker { evaluator: &evaluator, settings, reply };
+    let worker = Worker { evaluator: &evaluator, settings };
     loop {
         let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
@@ -125,7 +125,6 @@ fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Messa
 struct Worker<'a> {
     evaluator: &'a Evaluator,
     settings: &'a Settings,
-    reply: &'a Sender<Message>,
 }
 
 impl Worker<'_> {
@@ -137,17 +136,16 @@ impl Worker<'_> {
             Task::Prepare { element, node, inputs, round } => {
                 Answer::Prepared(element, guarded(|| self.prepare(&node, &inputs, element.element, round)))
             }
-            Task::NextRound { element, node, inputs, outputs, rounds } => Answer::NextRound(
-                element,
-                guarded(|| self.next_round(&node, &inputs, &outputs, rounds)),
-            ),
+            Task::NextRound { element, node, inputs, outputs, rounds } => {
+                Answer::NextRound(element, guarded(|| self.next_round(&node, &inputs, &outputs, rounds)))
+            }
         }
     }
 
     fn merge(&self, node: &Node, sources: &[Vec<Value>]) -> Result<StepInputs, Failure> {
         let step = node.step().ok_or_else(no_step)?;
         let files = &*self.settings.files;
-        let values = prepare::step_inputs(step, sources, &node.effective, files)?;
+        let values = prepare::step_inputs(step, sources)?;
         let scatter = Scatter::new(step, &values)?.map(Arc::new);
         Ok(StepInputs { values: Arc::new(values), scatter })
     }
@@ -164,14 +162,8 @@ impl Worker<'_> {
         let given = match node.step() {
             Some(step) if round == 0 => {
                 let scatter = inputs.scatter.as_deref().map(|scatter| (scatter, element));
-                let prepared = prepare::element_inputs(
-                    step,
-                    &inputs.values,
-                    scatter,
-                    self.evaluator,
-                    &node.effective,
-                    files,
-                )?;
+                let prepared =
+                    prepare::element_inputs(step, &inputs.values, scatter, self.evaluator, &node.effective, files)?;
                 if prepared.skipped {
                     return Ok(Prepared::Skipped);
                 }
@@ -190,33 +182,32 @@ impl Worker<'_> {
             files,
             &self.settings.inputs,
         )?;
-        for warning in complete.warnings {
-            let _ = self.reply.send(Message::Warning(warning));
-        }
         let inputs = complete.inputs;
         let round = is_loop.then_some(given);
         refuse_unknown(effective)?;
         match &node.body {
             Body::Tool(_) => {
                 let context = self.context(&inputs, effective);
-                let request = resource_request::request(effective, &context, &self.settings.defaults)?;
+                let request = resource_request::request(effective, &context, self.settings.defaults)?;
                 let resources = Resources {
                     cores: request.cores,
                     ram_mib: request.ram_mib,
                     tmpdir_mib: request.tmpdir_mib,
                     outdir_mib: request.outdir_mib,
-                    gpus: request.gpus.as_ref().map_or(0, |gpus| gpus.count),
+                    gpus: request
+                        .gpus
+                        .as_ref()
+                        .map_or(0, |gpus| u32::try_from(gpus.count).unwrap_or(u32::MAX)),
                 };
                 Ok(Prepared::Job { inputs, resources, round })
             }
             Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round, graph: None }),
             Body::Expression(tool, effective) => {
                 let context = self.context(&inputs, effective);
-                let request = resource_request::request(effective, &context, &self.settings.defaults)?;
+                let request = resource_request::request(effective, &context, self.settings.defaults)?;
                 // An expression has no directories of its own.
                 let runtime = resource_request::runtime(&request, "", "");
-                let outputs =
-                    expression_tool::run(tool, effective, &inputs, self.evaluator, &runtime, files)?;
+                let outputs = expression_tool::run(tool, effective, &inputs, self.evaluator, &runtime)?;
                 Ok(Prepared::Outputs { outputs, round })
             }
             Body::Operation(process, _) => {
@@ -238,15 +229,7 @@ impl Worker<'_> {
     ) -> Result<Option<ValueMap>, Failure> {
         let step = node.step().ok_or_else(no_step)?;
         let Some(loop_) = &step.loop_ else { return Ok(None) };
-        let next = prepare::next_round(
-            loop_,
-            step,
-            inputs,
-            outputs,
-            self.evaluator,
-            &node.effective,
-            &*self.settings.files,
-        )?;
+        let next = prepare::next_round(loop_, step, inputs, outputs, self.evaluator, &node.effective, &*self.settings.files)?;
         if next.is_some() && rounds >= self.settings.loop_limit {
             let message = format!("the loop of step {} has not ended after {rounds} rounds", step.name);
             return Err(Failure::new(FailureKind::BadInput, message)

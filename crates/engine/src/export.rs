@@ -344,10 +344,7 @@ mod tests {
 
     #[test]
     fn inputs_of_the_user_are_never_moved() {
-        assert_eq!(
-            brought(file("file:///data/a", "a")),
-            [("/data/a".into(), "/out/a".into(), false)]
-        );
+        assert_eq!(brought(file("file:///data/a", "a")), [("/data/a".into(), "/out/a".into(), false)]);
     }
 
     #[test]

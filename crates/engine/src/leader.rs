@@ -219,8 +219,7 @@ impl<'a> Leader<'a> {
         match self.admission.refusal(&resources) {
             None => self.admission.push(entry, resources),
             Some(words) => {
-                let failure =
-                    Failure::new(FailureKind::System, format!("job {} {words}", entry.job.name));
+                let failure = Failure::new(FailureKind::System, format!("job {} {words}", entry.job.name));
                 self.give_up(&entry, Arc::new(failure));
             }
         }
@@ -318,8 +317,7 @@ impl<'a> Leader<'a> {
         self.admission.release(&granted);
         match outcome {
             Outcome::Done(result) => {
-                let record =
-                    Record::JobFinished { job: entry.job.id.clone(), attempt: attempt.clone() };
+                let record = Record::JobFinished { job: entry.job.id.clone(), attempt: attempt.clone() };
                 if let Err(failure) = self.journal(std::iter::once(record)) {
                     self.fail_run(failure);
                     return;
@@ -430,4 +428,3 @@ impl PartialEq for Delayed {
 }
 
 impl Eq for Delayed {}
-

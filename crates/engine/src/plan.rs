@@ -438,7 +438,7 @@ impl Plan {
     }
 
     fn start_workflow(&mut self, parent: ElementRef, graph: Arc<Graph>, inputs: Value) {
-        let (path, name) = if parent == MAIN {
+        let (path, name): (String, Arc<str>) = if parent == MAIN {
             (String::new(), Arc::from(""))
         } else {
             (format!("{}/", self.element_path(parent)), format!("{}/", self.step_name(parent.step)).into())
@@ -450,10 +450,8 @@ impl Plan {
             graph.nodes.iter().map(|node| StepState::Waiting(node.needs.len())).collect();
         let free: Vec<usize> = (0..steps.len()).filter(|&step| graph.nodes[step].needs.is_empty()).collect();
         let unfinished = steps.len();
-        self.workflows.insert(
-            id,
-            RunningWorkflow { graph, path, name, parent, inputs, steps, active: 0, unfinished },
-        );
+        self.workflows
+            .insert(id, RunningWorkflow { graph, path, name, parent, inputs, steps, active: 0, unfinished });
         self.make_ready(id, &free);
         self.complete_workflow_if_over(id);
     }
@@ -569,7 +567,8 @@ impl Plan {
             self.end_step(step, StepState::Failed, Status::Failed);
             return;
         }
-        let status = if run.count > 0 && run.skipped == run.count { Status::Skipped } else { Status::Success };
+        let status =
+            if run.count > 0 && run.skipped == run.count { Status::Skipped } else { Status::Success };
         let results = std::mem::take(&mut run.results);
         let outputs = match run.inputs.scatter.clone() {
             Some(scatter) => results.into_iter().map(|values| scatter.gather(values)).collect(),
@@ -658,7 +657,5 @@ impl Command {
 
 fn is_loop_over_all(node: &Node) -> bool {
     use moil_cwl::process::LoopOutput;
-    node.step()
-        .and_then(|step| step.loop_.as_ref())
-        .is_some_and(|loop_| loop_.output == LoopOutput::All)
+    node.step().and_then(|step| step.loop_.as_ref()).is_some_and(|loop_| loop_.output == LoopOutput::All)
 }

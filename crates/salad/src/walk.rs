@@ -539,4 +539,3 @@ fn id_of(item: Node) -> Option<Node> {
         _ => Some(item),
     }
 }
-

@@ -1,8 +1,6 @@
 //! Joins the parts for one run: documents, inputs, engine, executor, export.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +10,10 @@ use moil_cwl::document::LoadOptions;
 use moil_cwl::expression::Limits;
 use moil_cwl::inherit::Inherited;
 use moil_cwl::load::{self, Loaded};
-use moil_cwl::process::Process;
+use moil_cwl::ontology::LazyOntology;
+use moil_cwl::process_inputs::InputOptions;
 use moil_cwl::resource_request::Defaults;
-use moil_cwl::value::{Value, ValueMap};
+use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
 use moil_engine::evaluator::{self, Evaluators};
 use moil_engine::export::{self, Export};
@@ -33,7 +32,346 @@ use moil_worker::config::WorkerConfig;
 use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
+use crate::inputs::Prepared;
 use crate::log::{Level, Log};
 use crate::progress::{self, Display};
 use crate::settings::{HandOver, Settings};
 use crate::signals::Signals;
+
+/// What is needed from outside to run.
+pub struct Surroundings<'a> {
+    /// Starts the tools.
+    pub spawner: Spawner,
+    /// Tells of SIGINT and SIGTERM.
+    pub signals: &'a Signals,
+    /// Where people are told.
+    pub log: &'a Log,
+}
+
+/// How a run ended.
+pub struct Finished {
+    /// The output object after export; `None` if the run failed.
+    pub outputs: Option<Value>,
+    /// Whether something was asked for that moil does not do: exit code 33.
+    pub unsupported: bool,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// The URI of a workflow as people write it: a path or a URL, perhaps with `#name`. A file that is
+/// called just so, `#` and all, is meant before anything else.
+pub fn workflow_uri(word: &str, cwd: &Path) -> String {
+    if remote::is_http(word) || word.starts_with("file:") {
+        return word.to_owned();
+    }
+    let uri = |path: &str| moil_cwl::location::file_uri(&cwd.join(path).to_string_lossy());
+    if cwd.join(word).exists() {
+        return clean(&uri(word));
+    }
+    match word.split_once('#') {
+        Some((path, fragment)) => format!("{}#{fragment}", clean(&uri(path))),
+        None => clean(&uri(word)),
+    }
+}
+
+/// Without `.` and `..`, so that one file has one name.
+fn clean(uri: &str) -> String {
+    moil_salad::uri::join("file:///", uri.strip_prefix("file://").unwrap_or(uri))
+}
+
+/// Loads the document.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load_document(settings: &Settings, remote: &Remote) -> Result<Loaded, Vec<Diagnostic>> {
+    let options = LoadOptions {
+        development: settings.documents.development_versions,
+        lenient: !settings.documents.strict,
+    };
+    load::load(&workflow_uri(&settings.workflow, &settings.cwd), remote, options)
+}
+
+/// Runs a process on an input object, and brings the outputs to their place.
+///
+/// # Errors
+/// What kept the run from beginning, or its outputs from being brought home.
+pub fn run(
+    settings: &Settings,
+    loaded: &Loaded,
+    prepared: Prepared,
+    remote: &Arc<Remote>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Finished, Failure> {
+    let work = WorkDirectory::make(settings)?;
+    let (sender, receiver) = channel::<Message>();
+    let signal: Arc<Mutex<Option<i32>>> = Arc::default();
+    let _guard = {
+        let (sender, signal) = (Mutex::new(sender.clone()), Arc::clone(&signal));
+        surroundings.signals.handle(move |number| {
+            *signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+            // Fails only when the leader is gone, and then there is nothing left to interrupt.
+            _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
+        })
+    };
+    let evaluators = Evaluators::start(evaluator_settings(settings, loaded, remote), &sender)
+        .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
+    let reporter = {
+        let sender = Mutex::new(sender);
+        Arc::new(move |report| {
+            _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
+        })
+    };
+    let config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
+    let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
+    let inherited = Inherited::root(prepared.requirements);
+    let plan = Plan::new(Arc::new(Node::main(&loaded.process, &inherited)), prepared.values);
+    let mut audience = Audience::new(settings, surroundings.log)?;
+    let end = Leader::new(
+        plan,
+        policy(settings, &work.path),
+        &evaluators,
+        &mut executor,
+        &MemoryStore,
+        &mut |event| audience.hear(event),
+    )
+    .run(&receiver);
+    audience.leave(settings)?;
+    tell_failures(&end, surroundings.log);
+    let outputs = match &end.outputs {
+        Some(outputs) => Some(bring_home(settings, outputs, &work.path)?),
+        None => None,
+    };
+    work.clean(settings, outputs.is_some());
+    let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Finished {
+        outputs,
+        unsupported: end.failures.iter().any(|(_, failure)| failure.kind == FailureKind::Unsupported),
+        signal: signal.filter(|_| end.interrupted),
+    })
+}
+
+fn evaluator_settings(settings: &Settings, loaded: &Loaded, remote: &Arc<Remote>) -> evaluator::Settings {
+    evaluator::Settings {
+        limits: limits(settings),
+        files: Box::new(Arc::clone(remote)),
+        defaults: defaults(settings),
+        inputs: InputOptions {
+            discover: true,
+            ontology: LazyOntology::new(if settings.documents.skip_schemas {
+                Vec::new()
+            } else {
+                loaded.document.schemas.clone()
+            }),
+            fetch: Arc::clone(remote) as _,
+        },
+        loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn policy(settings: &Settings, work: &Path) -> Policy {
+    let resources = &settings.resources;
+    let machine = moil_worker::machine::machine(work);
+    let cores = resources.max_cores.map_or(machine.cores, |limit| limit.min(machine.cores));
+    let mib = |bytes: u64| bytes >> 20;
+    let jobs = match resources.max_jobs {
+        Some(0) | None if resources.jobs_as_cores => machine.cores as usize,
+        Some(0) | None => usize::MAX,
+        Some(jobs) => usize::try_from(jobs).unwrap_or(usize::MAX),
+    };
+    Policy {
+        capacity: Capacity {
+            // `--scale` multiplies what jobs ask for; the same ratio is had by dividing what there is.
+            cores: cores / if resources.scale > 0.0 { resources.scale } else { 1.0 },
+            ram_mib: mib(resources.max_memory.map_or(machine.memory, |limit| limit.min(machine.memory))),
+            disk_mib: mib(resources.max_disk.map_or(machine.disk, |limit| limit.min(machine.disk))),
+            gpus: machine.gpus,
+            jobs,
+        },
+        retry: RetryPolicy {
+            count: settings.retries.count,
+            losses: 5,
+            backoff: settings.retries.backoff,
+            factor: settings.retries.backoff_factor,
+            double_memory: settings.retries.double_memory,
+        },
+        stop_on_first_failure: settings.retries.stop_on_first_failure,
+    }
+}
+
+/// What a job gets where its document does not say.
+pub fn defaults(settings: &Settings) -> Defaults {
+    let resources = &settings.resources;
+    let mib = |bytes: u64| bytes >> 20;
+    let standard = Defaults::default();
+    let ram_mib = if resources.cwl_default_ram { standard.ram_mib } else { mib(resources.default_memory) };
+    Defaults {
+        cores: resources.default_cores,
+        ram_mib: ram_mib.max(resources.cwl_min_ram.map_or(0, mib)),
+        ..standard
+    }
+}
+
+/// Limits of evaluations.
+pub fn limits(settings: &Settings) -> Limits {
+    Limits { time: settings.tools.eval_timeout, ..Limits::default() }
+}
+
+fn worker_config(
+    settings: &Settings,
+    work: &Path,
+    remote: &Arc<Remote>,
+    spawner: Spawner,
+) -> Result<WorkerConfig, Failure> {
+    let mut config = WorkerConfig::new(spawner, work.join("jobs"));
+    config.host_environment.clone_from(&settings.tools.environment);
+    config.limits = limits(settings);
+    config.checksums = settings.files.checksums;
+    config.leave_tmpdir = settings.files.keep_temporary;
+    config.live_output = settings.log.real_time;
+    config.max_duration = settings.resources.max_time;
+    config.download = Some(Arc::new(Downloader(Arc::clone(remote))));
+    Ok(config)
+}
+
+struct Downloader(Arc<Remote>);
+
+impl moil_worker::downloads::Download for Downloader {
+    fn download(
+        &self,
+        location: &str,
+        to: &Path,
+        _cancel: &moil_worker::cancel::Cancel,
+    ) -> Result<(), String> {
+        self.0.download(location, to).map_err(|error| error.to_string())
+    }
+}
+
+/// Those who are told what happens: the log, the display, the file of messages, the statistics.
+struct Audience<'a> {
+    log: &'a Log,
+    display: Option<Display>,
+    messages: Option<fs::File>,
+    statistics: Statistics,
+    start: Instant,
+}
+
+impl<'a> Audience<'a> {
+    fn new(settings: &Settings, log: &'a Log) -> Result<Self, Failure> {
+        let messages = match &settings.log.messages {
+            Some(path) => Some(fs::File::create(path).map_err(|error| {
+                Failure::new(FailureKind::System, format!("cannot write {}", path.display()))
+                    .with_cause(error)
+            })?),
+            None => None,
+        };
+        Ok(Self {
+            log,
+            display: (settings.log.progress && log.enabled(Level::Info)).then(Display::new),
+            messages,
+            statistics: Statistics::default(),
+            start: Instant::now(),
+        })
+    }
+
+    fn hear(&mut self, event: &Event) {
+        use std::io::Write;
+        if let Some(file) = &mut self.messages {
+            if let Some(message) = messages::message(event, self.start.elapsed().as_secs_f64()) {
+                _ = writeln!(file, "{message}");
+            }
+        }
+        self.statistics.take(event);
+        let warning = match event {
+            Event::Warning(text) => Some(text),
+            _ => None,
+        };
+        match &mut self.display {
+            Some(display) => {
+                self.log.with_stderr(|stderr| {
+                    if warning.is_some() {
+                        _ = display.clear(stderr);
+                    }
+                });
+                if let Some(text) = warning {
+                    self.log.warning(text);
+                }
+                self.log.with_stderr(|stderr| _ = display.take(event, stderr));
+            }
+            None => match warning {
+                Some(text) => self.log.warning(text),
+                None if self.log.enabled(Level::Info) => {
+                    if let Some(line) = progress::plain_line(event) {
+                        self.log.info(line);
+                    }
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn leave(mut self, settings: &Settings) -> Result<(), Failure> {
+        if let Some(display) = &mut self.display {
+            self.log.with_stderr(|stderr| _ = display.clear(stderr));
+        }
+        if settings.store.stats {
+            self.log.text(&format!("{:#}\n", self.statistics.to_json()));
+        }
+        Ok(())
+    }
+}
+
+fn tell_failures(end: &RunEnd, log: &Log) {
+    for (what, failure) in &end.failures {
+        for line in crate::failure_report::lines(what, failure) {
+            log.error(line);
+        }
+    }
+}
+
+/// Exports the outputs; gives the output object as it is printed.
+fn bring_home(settings: &Settings, outputs: &Value, work: &Path) -> Result<Value, Failure> {
+    if settings.files.hand_over == HandOver::Leave {
+        return Ok(outputs.clone());
+    }
+    let own = (settings.files.hand_over == HandOver::Move).then(|| work.to_owned());
+    let export = Export { outdir: settings.files.outdir.clone(), own };
+    let (value, actions) = export::plan(outputs, &export)?;
+    fs::create_dir_all(&export.outdir).map_err(|error| {
+        let message = format!("cannot make the output directory {}", export.outdir.display());
+        Failure::new(FailureKind::System, message).with_cause(error)
+    })?;
+    export::act(&actions)?;
+    Ok(value)
+}
+
+/// The run's own directory: everything that is made on the way is in it.
+struct WorkDirectory {
+    path: PathBuf,
+}
+
+impl WorkDirectory {
+    fn make(settings: &Settings) -> Result<Self, Failure> {
+        let prefix = &settings.files.tmp_outdir;
+        let failed = |error: std::io::Error| {
+            let message = format!("cannot make a directory in {}", prefix.dir.display());
+            Failure::new(FailureKind::System, message)
+                .with_cause(error)
+                .with_advice("choose another place with --workDir or --tmp-outdir-prefix")
+        };
+        fs::create_dir_all(&prefix.dir).map_err(failed)?;
+        let name = if prefix.name.is_empty() { "moil-" } else { &prefix.name };
+        let directory = tempfile::Builder::new().prefix(name).tempdir_in(&prefix.dir).map_err(failed)?;
+        // What keeps it or removes it is `clean`, which knows how the run ended.
+        let path = fs::canonicalize(directory.keep()).map_err(failed)?;
+        Ok(Self { path })
+    }
+
+    /// Removes it, unless something in it is still wanted: logs of failed jobs, outputs left in place.
+    fn clean(self, settings: &Settings, success: bool) {
+        let wanted = settings.files.keep_temporary || settings.files.hand_over == HandOver::Leave || !success;
+        if !wanted {
+            moil_worker::scratch::remove(&self.path);
+        }
+    }
+}

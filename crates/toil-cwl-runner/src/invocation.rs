@@ -5,6 +5,10 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use moil_worker::spawner::Spawner;
+
+use crate::signals::Signals;
+
 /// One call of the program.
 pub struct Invocation<'a> {
     /// The program's name, for messages.
@@ -23,6 +27,10 @@ pub struct Invocation<'a> {
     pub stderr: Box<dyn Write + Send>,
     /// Colours and progress make sense on stderr.
     pub stderr_is_terminal: bool,
+    /// The process that starts tools, where it was forked already; otherwise it is when it is needed.
+    pub spawner: Option<Spawner>,
+    /// Tells of SIGINT and SIGTERM.
+    pub signals: Signals,
 }
 
 impl<'a> Invocation<'a> {
@@ -31,7 +39,11 @@ impl<'a> Invocation<'a> {
     /// # Errors
     /// The current directory is gone or unreadable.
     #[expect(clippy::disallowed_methods, reason = "this is the one place where a process looks around")]
-    pub fn of_this_process(stdout: &'a mut dyn Write) -> io::Result<Self> {
+    pub fn of_this_process(
+        stdout: &'a mut dyn Write,
+        spawner: Option<Spawner>,
+        signals: Signals,
+    ) -> io::Result<Self> {
         let mut args = std::env::args_os();
         let program = args.next().map(PathBuf::from).unwrap_or_default();
         let program = program.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -44,6 +56,8 @@ impl<'a> Invocation<'a> {
             stdout,
             stderr: Box::new(io::stderr()),
             stderr_is_terminal: io::stderr().is_terminal(),
+            spawner,
+            signals,
         })
     }
 }

@@ -4,6 +4,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`run`] | one run, from the command line to the exit code |
+//! | [`assemble`] | joins the parts for one run |
+//! | [`inputs`] | the input object |
+//! | [`prints`] | what is printed about a document |
 //! | [`commands`] | the commands of `moil` |
 //! | [`invocation`] | what the program gets from outside |
 //! | [`options`] | the table of options |
@@ -15,24 +18,33 @@
 //! | [`help`] | `--help` and `--version` |
 //! | [`exit_code`] | the table of exit codes |
 //! | [`log`] | lines on stderr and in the log file |
+//! | [`progress`] | progress on a terminal, plain lines elsewhere |
+//! | [`failure_report`] | a failure in about ten lines |
+//! | [`signals`] | SIGINT and SIGTERM |
 //! | [`report`] | how faults are shown |
 //! | [`docs`] | pages of the documentation made from the tables |
 //! | [`suggest`] | "did you mean …?" |
 
 pub mod argparse;
+pub mod assemble;
 pub mod commands;
 pub mod config_file;
 pub mod docs;
 pub mod environment;
 pub mod exit_code;
+pub mod failure_report;
 pub mod given;
 pub mod help;
+pub mod inputs;
 pub mod invocation;
 pub mod log;
 pub mod options;
+pub mod prints;
+pub mod progress;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod signals;
 pub mod suggest;
 
 pub use invocation::Invocation;

@@ -159,6 +159,12 @@ impl Log {
         self.log(Level::Trace, message);
     }
 
+    /// Lends out stderr, for what is drawn there and taken off again. Nothing else is written meanwhile.
+    pub fn with_stderr(&self, use_it: impl FnOnce(&mut dyn Write)) {
+        let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(&mut *places.stderr);
+    }
+
     /// Writes text as it is, at any level, in one piece: what is printed about the run as a whole,
     /// such as diagnostics.
     pub fn text(&self, text: &str) {

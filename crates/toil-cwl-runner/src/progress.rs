@@ -95,8 +95,10 @@ fn rows(status: &RunStatus, elapsed: Duration) -> Vec<String> {
         seconds % 60,
         words(&total)
     )];
-    let at_work =
-        status.steps.iter().filter(|(_, counts)| counts.running > 0 || counts.waiting() > 0 || counts.failed > 0);
+    let at_work = status
+        .steps
+        .iter()
+        .filter(|(_, counts)| counts.running > 0 || counts.waiting() > 0 || counts.failed > 0);
     let shown: Vec<_> = at_work.collect();
     for (step, counts) in shown.iter().take(ROWS) {
         let name: String = step.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();

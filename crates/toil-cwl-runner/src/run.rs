@@ -2,23 +2,40 @@
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::sync::Arc;
+
+use moil_job::failure::{Failure, FailureKind};
+use moil_jobstore::remote::Remote;
+use moil_worker::spawner::Spawner;
 
 use crate::argparse::{self, Immediate};
+use crate::assemble::{self, Finished, Surroundings};
 use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 use crate::help;
 use crate::invocation::Invocation;
 use crate::log::{Level, Log};
-use crate::report;
 use crate::settings::{self, Action, Settings};
+use crate::signals::Signals;
+use crate::{failure_report, inputs, prints, report};
 
 /// The versions of CWL that can be run; one in development needs `--enable-dev`.
 pub const SUPPORTED_VERSIONS: &[&str] = &["v1.0", "v1.1", "v1.2"];
 
 /// `toil-cwl-runner`.
 pub fn run(invocation: Invocation<'_>) -> ExitCode {
-    let Invocation { program, args, cwd, env, mut stdin, stdout, mut stderr, stderr_is_terminal } =
-        invocation;
+    let Invocation {
+        program,
+        args,
+        cwd,
+        env,
+        mut stdin,
+        stdout,
+        mut stderr,
+        stderr_is_terminal,
+        spawner,
+        signals,
+    } = invocation;
     let environment = Environment::new(env);
     let mut fail = |error: &dyn std::fmt::Display, code: ExitCode| {
         _ = stderr.write_all(report::error(&program, error).as_bytes());
@@ -58,19 +75,115 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
     }
     match settings.action {
         Action::PrintSupportedVersions => print(stdout, &format!("{}\n", SUPPORTED_VERSIONS.join("\n"))),
-        _ => run_workflow(&settings, &mut *stdin, stdout, &log),
+        _ => {
+            let mut streams = Streams { stdin: &mut *stdin, stdout };
+            workflow(&settings, &mut streams, spawner, &signals, &log)
+        }
     }
 }
 
-/// The workflow itself.
-fn run_workflow(
+/// What a run reads and prints.
+struct Streams<'a> {
+    stdin: &'a mut (dyn Read + Send),
+    stdout: &'a mut dyn Write,
+}
+
+/// Everything that needs a document.
+fn workflow(
     settings: &Settings,
-    _stdin: &mut (dyn Read + Send),
-    _stdout: &mut dyn Write,
+    streams: &mut Streams<'_>,
+    spawner: Option<Spawner>,
+    signals: &Signals,
     log: &Log,
 ) -> ExitCode {
-    log.log(Level::Critical, format_args!("cannot run {}: there is no engine yet", settings.workflow));
-    ExitCode::FAILURE
+    let remote = Arc::new(Remote::default());
+    let loaded = assemble::load_document(settings, &remote);
+    if let Action::Validate { json: true } = settings.action {
+        let diagnostics = match &loaded {
+            Ok(loaded) => &loaded.warnings,
+            Err(diagnostics) => diagnostics,
+        };
+        print(streams.stdout, &report::diagnostics_json(diagnostics));
+        return if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            log.text(&report::diagnostics(&diagnostics));
+            return ExitCode::FAILURE;
+        }
+    };
+    if log.enabled(Level::Warning) && !loaded.warnings.is_empty() {
+        log.text(&report::diagnostics(&loaded.warnings));
+    }
+    match prints::answer(settings, &loaded) {
+        Some(Ok(text)) => return print(streams.stdout, &text),
+        Some(Err(error)) => {
+            log.error(error);
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
+    let prepared = inputs::prepare(settings, &loaded, &remote, streams.stdin, log);
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            tell(log, "inputs", &failure);
+            return if failure.kind == FailureKind::Unsupported {
+                ExitCode::UNSUPPORTED
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    if let Action::Validate { .. } = settings.action {
+        log.info(format_args!("{} is valid CWL.", settings.workflow));
+        return ExitCode::SUCCESS;
+    }
+    let spawner = match spawner.map_or_else(Spawner::start, Ok) {
+        Ok(spawner) => spawner,
+        Err(error) => {
+            log.critical(format_args!("cannot start the process that starts tools: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let surroundings = Surroundings { spawner, signals, log };
+    match assemble::run(settings, &loaded, prepared, &remote, &surroundings) {
+        Ok(finished) => finish(settings, &finished, streams.stdout, log),
+        Err(failure) => {
+            tell(log, "run", &failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log: &Log) -> ExitCode {
+    let Some(outputs) = &finished.outputs else {
+        return match finished.signal {
+            Some(libc::SIGTERM) => ExitCode::TERMINATED,
+            Some(_) => ExitCode::INTERRUPTED,
+            None if finished.unsupported => ExitCode::UNSUPPORTED,
+            None => ExitCode::FAILURE,
+        };
+    };
+    let text = format!("{}\n", moil_cwl::print::pretty(outputs));
+    match &settings.files.summary {
+        Some(path) => match std::fs::write(path, &text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                log.error(format_args!("cannot write {}: {error}", path.display()));
+                ExitCode::FAILURE
+            }
+        },
+        None => print(stdout, &text),
+    }
+}
+
+/// Logs a failure in its few lines.
+fn tell(log: &Log, what: &str, failure: &Failure) {
+    for line in failure_report::lines(what, failure) {
+        log.error(line);
+    }
 }
 
 /// Prints an answer. A reader who has gone away is no fault.

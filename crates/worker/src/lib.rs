@@ -1,4 +1,22 @@
 //! Runs one attempt of a job, and the local executor on top of it.
+//!
+//! The way of an attempt ([`run`]): its directories are made ([`attempt_dir`]), inputs of other machines are
+//! fetched ([`downloads`]), what this machine cannot do is refused (`image`), inputs are put in place
+//! ([`stage`]), the tool runs (`process`, started by the [`spawner`]), its outputs are found (`collect`, over
+//! `tree`), measured ([`publish`]), and the scratch goes ([`scratch`]). Each stage looks at the same
+//! switch ([`cancel`]).
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | what the binary decides once for all attempts |
+//! | [`local`] | the executor of this machine |
+//! | [`spawner`] | the helper process that starts tools and lets nothing survive |
+//! | [`files`] | files of this machine, as the pure functions see them |
+//! | [`summary`] | what is told of a failed tool |
+//! | [`system`] | errors of the operating system as failures |
+//! | [`usage`] | what an attempt took; whether memory ran out |
+//! | `live` | telling a tool's output while it runs |
+//! | `secrets` | values that must not be told |
 
 pub mod attempt_dir;
 pub mod cancel;
@@ -9,6 +27,7 @@ pub mod files;
 mod image;
 mod live;
 pub mod local;
+pub mod machine;
 mod process;
 pub mod publish;
 pub mod run;

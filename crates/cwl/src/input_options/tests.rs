@@ -9,7 +9,8 @@ fn process() -> Common {
         crate::parameter::Input { default: value("\"bob\""), ..input("my-name", Type::String) };
     let mut y = field("y", Type::String);
     y.doc = Some("why".into());
-    let union = Type::Union(Arc::new(vec![Type::Int, Type::String]));
+    let union = Type::Union(Arc::new(vec![Type::Int, Type::Boolean, Type::String]));
+    let deep = array(array(Type::Int));
     let mut process = common(
         vec![
             with_default,
@@ -20,6 +21,7 @@ fn process() -> Common {
             input("flag", Type::Boolean),
             input("e", symbols(&["a", "b"])),
             input("u", union),
+            input("deep", deep),
             input(
                 "rec",
                 record(vec![
@@ -53,7 +55,10 @@ fn read(words: &[&str]) -> Result<String, String> {
 
 #[test]
 fn words_become_values() {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 19] = [
+        (&["-u=3"], r#"{"u":3}"#),
+        (&["-u=true"], r#"{"u":true}"#),
+        (&["-u=x"], r#"{"u":"x"}"#),
         (&[], "{}"),
         (&["--my-name=alice"], r#"{"my-name":"alice"}"#),
         (&["--my_name=7"], r#"{"my-name":"7"}"#),
@@ -95,7 +100,7 @@ fn wrong_words_are_told() {
         ("--opt=nan", "is not float"),
         ("-e=c", "-e: \"c\" is not one of \"a\", \"b\""),
         ("--flag=3", "--flag: \"3\" is not boolean"),
-        ("-u=3", "-u: values of type int or string need an input object"),
+        ("--deep=3", "--deep: values of type int[][] need an input object"),
         ("--rec=3", "values of type record need an input object"),
         ("--other=3", "--other is no input of the process; its inputs are --my-name, -n,"),
         ("-r=d/", "ends in a slash"),
@@ -106,23 +111,16 @@ fn wrong_words_are_told() {
 }
 
 #[test]
-fn it_is_known_which_options_take_values() {
-    for (name, expected) in [
-        ("--flag", Some(false)),
-        ("-n", Some(true)),
-        ("my_name", Some(true)),
-        ("--rec.y", Some(true)),
-        ("--u", None),
-        ("--x", None),
-    ] {
-        assert_eq!(takes_value(&process(), name), expected, "{name}");
+fn flags_are_known() {
+    for (name, expected) in [("--flag", true), ("flag", true), ("-n", false), ("-u", false), ("--x", false)] {
+        assert_eq!(is_flag(&process(), name), expected, "{name}");
     }
 }
 
 #[test]
 fn help_shows_all_options() {
     let expected = "\
-usage: t.cwl [-h] [--my-name MY_NAME] -n N [--opt OPT] -r R [-r R …] -d D --flag -e {a,b}
+usage: t.cwl [-h] [--my-name MY_NAME] -n N [--opt OPT] -r R [-r R …] -d D --flag -e {a,b} -u U
     --rec.x REC.X --rec.y REC.Y --rec.in.z REC.IN.Z [--rec.in.z REC.IN.Z …] [--ss SS …]
     [--f_one F_ONE] -l L [job_order]
 
@@ -140,6 +138,7 @@ options:
   -d D                  (Directory)
   --flag                (boolean)
   -e {a,b}              (one of \"a\", \"b\")
+  -u U                  (int, boolean or string)
   --rec.x REC.X         (int)
   --rec.y REC.Y         why (string)
   --rec.in.z REC.IN.Z   (int[])
@@ -147,7 +146,7 @@ options:
   --f_one F_ONE         (File, optional)
   -l L                  (long)
 
-only in an input object: u
+only in an input object: deep
 ";
     assert_eq!(help(&process(), "t.cwl"), expected);
 }
@@ -165,7 +164,10 @@ d:  # type "Directory"
   path: "a/directory/path"
 flag: false  # type "boolean"
 e: "a"  # one of "a", "b"
-u: 0  # one of int, string
+u: 0  # one of int, boolean, string
+deep:  # array of array of type "int"
+  -
+    - 0
 rec:  # record
   x: 0
   "y": "a_string"

@@ -154,59 +154,86 @@ fn loop_input(name: &str, sources: &[&str]) -> LoopInput {
     }
 }
 
+fn round(loop_: &Loop, inputs: &str, outputs: &str) -> Result<Option<String>, String> {
+    let disk = Disk::default();
+    let (inputs, outputs) = (values(inputs), value(outputs));
+    next_round(loop_, &step(Vec::new()), &inputs, &outputs, &evaluator(), &effective(), &disk)
+        .map(|next| next.map(|inputs| json(&Value::map(inputs))))
+        .map_err(|error| error.to_string())
+}
+
 #[test]
 fn rounds_follow_each_other() {
+    let made_file = "${ return {'class': 'File', 'basename': 'n' + inputs.i, 'contents': 'x'}; }";
+    let from = |name: &str, sources: &[&str], text_: &str| LoopInput {
+        value_from: Some(text(text_)),
+        ..loop_input(name, sources)
+    };
     let cases = [
-        (loop_input("i", &["o"]), r#"{"i":5,"j":1}"#),
-        (loop_input("i", &["o", "p"]), r#"{"i":[5,null],"j":1}"#),
-        (LoopInput { default: value("9"), ..loop_input("i", &["p"]) }, r#"{"i":9,"j":1}"#),
+        (vec![loop_input("i", &["o"])], r#"{"i":5,"j":1}"#),
+        (vec![loop_input("i", &["o", "p"])], r#"{"i":[5,null],"j":1}"#),
+        (vec![LoopInput { default: value("9"), ..loop_input("i", &["p"]) }], r#"{"i":9,"j":1}"#),
+        (vec![from("i", &["o"], "$(self + inputs.i + inputs.j)")], r#"{"i":9,"j":1}"#),
+        (vec![from("j", &[], "$(inputs.j + 1)")], r#"{"i":3,"j":2}"#),
+        (vec![from("j", &[], "$(self)")], r#"{"i":3,"j":null}"#),
+        (vec![loop_input("i", &["o"]), from("j", &[], "$(inputs.i)")], r#"{"i":5,"j":3}"#),
+        (vec![loop_input("new", &["o"])], r#"{"i":3,"j":1,"new":5}"#),
         (
-            LoopInput { value_from: Some(text("$(self + inputs.i + inputs.j)")), ..loop_input("i", &["o"]) },
-            r#"{"i":9,"j":1}"#,
+            vec![from("j", &[], made_file)],
+            r#"{"i":3,"j":{"class":"File","basename":"n3","nameroot":"n3","nameext":"","size":1,"contents":"x"}}"#,
         ),
-        (LoopInput { value_from: Some(text("$(inputs.j + 1)")), ..loop_input("j", &[]) }, r#"{"i":3,"j":2}"#),
-        (loop_input("new", &["o"]), r#"{"i":3,"j":1,"new":5}"#),
     ];
-    for (input, expected) in cases {
-        let loop_ = Loop { when: text("$(inputs.i < 5)"), inputs: vec![input], output: LoopOutput::Last };
-        let (inputs, outputs) = (values(r#"{"i": 3, "j": 1}"#), values(r#"{"o": 5, "p": null}"#));
-        let next = next_round(
-            &loop_,
-            &step(Vec::new()),
-            &inputs,
-            &outputs,
-            &evaluator(),
-            &effective(),
-            &Disk::default(),
-        );
-        assert_eq!(json(&Value::map(next.expect("next"))), expected);
+    for (inputs, expected) in cases {
+        let loop_ = Loop { when: text("$(true)"), inputs, output: LoopOutput::Last };
+        let found = round(&loop_, r#"{"i": 3, "j": 1}"#, r#"{"o": 5, "p": null}"#);
+        assert_eq!(found, Ok(Some(expected.to_owned())));
     }
 }
 
 #[test]
-fn a_loop_ends_when_its_condition_says_so() {
-    let loop_ = |when: &str| Loop { when: text(when), inputs: Vec::new(), output: LoopOutput::All };
-    let goes_on = |when: &str| {
-        loop_goes_on(&loop_(when), &values(r#"{"i": 3}"#), &evaluator(), &effective())
-            .map_err(|e| e.to_string())
+fn a_loop_ends_when_its_condition_on_the_next_inputs_says_so() {
+    let loop_ = |when: &str| Loop {
+        when: text(when),
+        inputs: vec![loop_input("i", &["o"])],
+        output: LoopOutput::All,
     };
-    assert_eq!(goes_on("$(inputs.i < 5)"), Ok(true));
-    assert_eq!(goes_on("$(inputs.i > 5)"), Ok(false));
-    assert!(goes_on("$(inputs.i)").is_err_and(|message| message.contains("boolean")));
+    let next = |when: &str, o: &str| round(&loop_(when), r#"{"i": 3}"#, &format!(r#"{{"o": {o}}}"#));
+    assert_eq!(next("$(inputs.i < 5)", "4"), Ok(Some(r#"{"i":4}"#.to_owned())));
+    assert_eq!(next("$(inputs.i < 5)", "5"), Ok(None));
+    assert!(next("$(inputs.i)", "5").is_err_and(|message| message.contains("boolean")));
+}
+
+#[test]
+fn the_first_round_of_a_loop_may_be_skipped() {
+    let mut looping = step(vec![value_from("i", "$(self + 1)")]);
+    looping.loop_ = Some(Loop { when: text("$(inputs.i < 5)"), inputs: Vec::new(), output: LoopOutput::All });
+    assert_eq!(elements(&looping, r#"{"i": 3}"#, &Disk::default()).as_deref(), Ok(r#"{"i":4}"#));
+    assert_eq!(elements(&looping, r#"{"i": 4}"#, &Disk::default()).as_deref(), Ok("-"));
+}
+
+#[test]
+fn a_file_that_value_from_makes_is_completed() {
+    let made = value_from("f", "${ return {'class': 'File', 'location': 'file:///d/x y'}; }");
+    let found = elements(&step(vec![made]), r#"{"f": null}"#, &Disk::default()).expect("made");
+    assert!(found.contains(r#""location":"file:///d/x%20y","basename":"x y""#), "{found}");
+    let none = value_from("f", "${ return {'class': 'File'}; }");
+    let message = elements(&step(vec![none]), r#"{"f": null}"#, &Disk::default()).expect_err("no file");
+    assert!(message.contains("valueFrom: the File without a name has neither"), "{message}");
 }
 
 #[test]
 fn a_fault_of_a_loop_has_a_place() {
     let picking = LoopInput { pick_value: Some(PickValue::FirstNonNull), ..loop_input("i", &["p", "p"]) };
     let loop_ = Loop { when: text("$(true)"), inputs: vec![picking], output: LoopOutput::All };
+    let disk = Disk::default();
     let outcome = next_round(
         &loop_,
         &step(Vec::new()),
         &ValueMap::new(),
-        &ValueMap::new(),
+        &Value::Null,
         &evaluator(),
         &effective(),
-        &Disk::default(),
+        &disk,
     );
     assert!(
         matches!(outcome, Err(Error::Invalid { place: Some(found), .. }) if found.to_string() == place().to_string())

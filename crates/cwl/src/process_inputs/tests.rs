@@ -6,6 +6,18 @@ use crate::preparing_fixture::{
 };
 use crate::process::Version;
 
+struct Formats;
+
+impl Fetch for Formats {
+    fn text(&self, _: &str) -> Result<String, String> {
+        Ok("<e:fasta> <http://www.w3.org/2000/01/rdf-schema#subClassOf> <e:text> .".to_owned())
+    }
+
+    fn exists(&self, _: &str) -> bool {
+        true
+    }
+}
+
 /// The result as JSON, or the message.
 fn run(inputs: Vec<Input>, given: &str, disk: &Disk) -> Result<String, String> {
     run_with(inputs, given, disk, &effective(), true)
@@ -20,11 +32,12 @@ fn run_with(
 ) -> Result<String, String> {
     let evaluator = Evaluator::new(Limits::default());
     let options = InputOptions {
-        discover_secondary_files: discover,
-        is_format: &|format, wanted| (format, wanted) == ("e:fasta", "e:text"),
+        discover,
+        ontology: LazyOntology::new(vec!["file:///formats.ttl".to_owned()]),
+        fetch: Arc::new(Formats),
     };
-    process_inputs(&common(inputs, Vec::new()), effective, &values(given), &evaluator, disk, options)
-        .map(|value| json(&value))
+    process_inputs(&common(inputs, Vec::new()), effective, &values(given), &evaluator, disk, &options)
+        .map(|complete| json(&complete.inputs))
         .map_err(|error| error.to_string())
 }
 

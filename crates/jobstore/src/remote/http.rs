@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use moil_cwl::files::Stat;
 use ureq::Agent;
-use ureq::http::Response;
 use ureq::Body;
+use ureq::http::Response;
 
 /// The largest document that is taken into memory.
 const DOCUMENT_LIMIT: u64 = 256 << 20;

@@ -12,7 +12,11 @@ pub(super) fn text(uri: &str) -> Result<String, String> {
     let path = path(uri).map_err(|error| error.to_string())?;
     let bytes = fs::read(path).map_err(|error| words(&error))?;
     String::from_utf8(bytes).map_err(|error| {
-        format!("not UTF-8: byte {:#04x} at offset {}", error.as_bytes()[error.utf8_error().valid_up_to()], error.utf8_error().valid_up_to())
+        format!(
+            "not UTF-8: byte {:#04x} at offset {}",
+            error.as_bytes()[error.utf8_error().valid_up_to()],
+            error.utf8_error().valid_up_to()
+        )
     })
 }
 
@@ -23,7 +27,9 @@ pub(super) fn exists(uri: &str) -> bool {
 pub(super) fn stat(uri: &str) -> Result<Option<Stat>, Error> {
     match fs::metadata(path(uri)?) {
         Ok(metadata) => Ok(Some(stat_of(&metadata))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(failed(uri, &error)),
     }
 }

@@ -46,9 +46,9 @@ pub fn script(script: &str) -> Plan {
 
 /// A job that runs a command; from the first word on that refers to inputs or runtime, words are expressions.
 pub fn command(words: &[&str]) -> Plan {
-    let refers = |word: &&str| word.starts_with("$(inputs.") || word.starts_with("$(runtime.");
+    let refers = |word: &str| word.starts_with("$(inputs.") || word.starts_with("$(runtime.");
     let (fixed, evaluated) =
-        words.split_at(words.iter().position(|word| refers(&word)).unwrap_or(words.len()));
+        words.split_at(words.iter().position(|word| refers(word)).unwrap_or(words.len()));
     Plan {
         tool: CommandLineTool {
             common: Common {

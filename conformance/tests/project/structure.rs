@@ -1,0 +1,84 @@
+//! The crates form a star: salad, cwl, job in a row; the others see cwl and job but never each other;
+//! only the binary joins them.
+
+use std::fs;
+
+use crate::metadata::{metadata, packages, workspace};
+
+/// Which crates of the workspace a crate may use.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("moil-salad", &[]),
+    ("moil-cwl", &["moil-salad"]),
+    ("moil-job", &["moil-cwl"]),
+    ("moil-engine", &["moil-cwl", "moil-job"]),
+    ("moil-jobstore", &["moil-cwl", "moil-job"]),
+    ("moil-kubernetes", &["moil-cwl", "moil-job"]),
+    ("moil-container", &[]),
+    ("moil-worker", &["moil-cwl", "moil-job", "moil-container"]),
+    (
+        "toil-cwl-runner",
+        &[
+            "moil-salad",
+            "moil-cwl",
+            "moil-job",
+            "moil-engine",
+            "moil-jobstore",
+            "moil-kubernetes",
+            "moil-container",
+            "moil-worker",
+        ],
+    ),
+    ("moil-testing", &["moil-cwl", "moil-job"]),
+    ("moil-conformance", &["moil-salad", "toil-cwl-runner"]),
+];
+
+#[test]
+fn crates_depend_on_each_other_as_a_star() {
+    let metadata = metadata(&["--no-deps"]);
+    for package in packages(&metadata) {
+        let name = package["name"].as_str().unwrap();
+        let (_, may_use) = MAY_USE
+            .iter()
+            .find(|(crate_name, _)| *crate_name == name)
+            .unwrap_or_else(|| panic!("{name} is new: say in structure.rs what it may use"));
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let used = dependency["name"].as_str().unwrap();
+            let ours = !dependency["path"].is_null();
+            let for_tests = dependency["kind"] == "dev" && used == "moil-testing";
+            assert!(!ours || for_tests || may_use.contains(&used), "{name} must not use {used}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_keeps_the_rules_of_the_workspace() {
+    let metadata = metadata(&["--no-deps"]);
+    for package in packages(&metadata) {
+        let path = package["manifest_path"].as_str().unwrap();
+        let manifest = fs::read_to_string(path).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{path} does not take the workspace's lints");
+        assert!(package["description"].is_string(), "{path} has no description");
+        let has_tests =
+            package["targets"].as_array().unwrap().iter().filter(|t| t["kind"][0] == "test").count();
+        assert!(
+            has_tests <= 1,
+            "{path}: one integration-test binary per crate is enough, each is linked anew"
+        );
+    }
+}
+
+/// Traces of the machine on which something was written have no place in the project.
+#[test]
+fn no_file_names_a_path_of_somebodys_machine() {
+    let output = std::process::Command::new("git")
+        .args(["grep", "-lIE", r"/(home|Users)/[a-z]+/|/root/[a-z.]"])
+        .current_dir(workspace())
+        .output();
+    let Ok(output) = output else {
+        println!("skipped: git is not installed");
+        return;
+    };
+    let found = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found: Vec<&str> = found.lines().filter(|file| !file.ends_with("structure.rs")).collect();
+    assert!(found.is_empty(), "{found:?}");
+}

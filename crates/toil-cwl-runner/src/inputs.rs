@@ -1,0 +1,159 @@
+//! The input object: from a file, from options, or from both; options win.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use moil_cwl::input_object::{self, InputObject, Reading};
+use moil_cwl::load::Loaded;
+use moil_cwl::overrides::{self, Override};
+use moil_cwl::process::Process;
+use moil_cwl::requirement::Requirement;
+use moil_cwl::value::ValueMap;
+use moil_cwl::{document, location};
+use moil_job::failure::{Failure, FailureKind};
+use moil_jobstore::remote::Remote;
+use moil_salad::diagnostic::{Diagnostic, has_errors};
+use moil_salad::fetch::Fetch;
+use moil_salad::reader;
+use moil_salad::source::Source;
+
+use crate::argparse::InputWord;
+use crate::assemble::workflow_uri;
+use crate::log::Log;
+use crate::report;
+use crate::settings::Settings;
+
+/// What a run begins with.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// The values of inputs that were given.
+    pub values: ValueMap,
+    /// `cwl:requirements` of the input object.
+    pub requirements: Vec<Requirement>,
+    /// `--overrides` and `cwltool:overrides`.
+    pub overrides: Vec<Override>,
+}
+
+/// Reads the input object, and checks that its files are there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prepare(
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Remote,
+    stdin: &mut (dyn Read + Send),
+    log: &Log,
+) -> Result<Prepared, Failure> {
+    let words = Words::sort(&settings.inputs, &loaded.process)?;
+    let mut object = match &words.file {
+        Some(file) => read(file, settings, loaded, remote, stdin, log)?,
+        None => InputObject::default(),
+    };
+    let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
+    let options = moil_cwl::input_options::parse(loaded.process.common(), &words.options, &cwd)?;
+    object.values.extend(options);
+    for sentence in input_object::unknown_inputs(loaded.process.common(), &object.values) {
+        log.warning(sentence);
+    }
+    let tool = &loaded.document.main;
+    let mut all_overrides = Vec::new();
+    if let Some(node) = &object.overrides {
+        all_overrides.extend(overrides::from_node(node, tool)?);
+    }
+    if let Some(path) = &settings.documents.overrides {
+        let uri = location::file_uri(&path.to_string_lossy());
+        let node = parse(&uri, Fetch::text(remote, &uri), log)?;
+        all_overrides.extend(overrides::from_node(&node, tool)?);
+    }
+    let requirements = document::requirements(&object.requirements, &cwd, remote)
+        .map_err(|diagnostics| faults(&diagnostics, log))?;
+    let values = input_object::check_files(&object.values, remote)?;
+    Ok(Prepared { values, requirements, overrides: all_overrides })
+}
+
+fn read(
+    file: &str,
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Remote,
+    stdin: &mut (dyn Read + Send),
+    log: &Log,
+) -> Result<InputObject, Failure> {
+    let (uri, text) = if file == "-" {
+        let mut text = String::new();
+        let read = stdin.read_to_string(&mut text).map(|_| text).map_err(|error| error.to_string());
+        (location::file_uri(&settings.cwd.join("stdin").to_string_lossy()), read)
+    } else {
+        let uri = workflow_uri(file, &settings.cwd);
+        let text = Fetch::text(remote, &uri);
+        (uri, text)
+    };
+    let node = parse(&uri, text, log)?;
+    let base = match &settings.files.basedir {
+        Some(directory) => format!("{}/", location::file_uri(&directory.to_string_lossy())),
+        None => uri,
+    };
+    let reading =
+        Reading { base: &base, namespaces: &loaded.document.namespaces, fetch: remote, read: &reader::read };
+    Ok(input_object::from_node(&node, &reading)?)
+}
+
+fn parse(uri: &str, text: Result<String, String>, log: &Log) -> Result<moil_salad::node::Node, Failure> {
+    let text = text.map_err(|reason| {
+        let shown = uri.strip_prefix("file://").unwrap_or(uri);
+        Failure::new(FailureKind::BadInput, format!("cannot read {shown}")).with_cause(reason)
+    })?;
+    let source = Arc::new(Source { uri: uri.to_owned(), text });
+    let (node, diagnostics) = reader::read(&source);
+    match node {
+        Some(node) if !has_errors(&diagnostics) => Ok(node),
+        _ => Err(faults(&diagnostics, log)),
+    }
+}
+
+fn faults(diagnostics: &[Diagnostic], log: &Log) -> Failure {
+    log.text(&report::diagnostics(diagnostics));
+    Failure::new(FailureKind::BadInput, "the input object cannot be used; the faults are listed above")
+}
+
+/// The words after the workflow, by what they are.
+#[derive(Debug, Default, PartialEq)]
+struct Words {
+    file: Option<String>,
+    options: Vec<(String, Option<String>)>,
+}
+
+impl Words {
+    /// A plain word after an option is its value, unless the option's input is a boolean; any other
+    /// plain word is the input file, of which there may be one.
+    fn sort(words: &[InputWord], process: &Process) -> Result<Self, Failure> {
+        let mut sorted = Self::default();
+        let mut open = false;
+        for word in words {
+            match word {
+                InputWord::Option { name, value } => {
+                    open = value.is_none() && !moil_cwl::input_options::is_flag(process.common(), name);
+                    sorted.options.push((name.clone(), value.clone()));
+                }
+                InputWord::Plain(text) => match sorted.options.last_mut().filter(|_| open) {
+                    Some((_, value)) => {
+                        *value = Some(text.clone());
+                        open = false;
+                    }
+                    None if sorted.file.is_none() => sorted.file = Some(text.clone()),
+                    None => {
+                        return Err(Failure::new(
+                            FailureKind::BadInput,
+                            format!("{text} is one word too many: there is an input file already"),
+                        )
+                        .with_advice(
+                            "inputs are given as --name value, options of the runner before the workflow",
+                        ));
+                    }
+                },
+            }
+        }
+        Ok(sorted)
+    }
+}
