@@ -33,7 +33,7 @@ const DEPTH_LIMIT: usize = 100;
 /// Where the tool wrote `cwl.output.json`, that is the output object; bindings do not count then.
 ///
 /// In the result every File and Directory that the tool made has its `path`, as the tool saw it, the
-/// `location` that `finished.to_host` gives once links are followed, and its `size`; a Directory has a deep `listing`. Those that are inputs
+/// `location` that `finished.to_host` gives once links are followed, and its `size`; a Directory has a deep `listing` where `loadListing` asks for one or links in it lead elsewhere. Those that are inputs
 /// have the inputs' own locations. Literals stay literals. No checksum is computed.
 ///
 /// # Errors

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use moil_salad::source::Place;
+
 use crate::conform::describe;
 use crate::error::Error;
 use crate::expression::{Context, Evaluator};
 use crate::file_object;
 use crate::files::Files;
 use crate::inherit::Effective;
+use crate::input_object::add_sizes;
 use crate::load_contents::{listing_in_force, load_value};
 use crate::merge::merge;
 use crate::parameter::{LoadListing, SourceList};
@@ -31,18 +34,27 @@ pub struct Prepared {
 /// where that gives null. `sources` holds, for each step input in order, one value per link.
 ///
 /// # Errors
-/// [`Error::Invalid`] where `pickValue` cannot pick, or a default holds a File that is none.
-pub fn step_inputs(step: &Step, sources: &[Vec<Value>]) -> Result<ValueMap, Error> {
+/// [`Error::Invalid`] where `pickValue` cannot pick, or a default holds a File that is none;
+/// [`Error::MissingFiles`] where a default that is used names files that are not there.
+pub fn step_inputs(step: &Step, sources: &[Vec<Value>], files: &dyn Files) -> Result<ValueMap, Error> {
     let mut inputs = ValueMap::with_capacity(step.inputs.len());
     for (index, input) in step.inputs.iter().enumerate() {
         let values = sources.get(index).map_or(&[][..], Vec::as_slice);
         let value = match merge(&input.source, values, &format!("{}/{}", step.name, input.name))? {
-            Value::Null => default_value(&input.default, &input.place, &input.name)?,
+            Value::Null => checked_default(&input.default, &input.place, &input.name, files)?,
             value => value,
         };
         inputs.insert(Arc::clone(&input.name), value);
     }
     Ok(inputs)
+}
+
+/// A default that is used: its files are completed, and must be there.
+fn checked_default(default: &Value, place: &Place, name: &str, files: &dyn Files) -> Result<Value, Error> {
+    let mut missing = Vec::new();
+    let value = default_value(default, place, name)?;
+    let value = add_sizes(&value, name, Some(place), true, files, &mut missing)?;
+    if missing.is_empty() { Ok(value) } else { Err(Error::MissingFiles(missing)) }
 }
 
 /// The inputs of one element: items of scattered inputs are picked, contents and listings loaded, then
@@ -196,7 +208,7 @@ pub fn next_round(
                 },
             )?;
         let mut value = match merged {
-            Value::Null => default_value(&input.default, &step.place, &input.name)?,
+            Value::Null => checked_default(&input.default, &step.place, &input.name, files)?,
             value => value,
         };
         if let Some(value_from) = &input.value_from {

@@ -24,9 +24,6 @@ use crate::value::{Value, ValueMap};
 
 /// How input objects are completed and checked.
 pub struct InputOptions {
-    /// Whether secondary files that a File does not bring along are looked for beside it. Needed for
-    /// the process that a run begins with; inside, files come with all that belongs to them.
-    pub discover: bool,
     /// The ontologies of the document, asked about formats that are not plainly the wanted ones.
     pub ontology: LazyOntology,
     /// Reads them.
@@ -44,7 +41,9 @@ pub struct ProcessInputs {
 ///
 /// Defaults stand in for what is absent or null, and are looked at only then, so that the default
 /// file of an input that is given need not exist. Types, formats and secondary files are checked;
-/// sizes, `contents` and listings are filled in.
+/// sizes, `contents` and listings are filled in. `discover` says whether secondary files that a File does not
+/// bring along are looked for beside it: for the process that a run begins with. Inside, what a step did not
+/// get was not meant to be there.
 ///
 /// # Errors
 /// [`Error::Invalid`] with every input that is missing or has a wrong type, or with the first that
@@ -56,10 +55,11 @@ pub fn process_inputs(
     evaluator: &Evaluator,
     files: &dyn Files,
     options: &InputOptions,
+    discover: bool,
 ) -> Result<ProcessInputs, Error> {
     let values = checked_values(common, given, files)?;
     let values = with_context(effective, evaluator, &Value::map(values), |context| {
-        attach_inputs(&common.inputs, context, files, options.discover)
+        attach_inputs(&common.inputs, context, files, discover)
     })?;
     let mut loaded = ValueMap::with_capacity(common.inputs.len());
     let listing = listing_in_force(None, effective);

@@ -20,7 +20,7 @@ pub fn workflow_outputs(workflow: &Workflow, sources: &[Vec<Value>]) -> Result<V
         let values = sources.get(index).map_or(&[][..], Vec::as_slice);
         let value = merge(&output.source, values, &output.name)?;
         // An output of type Any takes what its source gives, null included: nobody can say otherwise in a document.
-        if !(value.is_null() && output.type_ == Type::Any) {
+        if !(value.is_null() && output.type_.alternatives().contains(&Type::Any)) {
             conform::check(&value, &output.type_, &output.name)
                 .map_err(|mismatch| Error::invalid(&output.place, format!("output {mismatch}")))?;
         }

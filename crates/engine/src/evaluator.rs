@@ -144,7 +144,7 @@ impl Worker<'_> {
 
     fn merge(&self, node: &Node, sources: &[Vec<Value>]) -> Result<StepInputs, Failure> {
         let step = node.step().ok_or_else(no_step)?;
-        let values = prepare::step_inputs(step, sources)?;
+        let values = prepare::step_inputs(step, sources, &*self.settings.files)?;
         let scatter = Scatter::new(step, &values)?.map(Arc::new);
         Ok(StepInputs { values: Arc::new(values), scatter })
     }
@@ -186,6 +186,7 @@ impl Worker<'_> {
             self.evaluator,
             files,
             &self.settings.inputs,
+            node.step().is_none(),
         )?;
         let inputs = complete.inputs;
         let round = is_loop.then_some(given);

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use moil_cwl::files::Files;
 use moil_cwl::location;
 use moil_cwl::value::{Directory, File, Value, split_extension};
 use moil_job::failure::{Failure, FailureKind};
@@ -16,7 +17,7 @@ use moil_job::failure::{Failure, FailureKind};
 pub enum Action {
     /// Make a directory, with those above it.
     MakeDirectory(PathBuf),
-    /// Bring a file, or a whole directory of which nothing more is known, to its place.
+    /// Bring a file to its place.
     Bring {
         /// Where it is.
         from: PathBuf,
@@ -43,13 +44,15 @@ pub struct Export {
     pub own: Option<PathBuf>,
 }
 
-/// Gives every output its place. Pure: names that are taken twice get a number
-/// (`a.txt`, `a_2.txt`), one file under several outputs is brought once.
+/// Gives every output its place, and changes nothing: names that are taken twice get a number
+/// (`a.txt`, `a_2.txt`), one file under several outputs is brought once. Directories of which only
+/// the location is known are listed by `files`.
 ///
 /// # Errors
 /// A name that would lead out of the output directory, a location that is not a local file.
-pub fn plan(outputs: &Value, export: &Export) -> Result<(Value, Vec<Action>), Failure> {
-    let mut planner = Planner { export, taken: HashSet::new(), placed: HashMap::new(), actions: Vec::new() };
+pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Value, Vec<Action>), Failure> {
+    let mut planner =
+        Planner { export, files, taken: HashSet::new(), placed: HashMap::new(), actions: Vec::new() };
     let value = planner.value(outputs, &export.outdir)?;
     let mut actions = planner.actions;
     let mut uses: HashMap<PathBuf, usize> = HashMap::new();
@@ -91,6 +94,7 @@ pub fn act(actions: &[Action]) -> Result<(), Failure> {
 
 struct Planner<'a> {
     export: &'a Export,
+    files: &'a dyn Files,
     taken: HashSet<PathBuf>,
     /// Where a source was already brought to, by the directory and name it was wanted under.
     placed: HashMap<(String, PathBuf), PathBuf>,
@@ -152,27 +156,22 @@ impl Planner<'_> {
 
     fn directory(&mut self, found: &Directory, directory: &Path) -> Result<Directory, Failure> {
         let name = name_of(found.basename.as_deref(), found.location.as_deref(), "directory")?;
-        let (to, listing) = match (&found.location, &found.listing) {
-            (Some(location), None) => {
-                let from = local_path(location)?;
-                (self.place(location, from, &name, directory), None)
-            }
-            (location, listing) => {
-                let key = location.as_ref().map(|location| (location.to_string(), directory.join(&name)));
-                let to = match key.as_ref().and_then(|key| self.placed.get(key)) {
-                    Some(placed) => placed.clone(),
-                    None => {
-                        let to = self.free_name(directory, &name);
-                        self.actions.push(Action::MakeDirectory(to.clone()));
-                        self.placed.extend(key.map(|key| (key, to.clone())));
-                        to
-                    }
-                };
-                let items = listing.as_ref().map_or(&[][..], |listing| listing);
-                let listing = self.items(items, &to)?;
-                (to, Some(Arc::new(listing)))
+        let key = found.location.as_ref().map(|location| (location.to_string(), directory.join(&name)));
+        let items = match (&found.location, &found.listing) {
+            (_, Some(listing)) => listing.to_vec(),
+            (Some(location), None) => self.entries(location)?,
+            (None, None) => Vec::new(),
+        };
+        let to = match key.as_ref().and_then(|key| self.placed.get(key)) {
+            Some(placed) => placed.clone(),
+            None => {
+                let to = self.free_name(directory, &name);
+                self.actions.push(Action::MakeDirectory(to.clone()));
+                self.placed.extend(key.map(|key| (key, to.clone())));
+                to
             }
         };
+        let listing = Some(Arc::new(self.items(&items, &to)?));
         Ok(Directory {
             location: Some(uri(&to)?.into()),
             basename: file_name(&to),
@@ -180,6 +179,22 @@ impl Planner<'_> {
             path: None,
             extra: Arc::clone(&found.extra),
         })
+    }
+
+    fn entries(&self, location: &str) -> Result<Vec<Value>, Failure> {
+        let entries = self.files.list(location)?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| {
+                let (location, basename) = (Some(entry.location.into()), Some(entry.name.into()));
+                if entry.stat.is_directory {
+                    Value::Directory(Arc::new(Directory { location, basename, ..Directory::default() }))
+                } else {
+                    let size = Some(entry.stat.size);
+                    Value::File(Arc::new(File { location, basename, size, ..File::default() }))
+                }
+            })
+            .collect())
     }
 
     /// The place of a source, brought there unless it already was under the same name.
@@ -261,17 +276,6 @@ fn bring(from: &Path, to: &Path, may_move: bool) -> io::Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if fs::metadata(from)?.is_dir() {
-        if !to.is_dir() {
-            replace(to)?;
-            fs::create_dir_all(to)?;
-        }
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return Ok(());
-    }
     // To a name of its own first: a reader never sees half a file, and a read-only file is replaced.
     let mut partial = to.as_os_str().to_owned();
     partial.push(".moil-part");
@@ -303,12 +307,28 @@ mod tests {
         }))
     }
 
+    struct NoDirectories;
+
+    impl Files for NoDirectories {
+        fn stat(&self, _: &str) -> Result<Option<moil_cwl::files::Stat>, moil_cwl::error::Error> {
+            Ok(None)
+        }
+
+        fn read_prefix(&self, _: &str, _: u64) -> Result<Vec<u8>, moil_cwl::error::Error> {
+            Ok(Vec::new())
+        }
+
+        fn list(&self, _: &str) -> Result<Vec<moil_cwl::files::Entry>, moil_cwl::error::Error> {
+            Ok(Vec::new())
+        }
+    }
+
     fn export() -> Export {
         Export { outdir: "/out".into(), own: Some("/run".into()) }
     }
 
     fn brought(outputs: Value) -> Vec<(String, String, bool)> {
-        let (_, actions) = plan(&outputs, &export()).expect("a plan");
+        let (_, actions) = plan(&outputs, &export(), &NoDirectories).expect("a plan");
         let mut brought = Vec::new();
         for action in actions {
             if let Action::Bring { from, to, may_move } = action {
@@ -350,7 +370,7 @@ mod tests {
     #[test]
     fn a_name_that_leads_out_is_refused() {
         for name in ["..", "../x", "a/b", "", "."] {
-            assert!(plan(&file("file:///run/a", name), &export()).is_err(), "{name:?}");
+            assert!(plan(&file("file:///run/a", name), &export(), &NoDirectories).is_err(), "{name:?}");
         }
     }
 
@@ -361,7 +381,7 @@ mod tests {
             contents: Some("hello".into()),
             ..File::default()
         }));
-        let (_, actions) = plan(&literal, &export()).expect("a plan");
+        let (_, actions) = plan(&literal, &export(), &NoDirectories).expect("a plan");
         assert_eq!(actions, [Action::Write { to: "/out/x.txt".into(), text: "hello".into() }]);
     }
 }

@@ -135,6 +135,9 @@ impl<'a> Leader<'a> {
                 self.fail_run(failure);
             }
             self.tell_events();
+            for (what, failure) in self.plan.take_failures() {
+                self.note_failure(what, failure);
+            }
             if self.is_over() {
                 break;
             }

@@ -11,10 +11,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use moil_cwl::merge;
+use moil_cwl::error::Error;
 use moil_cwl::parameter::{LinkTarget, SourceList};
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
+use moil_cwl::{conform, merge};
 use moil_job::event::{Event, Status};
 use moil_job::failure::Failure;
 use moil_job::resources::Resources;
@@ -157,6 +158,7 @@ pub struct Plan {
     loops: HashMap<ElementRef, LoopState>,
     end: Option<End>,
     events: Vec<Event>,
+    failures: Vec<(String, Failure)>,
 }
 
 struct RunningWorkflow {
@@ -238,7 +240,13 @@ impl Plan {
             loops: HashMap::new(),
             end: None,
             events: Vec::new(),
+            failures: Vec::new(),
         }
+    }
+
+    /// What failed in the plan itself (outputs that cannot be put together) since this was last called.
+    pub fn take_failures(&mut self) -> Vec<(String, Failure)> {
+        std::mem::take(&mut self.failures)
     }
 
     /// How the run ended, once it has.
@@ -606,7 +614,8 @@ impl Plan {
         let Some(workflow) = self.workflows.remove(&id) else { return };
         let name: Arc<str> = workflow.name.trim_end_matches('/').into();
         let outputs = outputs.unwrap_or_else(|failure| {
-            self.events.push(Event::Warning(format!("outputs of {name}: {}", failure.message)));
+            let what = if name.is_empty() { "the workflow".to_owned() } else { format!("workflow {name}") };
+            self.failures.push((what, failure));
             None
         });
         self.events.push(Event::WorkflowFinished { name, success: outputs.is_some() });
@@ -640,6 +649,11 @@ impl RunningWorkflow {
         for output in &self.graph.workflow.common.outputs {
             let what = format!("output {}", output.name);
             let value = merge::merge(&output.source, &self.link_values(&output.source), &what)?;
+            // A skipped step gives null, whatever the output's type.
+            if !value.is_null() {
+                conform::check(&value, &output.type_, &output.name)
+                    .map_err(|mismatch| Error::invalid(&output.place, format!("output {mismatch}")))?;
+            }
             outputs.insert(Arc::clone(&output.name), value);
         }
         Ok(Some(Value::map(outputs)))

@@ -138,7 +138,7 @@ pub fn run(
     audience.leave(settings)?;
     tell_failures(&end, surroundings.log);
     let outputs = match &end.outputs {
-        Some(outputs) => Some(bring_home(settings, outputs, &work.path)?),
+        Some(outputs) => Some(bring_home(settings, outputs, &work.path, remote)?),
         None => None,
     };
     work.clean(settings, outputs.is_some());
@@ -156,7 +156,6 @@ fn evaluator_settings(settings: &Settings, loaded: &Loaded, remote: &Arc<Remote>
         files: Box::new(Arc::clone(remote)),
         defaults: defaults(settings),
         inputs: InputOptions {
-            discover: true,
             ontology: LazyOntology::new(if settings.documents.skip_schemas {
                 Vec::new()
             } else {
@@ -330,18 +329,22 @@ fn tell_failures(end: &RunEnd, log: &Log) {
 }
 
 /// Exports the outputs; gives the output object as it is printed.
-fn bring_home(settings: &Settings, outputs: &Value, work: &Path) -> Result<Value, Failure> {
+fn bring_home(settings: &Settings, outputs: &Value, work: &Path, remote: &Remote) -> Result<Value, Failure> {
     if settings.files.hand_over == HandOver::Leave {
         return Ok(outputs.clone());
     }
     let own = (settings.files.hand_over == HandOver::Move).then(|| work.to_owned());
     let export = Export { outdir: settings.files.outdir.clone(), own };
-    let (value, actions) = export::plan(outputs, &export)?;
+    let (value, actions) = export::plan(outputs, &export, remote)?;
     fs::create_dir_all(&export.outdir).map_err(|error| {
         let message = format!("cannot make the output directory {}", export.outdir.display());
         Failure::new(FailureKind::System, message).with_cause(error)
     })?;
     export::act(&actions)?;
+    // What was brought from elsewhere, or changed in place since, is measured where it is now.
+    let never = moil_worker::cancel::Cancel::new();
+    let (value, _) = moil_worker::publish::publish(&value, work, settings.files.checksums, &never)
+        .map_err(|failure| *failure)?;
     Ok(value)
 }
 

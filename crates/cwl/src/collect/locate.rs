@@ -30,6 +30,7 @@ struct Walk {
     /// Entries that were met below links.
     linked: usize,
     below_link: bool,
+    met_links: bool,
 }
 
 impl<'a> Locator<'a> {
@@ -70,9 +71,15 @@ impl<'a> Locator<'a> {
 
     /// The entries of a directory of the output directory.
     pub(super) fn listing(&self, path: &str, deep: bool) -> Result<Vec<Value>, Error> {
-        let Found::Directory { path: real } = self.found(path)? else { return Ok(Vec::new()) };
-        let mut walk = Walk { deep, around: Vec::new(), linked: 0, below_link: false };
-        self.list(path, &real, &mut walk)
+        self.walk(path, deep).map(|(listing, _)| listing)
+    }
+
+    /// The entries of a directory, and whether there are links among them.
+    fn walk(&self, path: &str, deep: bool) -> Result<(Vec<Value>, bool), Error> {
+        let Found::Directory { path: real } = self.found(path)? else { return Ok((Vec::new(), false)) };
+        let mut walk = Walk { deep, around: Vec::new(), linked: 0, below_link: false, met_links: false };
+        let listing = self.list(path, &real, &mut walk)?;
+        Ok((listing, walk.met_links))
     }
 
     fn list(&self, path: &str, real: &str, walk: &mut Walk) -> Result<Vec<Value>, Error> {
@@ -88,6 +95,7 @@ impl<'a> Locator<'a> {
             let path = format!("{path}/{}", entry.name);
             let inner = format!("{real}/{}", entry.name);
             let is_link = !matches!(entry.kind, Kind::File { .. } | Kind::Directory);
+            walk.met_links |= is_link;
             let found = match entry.kind {
                 Kind::File { size } => Found::File { path: inner, size },
                 Kind::Directory => Found::Directory { path: inner },
@@ -258,8 +266,13 @@ impl<'a> Locator<'a> {
             Some(Ok(Some(Found::Directory { path }))) => Some(path),
             _ => None,
         };
+        // Walked in any case, so that links that lead out are found. Without links the directory says
+        // it all itself; a listing is kept only where it was asked for, or leads elsewhere.
         let listing = match (&real, &found.path) {
-            (Some(_), Some(path)) => Some(Arc::new(self.listing(path, true)?)),
+            (Some(_), Some(path)) => {
+                let (listing, met_links) = self.walk(path, true)?;
+                (met_links || directory.listing.is_some()).then(|| Arc::new(listing))
+            }
             _ => None,
         };
         Ok(Value::Directory(Arc::new(Directory {

@@ -33,17 +33,24 @@ fn links_are_merged_and_defaults_stand_in_for_null() {
         (failing, "[[null, null]]", Err("all sources of `s/a` are null")),
     ];
     for (input, links, expected) in cases {
-        let found = step_inputs(&step(vec![input]), &sources(links));
+        let found = step_inputs(&step(vec![input]), &sources(links), &Disk::default());
         let found = found.map(|inputs| json(&Value::map(inputs))).map_err(|error| error.to_string());
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{links}");
     }
 }
 
 #[test]
-fn default_files_of_steps_are_completed() {
+fn default_files_of_steps_are_completed_and_must_be_there() {
     let default = value(r#"{"class": "File", "location": "file:///d/x.txt"}"#);
-    let inputs = step_inputs(&step(vec![StepInput { default, ..step_input("a", 0) }]), &[]).expect("inputs");
-    assert!(json(&Value::map(inputs)).contains(r#""basename":"x.txt""#));
+    let with_default = step(vec![StepInput { default, ..step_input("a", 1) }]);
+    let given = |links: &str, disk: &Disk| {
+        let inputs = step_inputs(&with_default, &sources(links), disk);
+        inputs.map(|inputs| json(&Value::map(inputs))).map_err(|error| error.to_string())
+    };
+    let there = given("[[null]]", &Disk::new(&[("/d/x.txt", "abc")])).expect("there");
+    assert!(there.contains(r#""basename":"x.txt""#) && there.contains(r#""size":3"#), "{there}");
+    assert_eq!(given("[[null]]", &Disk::default()), Err("missing: file:///d/x.txt".to_owned()));
+    assert_eq!(given("[[1]]", &Disk::default()), Ok(r#"{"a":1}"#.to_owned()));
 }
 
 /// The inputs of all elements, `-` for those that are skipped.

@@ -32,13 +32,20 @@ fn run_with(
 ) -> Result<String, String> {
     let evaluator = Evaluator::new(Limits::default());
     let options = InputOptions {
-        discover,
         ontology: LazyOntology::new(vec!["file:///formats.ttl".to_owned()]),
         fetch: Arc::new(Formats),
     };
-    process_inputs(&common(inputs, Vec::new()), effective, &values(given), &evaluator, disk, &options)
-        .map(|complete| json(&complete.inputs))
-        .map_err(|error| error.to_string())
+    process_inputs(
+        &common(inputs, Vec::new()),
+        effective,
+        &values(given),
+        &evaluator,
+        disk,
+        &options,
+        discover,
+    )
+    .map(|complete| json(&complete.inputs))
+    .map_err(|error| error.to_string())
 }
 
 fn check(inputs: Vec<Input>, given: &str, disk: &Disk, expected: Result<&str, &str>) {
