@@ -170,6 +170,9 @@ pub fn resolve(base: Option<&str>, reference: &str) -> Result<String, String> {
         };
     }
     let Some(base) = base else {
+        if reference.starts_with('/') {
+            return local(reference);
+        }
         return Err(format!("{reference:?} is relative, and there is nothing that it could be relative to"));
     };
     match base.strip_prefix("file:") {
@@ -299,6 +302,13 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(resolve_path(Some(BASE), path).as_deref(), Ok(expected), "{path}");
         }
+    }
+
+    #[test]
+    fn without_a_base_only_absolute_ones_will_do() {
+        assert_eq!(resolve(None, "/x y").as_deref(), Ok("file:///x%20y"));
+        assert_eq!(resolve(None, "s3://b/k").as_deref(), Ok("s3://b/k"));
+        assert!(resolve(None, "x").is_err_and(|m| m.contains("relative")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::error::{Error, MissingFile};
 use crate::file_object;
 use crate::files::{Files, Stat};
 use crate::json;
-use crate::overrides::{self, requirement_list};
+use crate::overrides::requirement_list;
 use crate::process::Common;
 use crate::value::{Directory, File, Value, ValueMap};
 
@@ -30,7 +30,7 @@ pub struct InputObject {
     pub values: ValueMap,
     /// `cwl:requirements`: a list of mappings with `class`, shorthands within them not expanded.
     pub requirements: Vec<Node>,
-    /// `cwltool:overrides`, for [`overrides::from_node`] once the process is known.
+    /// `cwltool:overrides`, for [`crate::overrides::from_node`] once the process is known.
     pub overrides: Option<Node>,
     /// `cwl:tool`: the absolute URI of the process to run.
     pub tool: Option<String>,

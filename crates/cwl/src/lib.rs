@@ -43,6 +43,8 @@ pub mod overrides;
 pub mod parameter;
 pub mod parameter_reference;
 pub mod prepare;
+#[cfg(test)]
+mod preparing_fixture;
 pub mod print;
 pub mod process;
 pub mod process_inputs;
@@ -60,3 +62,4 @@ pub mod types;
 pub mod upgrade;
 pub mod value;
 mod wire;
+pub mod workflow_outputs;

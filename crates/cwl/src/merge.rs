@@ -82,17 +82,18 @@ mod tests {
     fn links_are_merged() {
         use LinkMerge::{Flattened, Nested};
         let pair = list(&[1.into(), 2.into()]);
+        let nested = || Value::list(vec![pair.clone()]);
         let cases = [
             (None, vec![], NULL),
             (None, vec![1.into()], 1.into()),
             (None, vec![pair.clone()], pair.clone()),
-            (Some(Nested), vec![pair.clone()], list(&[pair.clone()])),
+            (Some(Nested), vec![pair.clone()], nested()),
             (Some(Flattened), vec![pair.clone()], pair.clone()),
             (Some(Flattened), vec![1.into()], list(&[1.into()])),
             (None, vec![pair.clone(), 3.into()], list(&[pair.clone(), 3.into()])),
             (Some(Nested), vec![pair.clone(), 3.into()], list(&[pair.clone(), 3.into()])),
             (Some(Flattened), vec![pair.clone(), 3.into()], list(&[1.into(), 2.into(), 3.into()])),
-            (Some(Flattened), vec![list(&[pair.clone()]), NULL], list(&[pair.clone(), NULL])),
+            (Some(Flattened), vec![nested(), NULL], list(&[pair.clone(), NULL])),
         ];
         for (merge_, values, expected) in cases {
             assert_eq!(outcome(merge_, None, &values), Ok(expected), "{merge_:?} {values:?}");

@@ -58,17 +58,22 @@ pub fn parse(texts: &[(String, String)]) -> (Ontology, Vec<String>) {
     let mut ontology = Ontology::default();
     let mut warnings = Vec::new();
     for (uri, text) in texts {
-        let outcome = if is_xml(text) {
-            read_xml(uri, text, &mut ontology)
-        } else {
-            read_turtle(uri, text, &mut ontology)
-        };
+        let [first, second]: [Reader; 2] =
+            if is_xml(text) { [read_xml, read_turtle] } else { [read_turtle, read_xml] };
+        let before = ontology.wider.len();
+        let outcome = first(uri, text, &mut ontology).or_else(|reason| {
+            // The guess may have been wrong, if nothing came of it.
+            let guessed = ontology.wider.len() > before;
+            if guessed { Err(reason) } else { second(uri, text, &mut ontology).map_err(|_| reason) }
+        });
         if let Err(reason) = outcome {
             warnings.push(format!("cannot read all of the ontology {uri}: {reason}"));
         }
     }
     (ontology, warnings)
 }
+
+type Reader = fn(&str, &str, &mut Ontology) -> Result<(), String>;
 
 /// RDF/XML begins with a declaration, a comment or an element; Turtle may begin with `<http://…>`,
 /// which is none of these.
@@ -192,6 +197,13 @@ mod tests {
         ]);
         assert!(ontology.is_a("http://a", "http://b"));
         assert!(!ontology.is_a("http://b", "http://a"));
+    }
+
+    #[test]
+    fn turtle_may_begin_like_xml() {
+        let (ontology, warnings) = read(&["<e:a> <http://www.w3.org/2000/01/rdf-schema#subClassOf> <e:b> ."]);
+        assert_eq!(warnings, [""; 0]);
+        assert!(ontology.is_a("e:a", "e:b"));
     }
 
     #[test]

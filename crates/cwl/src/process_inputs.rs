@@ -1,8 +1,10 @@
-//! The complete input object of a process: defaults, types, formats, secondary files, contents.
+//! The input object of a process, complete and checked: the last thing before it runs
+//! (CWL v1.2 Workflow §"Generic execution process", steps 1 to 4).
 
 use std::sync::Arc;
 
 use moil_salad::fetch::Fetch;
+use moil_salad::source::Place;
 
 use crate::conform;
 use crate::error::Error;
@@ -10,19 +12,19 @@ use crate::expression::{Context, Evaluator};
 use crate::file_object;
 use crate::files::Files;
 use crate::inherit::Effective;
-use crate::input_object;
-use crate::load_contents::{self, listing_in_force};
+use crate::input_object::add_sizes;
+use crate::load_contents::{listing_in_force, load_input};
 use crate::ontology::LazyOntology;
 use crate::parameter::Input;
 use crate::process::Common;
-use crate::secondary_files;
+use crate::secondary_files::attach_inputs;
 use crate::text::Text;
 use crate::types::Type;
 use crate::value::{Value, ValueMap};
 
-/// How input objects are checked.
+/// How input objects are completed and checked.
 pub struct InputOptions {
-    /// The ontologies of the document.
+    /// The ontologies of the document, asked about formats that are not plainly the wanted ones.
     pub ontology: LazyOntology,
     /// Reads them.
     pub fetch: Arc<dyn Fetch + Send + Sync>,
@@ -31,17 +33,21 @@ pub struct InputOptions {
 /// A complete input object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessInputs {
-    /// The input object: exactly the declared inputs.
+    /// A record of all declared inputs and nothing else.
     pub inputs: Value,
 }
 
-/// Completes what was given for a process: only what it declares, defaults where nothing or null
-/// is given, secondary files, types and formats checked, contents and listings loaded. `discover`
-/// says whether secondary files that were not given are looked for: those of the main process are;
-/// inside a workflow, what a step did not get was not meant to be there.
+/// The input object that a process sees.
+///
+/// Defaults stand in for what is absent or null, and are looked at only then, so that the default
+/// file of an input that is given need not exist. Types, formats and secondary files are checked;
+/// sizes, `contents` and listings are filled in. `discover` says whether secondary files that a File does not
+/// bring along are looked for beside it: for the process that a run begins with. Inside, what a step did not
+/// get was not meant to be there.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the input's name and place; [`Error::MissingFiles`]; what expressions give.
+/// [`Error::Invalid`] with every input that is missing or has a wrong type, or with the first that
+/// has a wrong format; [`Error::MissingFiles`] with all files that are not there; those of expressions and of reading files.
 pub fn process_inputs(
     common: &Common,
     effective: &Effective,
@@ -51,132 +57,173 @@ pub fn process_inputs(
     options: &InputOptions,
     discover: bool,
 ) -> Result<ProcessInputs, Error> {
-    let mut values = ValueMap::with_capacity(common.inputs.len());
-    let mut defaults = ValueMap::new();
+    let values = checked_values(common, given, files)?;
+    let values = with_context(effective, evaluator, &Value::map(values), |context| {
+        attach_inputs(&common.inputs, context, files, discover)
+    })?;
+    let mut loaded = ValueMap::with_capacity(common.inputs.len());
+    let listing = listing_in_force(None, effective);
     for input in &common.inputs {
-        if !input.default.is_null() && given.get(&input.name).is_none_or(Value::is_null) {
-            let value = file_object::normalise(&input.default, Some(&common.id)).map_err(|problem| {
-                Error::invalid(&input.place, format!("the default of input {}: {problem}", input.name))
-            })?;
-            defaults.insert(Arc::clone(&input.name), value);
-        }
+        loaded.insert(Arc::clone(&input.name), load_input(input, values.field(&input.name), listing, files)?);
     }
-    let defaults = input_object::check_files(&defaults, files)?;
+    let values = Value::map(loaded);
+    with_context(effective, evaluator, &values, |context| {
+        let checker = FormatChecker { context, options };
+        common.inputs.iter().try_for_each(|input| checker.input(input, values.field(&input.name)))
+    })?;
+    Ok(ProcessInputs { inputs: values })
+}
+
+fn with_context<T>(
+    effective: &Effective,
+    evaluator: &Evaluator,
+    inputs: &Value,
+    with: impl FnOnce(&Context<'_>) -> T,
+) -> T {
+    with(&Context {
+        evaluator,
+        inputs,
+        runtime: &Value::Null,
+        javascript: effective.javascript.as_ref(),
+        version: effective.version,
+    })
+}
+
+/// The declared inputs with defaults and sizes, all of the right types.
+fn checked_values(common: &Common, given: &ValueMap, files: &dyn Files) -> Result<ValueMap, Error> {
+    let mut values = ValueMap::with_capacity(common.inputs.len());
+    let mut missing = Vec::new();
+    let mut faults: Vec<(&Place, String)> = Vec::new();
     for input in &common.inputs {
-        let value = match given.get(&input.name) {
-            Some(value) if !value.is_null() => value.clone(),
-            _ => defaults.get(&input.name).cloned().unwrap_or_default(),
+        let value = given.get(&input.name).filter(|value| !value.is_null());
+        let (value, is_default) = match value {
+            Some(value) => (value.clone(), false),
+            None => (default_value(&input.default, &input.place, &input.name)?, true),
         };
-        check_type(input, &value)?;
+        if value.is_null() && !input.type_.is_optional() {
+            let type_ = conform::type_name(&input.type_);
+            faults.push((&input.place, format!("input {} is missing; it must be {type_}", input.name)));
+            continue;
+        }
+        if let Err(mismatch) = conform::check(&value, &input.type_, &input.name) {
+            faults.push((&input.place, format!("input {mismatch}")));
+            continue;
+        }
+        let value = add_sizes(&value, &input.name, Some(&input.place), is_default, files, &mut missing)?;
         values.insert(Arc::clone(&input.name), value);
     }
-    let inputs = Value::map(values);
-    let inputs = secondary_files::attach_inputs(
-        &common.inputs,
-        &context(evaluator, effective, &inputs),
-        files,
-        discover,
-    )?;
-    let mut loaded = ValueMap::with_capacity(common.inputs.len());
-    for input in &common.inputs {
-        let listing = listing_in_force(input.load_listing, effective);
-        let value = load_contents::load_input(input, inputs.field(&input.name), listing, files)?;
-        loaded.insert(Arc::clone(&input.name), value);
+    if let Some((place, _)) = faults.first() {
+        let messages: Vec<&str> = faults.iter().map(|(_, message)| message.as_str()).collect();
+        return Err(Error::invalid(place, messages.join("\n")));
     }
-    let inputs = Value::map(loaded);
-    let formats = Formats { context: context(evaluator, effective, &inputs), options };
-    for input in &common.inputs {
-        formats.check(&input.type_, &input.format, inputs.field(&input.name), &input.name, input)?;
-    }
-    Ok(ProcessInputs { inputs })
+    if missing.is_empty() { Ok(values) } else { Err(Error::MissingFiles(missing)) }
 }
 
-fn check_type(input: &Input, value: &Value) -> Result<(), Error> {
-    if value.is_null() && !input.type_.is_optional() {
-        return Err(Error::invalid(&input.place, format!("input {} is missing", input.name)));
-    }
-    conform::check(value, &input.type_, &input.name)
-        .map_err(|mismatch| Error::invalid(&input.place, format!("input {mismatch}")))
+/// The default of an input of a process or step, with its files completed.
+///
+/// # Errors
+/// [`Error::Invalid`] at `place` for files that are none.
+pub(crate) fn default_value(default: &Value, place: &Place, name: &str) -> Result<Value, Error> {
+    file_object::normalise(default, Some(&place.source.uri))
+        .map_err(|message| Error::invalid(place, format!("the default of {name}: {message}")))
 }
 
-struct Formats<'a> {
-    context: Context<'a>,
+struct FormatChecker<'a> {
+    context: &'a Context<'a>,
     options: &'a InputOptions,
 }
 
-impl Formats<'_> {
-    /// Checks the formats of the files in a value, as the parameter and fields of records in its
-    /// type demand them (CWL v1.2 §"Format").
-    fn check(
+impl FormatChecker<'_> {
+    fn input(&self, input: &Input, value: &Value) -> Result<(), Error> {
+        if input.format.is_empty() && !declares(&input.type_) {
+            return Ok(());
+        }
+        self.value(&input.type_, value, &self.wanted(&input.format)?, &input.place, &input.name)
+    }
+
+    /// The formats that an input or field takes.
+    fn wanted(&self, formats: &[Text]) -> Result<Vec<Arc<str>>, Error> {
+        let mut wanted = Vec::with_capacity(formats.len());
+        for format in formats {
+            let value = self.context.evaluate(format, &Value::Null)?;
+            for item in value.as_list().unwrap_or(std::slice::from_ref(&value)) {
+                let Value::String(iri) = item else {
+                    let found = conform::describe(item);
+                    let message =
+                        format!("format gives {found}, but must give a string or an array of strings");
+                    return Err(Error::invalid(&format.place, message));
+                };
+                wanted.push(Arc::clone(iri));
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn value(
         &self,
         type_: &Type,
-        wanted: &[Text],
         value: &Value,
-        what: &str,
-        input: &Input,
+        wanted: &[Arc<str>],
+        place: &Place,
+        path: &str,
     ) -> Result<(), Error> {
-        match (value, conform::select(value, type_).unwrap_or(type_)) {
-            (Value::File(file), _) if !wanted.is_empty() => {
-                let wanted = self.evaluate(wanted, value)?;
-                let format = file.format.as_deref();
-                let welcome = wanted.is_empty()
-                    || format.is_some_and(|format| {
-                        wanted
-                            .iter()
-                            .any(|wanted| self.options.ontology.is_a(format, wanted, &*self.options.fetch))
-                    });
-                if welcome {
-                    return Ok(());
-                }
-                let name = file.basename.as_deref().unwrap_or("the file");
-                let has = format.map_or("no format".to_owned(), |format| format!("the format {format}"));
-                Err(Error::invalid(
-                    &input.place,
-                    format!("input {what}: {name} has {has}, but must have {}", wanted.join(" or ")),
-                ))
+        match value {
+            Value::File(file) if !wanted.is_empty() => {
+                let fault = match file.format.as_deref() {
+                    Some(format) => {
+                        let fits = |wanted: &Arc<str>| {
+                            self.options.ontology.is_a(format, wanted, &*self.options.fetch)
+                        };
+                        if wanted.iter().any(fits) {
+                            return Ok(());
+                        }
+                        format!("has the format {format}")
+                    }
+                    None => "has no format".to_owned(),
+                };
+                let name = file.basename.as_deref().unwrap_or_default();
+                let message = format!("input {path}: {name} {fault}, but must have {}", wanted.join(" or "));
+                Err(Error::invalid(place, message))
             }
-            (Value::List(items), Type::Array(array)) => {
+            Value::List(items) => {
+                let item_type = conform::select(value, type_).and_then(|type_| match type_ {
+                    Type::Array(array) => Some(&array.items),
+                    _ => None,
+                });
                 items.iter().enumerate().try_for_each(|(index, item)| {
-                    self.check(&array.items, wanted, item, &format!("{what}[{index}]"), input)
+                    self.value(
+                        item_type.unwrap_or(&Type::Any),
+                        item,
+                        wanted,
+                        place,
+                        &format!("{path}[{index}]"),
+                    )
                 })
             }
-            (Value::Map(entries), Type::Record(record)) => record.fields.iter().try_for_each(|field| {
-                let Some(value) = entries.get(&field.name) else { return Ok(()) };
-                self.check(&field.type_, &field.format, value, &format!("{what}.{}", field.name), input)
-            }),
+            Value::Map(_) => match conform::select(value, type_) {
+                Some(Type::Record(record)) => record.fields.iter().try_for_each(|field| {
+                    let path = format!("{path}.{}", field.name);
+                    let wanted = self.wanted(&field.format)?;
+                    self.value(&field.type_, value.field(&field.name), &wanted, place, &path)
+                }),
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }
+}
 
-    fn evaluate(&self, wanted: &[Text], self_: &Value) -> Result<Vec<String>, Error> {
-        let mut formats = Vec::new();
-        for text in wanted {
-            match self.context.evaluate(text, self_)? {
-                Value::String(format) => formats.push(format.to_string()),
-                Value::List(items) => {
-                    formats.extend(items.iter().filter_map(|item| item.as_str().map(str::to_owned)));
-                }
-                Value::Null => {}
-                other => {
-                    let found = conform::describe(&other);
-                    return Err(Error::invalid(
-                        &text.place,
-                        format!("`format` must be a string, not {found}"),
-                    ));
-                }
-            }
+/// Whether a field of a record in a type declares formats.
+fn declares(type_: &Type) -> bool {
+    match type_ {
+        Type::Union(types) => types.iter().any(declares),
+        Type::Array(array) => declares(&array.items),
+        Type::Record(record) => {
+            record.fields.iter().any(|field| !field.format.is_empty() || declares(&field.type_))
         }
-        Ok(formats)
+        _ => false,
     }
 }
 
-fn context<'a>(evaluator: &'a Evaluator, effective: &'a Effective, inputs: &'a Value) -> Context<'a> {
-    static NULL: Value = Value::Null;
-    Context {
-        evaluator,
-        inputs,
-        runtime: &NULL,
-        javascript: effective.javascript.as_ref(),
-        version: effective.version,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -144,8 +144,7 @@ impl Worker<'_> {
 
     fn merge(&self, node: &Node, sources: &[Vec<Value>]) -> Result<StepInputs, Failure> {
         let step = node.step().ok_or_else(no_step)?;
-        let files = &*self.settings.files;
-        let values = prepare::step_inputs(step, sources, &node.effective, files)?;
+        let values = prepare::step_inputs(step, sources, &*self.settings.files)?;
         let scatter = Scatter::new(step, &values)?.map(Arc::new);
         Ok(StepInputs { values: Arc::new(values), scatter })
     }
@@ -162,8 +161,14 @@ impl Worker<'_> {
         let given = match node.step() {
             Some(step) if round == 0 => {
                 let scatter = inputs.scatter.as_deref().map(|scatter| (scatter, element));
-                let prepared =
-                    prepare::element_inputs(step, &inputs.values, scatter, self.evaluator, &node.effective)?;
+                let prepared = prepare::element_inputs(
+                    step,
+                    &inputs.values,
+                    scatter,
+                    self.evaluator,
+                    &node.effective,
+                    files,
+                )?;
                 if prepared.skipped {
                     return Ok(Prepared::Skipped);
                 }
@@ -230,7 +235,15 @@ impl Worker<'_> {
     ) -> Result<Option<ValueMap>, Failure> {
         let step = node.step().ok_or_else(no_step)?;
         let Some(loop_) = &step.loop_ else { return Ok(None) };
-        let next = prepare::next_round(loop_, step, inputs, outputs, self.evaluator, &node.effective)?;
+        let next = prepare::next_round(
+            loop_,
+            step,
+            inputs,
+            outputs,
+            self.evaluator,
+            &node.effective,
+            &*self.settings.files,
+        )?;
         if next.is_some() && rounds >= self.settings.loop_limit {
             let message = format!("the loop of step {} has not ended after {rounds} rounds", step.name);
             return Err(Failure::new(FailureKind::BadInput, message)

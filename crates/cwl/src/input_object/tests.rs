@@ -39,7 +39,7 @@ fn values_of(text: &str) -> Result<String, String> {
 fn values_are_read() {
     let cases = [
         ("", "{}"),
-        ("{a: 1, b: [x, null, 1.50], c: {d: true}}", r#"{"a":1,"b":["x",null,1.50],"c":{"d":true}}"#),
+        ("{a: 1, b: [x, null, 1.5], c: {d: true}}", r#"{"a":1,"b":["x",null,1.5],"c":{"d":true}}"#),
         (
             "f: {class: File, location: 'octothorpe/item %231.txt'}",
             r##"{"f":{"class":"File","location":"file:///j/octothorpe/item%20%231.txt","basename":"item #1.txt","nameroot":"item #1","nameext":".txt"}}"##,
