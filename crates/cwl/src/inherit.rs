@@ -72,6 +72,14 @@ impl Inherited {
         Self { pending: Arc::new(input_object), ..Self::default() }
     }
 
+    /// The same, with requirements that count in place of those of what is entered next (`--overrides`).
+    #[must_use]
+    pub fn overriding(&self, requirements: &[Requirement]) -> Self {
+        let mut pending = self.pending.as_ref().clone();
+        pending.extend_from_slice(requirements);
+        Self { pending: Arc::new(pending), ..self.clone() }
+    }
+
     /// What is in force inside something that has requirements of its own.
     #[must_use]
     pub fn enter(&self, own: &Requirements) -> Self {

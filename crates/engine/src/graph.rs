@@ -1,12 +1,18 @@
 //! The process graph: workflows with the requirements in force at every place,
 //! made once before anything runs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use moil_cwl::inherit::{Effective, Inherited};
 use moil_cwl::parameter::LinkTarget;
 use moil_cwl::process::{ExpressionTool, Process, ProcessGenerator, Step, Workflow};
+use moil_cwl::requirement::Requirement;
 use moil_job::spec::JobTool;
+use moil_salad::uri;
+
+/// `--overrides`: requirements for the processes and steps of these IRIs, in place of their own.
+pub type Overrides = HashMap<String, Vec<Requirement>>;
 
 /// A workflow in its place, with the requirements that it inherits.
 #[derive(Debug)]
@@ -55,13 +61,13 @@ pub enum Body {
 
 impl Node {
     /// The node of the main process.
-    pub fn main(process: &Process, inherited: &Inherited) -> Self {
+    pub fn main(process: &Process, inherited: &Inherited, overrides: &Overrides) -> Self {
         let common = process.common();
         Self {
             name: name_of(&common.id),
             step: None,
             effective: Arc::new(inherited.effective(common.version)),
-            body: body(process, inherited),
+            body: body(process, inherited, overrides),
             outputs: common.outputs.iter().map(|output| Arc::clone(&output.name)).collect(),
             needs: Vec::new(),
         }
@@ -72,9 +78,10 @@ impl Node {
         self.step.as_ref().map(|(workflow, index)| &workflow.steps[*index])
     }
 
-    fn of_step(workflow: &Arc<Workflow>, index: usize, inherited: &Inherited) -> Self {
+    fn of_step(workflow: &Arc<Workflow>, index: usize, inherited: &Inherited, overrides: &Overrides) -> Self {
         let step = &workflow.steps[index];
-        let inherited = inherited.enter(&step.requirements);
+        let id = uri::child(&workflow.common.id, &step.name);
+        let inherited = overridden(inherited, &id, overrides).enter(&step.requirements);
         let mut needs: Vec<usize> = step
             .inputs
             .iter()
@@ -90,7 +97,7 @@ impl Node {
             name: Arc::clone(&step.name),
             step: Some((Arc::clone(workflow), index)),
             effective: Arc::new(inherited.effective(workflow.common.version)),
-            body: body(&step.run, &inherited),
+            body: body(&step.run, &inherited, overrides),
             outputs: step.outputs.clone(),
             needs,
         }
@@ -98,9 +105,9 @@ impl Node {
 }
 
 impl Graph {
-    fn new(workflow: &Arc<Workflow>, inherited: &Inherited) -> Self {
+    fn new(workflow: &Arc<Workflow>, inherited: &Inherited, overrides: &Overrides) -> Self {
         let nodes: Vec<Arc<Node>> = (0..workflow.steps.len())
-            .map(|index| Arc::new(Node::of_step(workflow, index, inherited)))
+            .map(|index| Arc::new(Node::of_step(workflow, index, inherited, overrides)))
             .collect();
         let mut consumers = vec![Vec::new(); nodes.len()];
         for (index, node) in nodes.iter().enumerate() {
@@ -141,18 +148,25 @@ impl Body {
     }
 }
 
+fn overridden(inherited: &Inherited, id: &str, overrides: &Overrides) -> Inherited {
+    match overrides.get(id) {
+        Some(requirements) => inherited.overriding(requirements),
+        None => inherited.clone(),
+    }
+}
+
 /// The body of a process; documents are never so deep that the recursion matters, since `run` may
 /// not contain itself and nesting is limited by the reader.
-fn body(process: &Process, inherited: &Inherited) -> Body {
+fn body(process: &Process, inherited: &Inherited, overrides: &Overrides) -> Body {
     let common = process.common();
-    let inherited = inherited.enter(&common.requirements);
+    let inherited = overridden(inherited, &common.id, overrides).enter(&common.requirements);
     let effective = || Arc::new(inherited.effective(common.version));
     match process {
         Process::Tool(tool) => {
             Body::Tool(Arc::new(JobTool { tool: Arc::clone(tool), effective: effective() }))
         }
         Process::Expression(tool) => Body::Expression(Arc::clone(tool), effective()),
-        Process::Workflow(workflow) => Body::Workflow(Arc::new(Graph::new(workflow, &inherited))),
+        Process::Workflow(workflow) => Body::Workflow(Arc::new(Graph::new(workflow, &inherited, overrides))),
         Process::Generator(generator) => Body::Generator(Arc::clone(generator), effective()),
         Process::Operation(_) => Body::Operation(process.clone(), effective()),
     }

@@ -70,7 +70,10 @@ impl<'s, 't> Walker<'s, 't> {
     /// Walks a node that must be a record of the given name, or one of a union. `None` if it is not.
     pub fn walk(&mut self, node: Node, name: &str, scope: &Scope) -> Option<Node> {
         let types = [Type::Named(name.to_owned())];
-        self.value(node, &types, &Marks::default(), scope, name)
+        self.importing.push(scope.base.to_string());
+        let value = self.value(node, &types, &Marks::default(), scope, name);
+        self.importing.pop();
+        value
     }
 
     fn error(&mut self, code: &'static str, place: &Place, message: String) {

@@ -28,10 +28,14 @@ use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::memory::MemoryStore;
 use moil_jobstore::remote::{self, Remote};
 use moil_salad::diagnostic::Diagnostic;
+use moil_salad::fetch::Fetch;
+use moil_salad::reader;
+use moil_salad::source::Source;
 use moil_worker::config::WorkerConfig;
 use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
+use crate::argparse::InputWord;
 use crate::inputs::Prepared;
 use crate::log::{Level, Log};
 use crate::progress::{self, Display};
@@ -79,6 +83,28 @@ fn clean(uri: &str) -> String {
     moil_salad::uri::join("file:///", uri.strip_prefix("file://").unwrap_or(uri))
 }
 
+/// The settings with the workflow that an input object names (`cwl:tool`), where the word that should be
+/// the workflow is such an input object (CWL v1.2 Workflow §"Executing CWL documents as scripts").
+pub fn follow_tool(settings: Settings, remote: &Remote) -> Settings {
+    const FIELDS: [&str; 2] = ["cwl:tool", "https://w3id.org/cwl/cwl#tool"];
+    let uri = workflow_uri(&settings.workflow, &settings.cwd);
+    let text = Fetch::text(remote, &uri).unwrap_or_default();
+    if !FIELDS.iter().any(|field| text.contains(field)) {
+        return settings;
+    }
+    let source = Arc::new(Source { uri: uri.clone(), text });
+    let (node, _) = reader::read(&source);
+    let named = FIELDS.iter().find_map(|field| node.as_ref()?.get(field)?.as_str());
+    match named.filter(|_| node.as_ref().is_some_and(|node| node.get("class").is_none())) {
+        Some(tool) => {
+            let mut inputs = vec![InputWord::Plain(settings.workflow.clone())];
+            inputs.extend(settings.inputs.iter().cloned());
+            Settings { workflow: moil_salad::uri::join(&uri, tool), inputs, ..settings }
+        }
+        None => settings,
+    }
+}
+
 /// Loads the document.
 ///
 /// # Errors
@@ -124,7 +150,8 @@ pub fn run(
     let config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
-    let plan = Plan::new(Arc::new(Node::main(&loaded.process, &inherited)), prepared.values);
+    let plan =
+        Plan::new(Arc::new(Node::main(&loaded.process, &inherited, &prepared.overrides)), prepared.values);
     let mut audience = Audience::new(settings, surroundings.log)?;
     let end = Leader::new(
         plan,

@@ -10,6 +10,7 @@ use moil_cwl::process::Process;
 use moil_cwl::requirement::Requirement;
 use moil_cwl::value::ValueMap;
 use moil_cwl::{document, location};
+use moil_engine::graph::Overrides;
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
 use moil_salad::diagnostic::{Diagnostic, has_errors};
@@ -31,7 +32,7 @@ pub struct Prepared {
     /// `cwl:requirements` of the input object.
     pub requirements: Vec<Requirement>,
     /// `--overrides` and `cwltool:overrides`.
-    pub overrides: Vec<Override>,
+    pub overrides: Overrides,
 }
 
 /// Reads the input object, and checks that its files are there.
@@ -69,7 +70,13 @@ pub fn prepare(
     let requirements = document::requirements(&object.requirements, &cwd, remote)
         .map_err(|diagnostics| faults(&diagnostics, log))?;
     let values = input_object::check_files(&object.values, remote)?;
-    Ok(Prepared { values, requirements, overrides: all_overrides })
+    let mut overrides = Overrides::new();
+    for Override { target, requirements } in all_overrides {
+        let requirements = document::requirements(&requirements, &target, remote)
+            .map_err(|diagnostics| faults(&diagnostics, log))?;
+        overrides.insert(target, requirements);
+    }
+    Ok(Prepared { values, requirements, overrides })
 }
 
 fn read(

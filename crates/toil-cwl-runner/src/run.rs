@@ -77,7 +77,7 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         Action::PrintSupportedVersions => print(stdout, &format!("{}\n", SUPPORTED_VERSIONS.join("\n"))),
         _ => {
             let mut streams = Streams { stdin: &mut *stdin, stdout };
-            workflow(&settings, &mut streams, spawner, &signals, &log)
+            workflow(settings, &mut streams, spawner, &signals, &log)
         }
     }
 }
@@ -90,13 +90,14 @@ struct Streams<'a> {
 
 /// Everything that needs a document.
 fn workflow(
-    settings: &Settings,
+    settings: Settings,
     streams: &mut Streams<'_>,
     spawner: Option<Spawner>,
     signals: &Signals,
     log: &Log,
 ) -> ExitCode {
     let remote = Arc::new(Remote::default());
+    let settings = &assemble::follow_tool(settings, &remote);
     let loaded = assemble::load_document(settings, &remote);
     if let Action::Validate { json: true } = settings.action {
         let diagnostics = match &loaded {
