@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`suite`] | test files: what is to be run and what must come out |
 //! | [`runner`] | how a runner is called, and what it answered |
-//! | [`program`] | a runner that is a program |
+//! | [`program`], [`in_process`] | a runner that is a program, and moil in this process |
 //! | [`json`] | strict JSON, as cwltest demands of stdout |
 //! | [`compare`] | output objects compared by cwltest's rules |
 //! | [`verdict`] | passed, failed or unsupported |
@@ -15,6 +15,7 @@
 pub mod compare;
 pub mod drive;
 pub mod expected;
+pub mod in_process;
 pub mod json;
 mod number;
 pub mod program;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use moil_conformance::drive::{self, Outcome, Settings};
+use moil_conformance::in_process::InProcess;
 use moil_conformance::program::Program;
 use moil_conformance::report::{self, Facts};
 use moil_conformance::runner::Runner;
@@ -22,6 +23,7 @@ usage: conformance run SUITE [option…] [-- runner option…]
 
   --mode MODE      local (default): the runner gets --no-container; plain: it gets nothing
   --tool PATH      the runner; toil-cwl-runner from the search path by default
+  --in-process     moil in this process is the runner
   --only ID,ID     only these tests
   --tags TAG,TAG   only tests with one of these tags
   -j N             tests at the same time (default: 2)
@@ -39,6 +41,7 @@ struct Options {
     suite: PathBuf,
     mode: String,
     tool: PathBuf,
+    in_process: bool,
     only: Option<BTreeSet<String>>,
     tags: Option<BTreeSet<String>>,
     parallel: usize,
@@ -77,6 +80,7 @@ fn parse(words: &[String]) -> Result<Options, String> {
         suite: PathBuf::new(),
         mode: "local".to_owned(),
         tool: "toil-cwl-runner".into(),
+        in_process: false,
         only: None,
         tags: None,
         parallel: 2,
@@ -96,6 +100,7 @@ fn parse(words: &[String]) -> Result<Options, String> {
         match word.as_str() {
             "--mode" => options.mode = value()?,
             "--tool" => options.tool = value()?.into(),
+            "--in-process" => options.in_process = true,
             "--only" => options.only = names(value()?),
             "--tags" => options.tags = names(value()?),
             "-j" => options.parallel = number(value()?)? as usize,
@@ -143,7 +148,11 @@ fn run(options: &Options, words: &[String]) -> Result<bool, String> {
     {
         return Err(format!("no test is called {unknown:?}"));
     }
-    let runner = Program { path: options.tool.clone() };
+    let runner: Box<dyn Runner> = if options.in_process {
+        Box::new(InProcess)
+    } else {
+        Box::new(Program { path: options.tool.clone() })
+    };
     let settings = Settings {
         args: options.args.clone(),
         parallel: options.parallel,
@@ -155,7 +164,7 @@ fn run(options: &Options, words: &[String]) -> Result<bool, String> {
         options.only.as_ref().is_none_or(|only| only.contains(&test.id))
             && options.tags.as_ref().is_none_or(tagged)
     };
-    let outcomes = drive::run(&suite, &runner, &settings, &wanted, &|test, outcome| {
+    let outcomes = drive::run(&suite, &*runner, &settings, &wanted, &|test, outcome| {
         show(&test.id, outcome, options.verbose);
     });
 

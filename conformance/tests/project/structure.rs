@@ -9,12 +9,12 @@ use crate::metadata::{metadata, packages, workspace};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("moil-salad", &[]),
     ("moil-cwl", &["moil-salad"]),
-    ("moil-job", &["moil-cwl"]),
-    ("moil-engine", &["moil-cwl", "moil-job"]),
-    ("moil-jobstore", &["moil-cwl", "moil-job"]),
+    ("moil-job", &["moil-salad", "moil-cwl"]),
+    ("moil-engine", &["moil-salad", "moil-cwl", "moil-job"]),
+    ("moil-jobstore", &["moil-salad", "moil-cwl", "moil-job"]),
     ("moil-kubernetes", &["moil-cwl", "moil-job"]),
     ("moil-container", &[]),
-    ("moil-worker", &["moil-cwl", "moil-job", "moil-container"]),
+    ("moil-worker", &["moil-salad", "moil-cwl", "moil-job", "moil-container"]),
     (
         "toil-cwl-runner",
         &[
