@@ -30,11 +30,12 @@ pub struct Word {
 ///
 /// `context.inputs` must be staged: the value of a File is its `path`. A null adds nothing, whatever its
 /// binding says. A key is the positions on the way to a binding, each followed by the index into
-/// `arguments`, or by the name of the parameter or field and the index into its array; numbers come before
-/// names. A position that is not given, or evaluates to null, is 0.
+/// `arguments`, or by the name of the parameter or field and the index into its array; numbers come
+/// before names. A position that is not given, or evaluates to null, is 0.
 ///
 /// # Errors
-/// What expressions give; a position that is no whole number; a value that fits no alternative of a union.
+/// What expressions give; a position that is no whole number; a value that fits no alternative of a
+/// union.
 pub fn words(tool: &CommandLineTool, context: &Context<'_>) -> Result<Vec<Word>, Error> {
     let mut binder = Binder { context, bound: Vec::new() };
     for (index, argument) in tool.arguments.iter().enumerate() {
@@ -115,7 +116,7 @@ impl Binder<'_, '_> {
         let (position, words) = match argument {
             Argument::Text(text) => {
                 let value = self.context.evaluate(text, &Value::Null)?;
-                (0, self.value_words(&value, &plain_binding(&text.place), true))
+                (0, self.value_words(&value, &plain_binding(&text.place), true)?)
             }
             Argument::Binding(binding) => {
                 (self.position(binding, &Value::Null)?, self.binding_words(binding, &Value::Null)?)
@@ -200,8 +201,9 @@ impl Binder<'_, '_> {
         }
     }
 
-    /// Binds the items of an array: by the binding of the type; without one as they are, if the array itself
-    /// is bound and does not join them. As with other runners, `shellQuote` of the array is not theirs.
+    /// Binds the items of an array: by the binding of the type; without one as they are, if the array
+    /// itself is bound and does not join them. As with other runners, `shellQuote` of the array is not
+    /// theirs.
     fn items(
         &mut self,
         type_: &Type,
@@ -237,33 +239,41 @@ impl Binder<'_, '_> {
     }
 
     fn binding_words(&self, binding: &CommandLineBinding, value: &Value) -> Result<Vec<Word>, Error> {
-        Ok(match &binding.value_from {
+        match &binding.value_from {
             Some(text) => self.value_words(&self.context.evaluate(text, value)?, binding, true),
             None => self.value_words(value, binding, false),
-        })
+        }
     }
 
-    /// The words of one value. The items of an array come only with `with_items`, or joined: otherwise they are
-    /// bound on their own.
-    fn value_words(&self, value: &Value, binding: &CommandLineBinding, with_items: bool) -> Vec<Word> {
+    /// The words of one value. The items of an array come only with `with_items`, or joined: otherwise
+    /// they are bound on their own.
+    fn value_words(
+        &self,
+        value: &Value,
+        binding: &CommandLineBinding,
+        with_items: bool,
+    ) -> Result<Vec<Word>, Error> {
         let prefix = binding.prefix.as_deref().map(str::to_owned);
+        let text_of = |value| text_of(value, &binding.place.0);
         let texts: Vec<String> = match value {
             Value::Null | Value::Bool(false) => Vec::new(),
             Value::Bool(true) | Value::Map(_) => prefix.into_iter().collect(),
             Value::List(items) if items.is_empty() => Vec::new(),
             Value::List(items) => match &binding.item_separator {
                 Some(separator) => {
-                    let texts: Vec<String> = items.iter().map(text_of).collect();
+                    let texts: Vec<String> = items.iter().map(text_of).collect::<Result<_, _>>()?;
                     prefixed(prefix, texts.join(separator), binding.separate)
                 }
-                None if with_items => prefix.into_iter().chain(items.iter().map(text_of)).collect(),
+                None if with_items => {
+                    prefix.into_iter().map(Ok).chain(items.iter().map(text_of)).collect::<Result<_, _>>()?
+                }
                 None => prefix.into_iter().collect(),
             },
             Value::Number(_) | Value::String(_) | Value::File(_) | Value::Directory(_) => {
-                prefixed(prefix, text_of(value), binding.separate)
+                prefixed(prefix, text_of(value)?, binding.separate)
             }
         };
-        texts.into_iter().map(|text| Word { text, quote: binding.shell_quote }).collect()
+        Ok(texts.into_iter().map(|text| Word { text, quote: binding.shell_quote }).collect())
     }
 }
 
@@ -276,13 +286,21 @@ fn prefixed(prefix: Option<String>, text: String, separate: bool) -> Vec<String>
 }
 
 /// A value as one word: the path of a file, JSON for what is inside lists.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.to_string(),
-        Value::Number(number) => number.to_command_line(),
-        Value::File(file) => file.path.as_deref().unwrap_or_default().to_owned(),
-        Value::Directory(directory) => directory.path.as_deref().unwrap_or_default().to_owned(),
-        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => crate::print::embedded(value),
+fn text_of(value: &Value, place: &Place) -> Result<String, Error> {
+    let path = match value {
+        Value::String(text) => return Ok(text.to_string()),
+        Value::Number(number) => return Ok(number.to_command_line()),
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            return Ok(crate::print::embedded(value));
+        }
+        Value::File(file) => &file.path,
+        Value::Directory(directory) => &directory.path,
+    };
+    match path {
+        Some(path) => Ok(path.to_string()),
+        None => {
+            Err(Error::invalid(place, format!("{} has no path: it is not staged", conform::describe(value))))
+        }
     }
 }
 

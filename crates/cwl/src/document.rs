@@ -316,10 +316,10 @@ impl Loader<'_> {
         for process in self.document.processes.values_mut() {
             visit_runs(process, &mut |run| {
                 let Kind::String(target) = &mut run.kind else { return };
-                if let Some(id) = aliases.get(target.as_str()) {
-                    if id != target {
-                        id.clone_into(target);
-                    }
+                if let Some(id) = aliases.get(target.as_str())
+                    && id != target
+                {
+                    id.clone_into(target);
                 }
                 // Without an alias there was an error already.
                 if !known.contains(target.as_str()) && aliases.contains_key(target.as_str()) {

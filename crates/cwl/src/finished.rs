@@ -15,13 +15,15 @@ const LINK_LIMIT: usize = 40;
 /// What a job left behind, for [`crate::collect`].
 #[derive(Clone, Copy)]
 pub struct Finished<'a> {
-    /// The output directory: its absolute path as the tool saw it. Without links in it, where the tool ran on the host.
+    /// The output directory: its absolute path as the tool saw it. Without links in it, where the tool
+    /// ran on the host.
     pub outdir: &'a str,
     /// What is in it.
     pub tree: &'a dyn Tree,
     /// What was staged, in the output directory and elsewhere.
     pub staged: &'a [StagingEntry],
-    /// The location (as [`Self::files`] takes it) of an absolute path of the tool: in the output directory, or the target of something staged.
+    /// The location (as [`Self::files`] takes it) of an absolute path of the tool: in the output
+    /// directory, or the target of something staged.
     pub to_host: &'a dyn Fn(&str) -> String,
     /// How files are read: inputs by their locations, outputs by what [`Self::to_host`] gives.
     pub files: &'a dyn Files,
@@ -181,7 +183,8 @@ impl<'a> Resolver<'a> {
         Ok(stat.map(|stat| Found::Staged { location, stat }))
     }
 
-    /// The location of an input, or of something in it, by a path on the host or another key of [`location_key`].
+    /// The location of an input, or of something in it, by a path on the host or another key of
+    /// [`location_key`].
     fn input_at(&self, key: &str) -> Option<String> {
         let (entry, rest) = nearest(key, |key| self.by_location.get(key).copied())?;
         match &entry.source {
@@ -190,8 +193,9 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// What a location means that stands in a File or Directory of an output: that of an input, of an output on the
-    /// host, a `file:` URI of a path of the tool, or relative to the output directory. With its path, if it is one of the tool.
+    /// What a location means that stands in a File or Directory of an output: that of an input, of an
+    /// output on the host, a `file:` URI of a path of the tool, or relative to the output directory.
+    /// With its path, if it is one of the tool.
     pub(crate) fn resolve_location(
         &self,
         written: &str,
@@ -300,7 +304,7 @@ pub(crate) fn is_inside(path: &str, directory: &str) -> bool {
 }
 
 /// What is known about a path, or else about the nearest directory around it, with the rest of the path.
-fn nearest<'p, T>(path: &'p str, known: impl Fn(&str) -> Option<T>) -> Option<(T, &'p str)> {
+fn nearest<T>(path: &str, known: impl Fn(&str) -> Option<T>) -> Option<(T, &str)> {
     let mut around = path;
     loop {
         if let Some(found) = known(around) {

@@ -38,8 +38,8 @@ pub enum ExpandError {
     Tree(#[from] Error),
 }
 
-/// The absolute paths in `root` that match a pattern, in the order of their bytes. The pattern is relative
-/// to `root`, or an absolute path in it; `.` and `root` are `root` itself.
+/// The absolute paths in `root` that match a pattern, in the order of their bytes. The pattern is
+/// relative to `root`, or an absolute path in it; `.` and `root` are `root` itself.
 ///
 /// # Errors
 /// See [`ExpandError`].
@@ -155,8 +155,8 @@ fn matches(pattern: &[char], name: &str) -> bool {
     }
 }
 
-/// The inside of `[…]` after its opening bracket, and its length without the brackets; `None` where it is
-/// not closed. A bracket that comes first does not close.
+/// The inside of `[…]` after its opening bracket, and its length without the brackets; `None` where it
+/// is not closed. A bracket that comes first does not close.
 fn class(rest: &[char]) -> Option<(&[char], usize)> {
     let mut start = usize::from(rest.first() == Some(&'!'));
     start += usize::from(rest.get(start) == Some(&']'));

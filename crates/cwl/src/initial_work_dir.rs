@@ -21,7 +21,8 @@ const DEPTH_LIMIT: usize = 100;
 /// What is put into the output directory, and the inputs that moved there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkDir {
-    /// The staged inputs; those that were put into the output directory have their paths and basenames there.
+    /// The staged inputs; those that were put into the output directory have their paths and basenames
+    /// there.
     pub inputs: Value,
     /// What has to be put in place, beside what [`Staging::entries`] demands.
     pub entries: Vec<StagingEntry>,
@@ -29,13 +30,13 @@ pub struct WorkDir {
 
 /// Evaluates the listing (CWL v1.2 CommandLineTool §"InitialWorkDirRequirement").
 ///
-/// `context.inputs` and `staging` are the staged inputs. `outdir` is the output directory as the tool sees it; `container`
-/// says that the tool runs in one. Names may lead into directories below the output directory; only in a container, and where DockerRequirement
-/// is a requirement, they may be absolute.
+/// `context.inputs` and `staging` are the staged inputs. `outdir` is the output directory as the tool
+/// sees it; `container` says that the tool runs in one. Names may lead into directories below the output
+/// directory; only in a container, and where DockerRequirement is a requirement, they may be absolute.
 ///
 /// # Errors
-/// What expressions give; results that cannot be staged; names that lead elsewhere; two things of one name; something that
-/// would be put into a directory that is not writable.
+/// What expressions give; results that cannot be staged; names that lead elsewhere; two things of one
+/// name; something that would be put into a directory that is not writable.
 pub fn work_dir(
     entries: &[WorkDirEntry],
     effective: &Effective,
@@ -323,7 +324,8 @@ fn inner_of(value: &Value) -> &[Value] {
     }
 }
 
-/// Where files went: by the paths that they had, and by their locations for those that lost them. The last place counts.
+/// Where files went: by the paths that they had, and by their locations for those that lost them. The
+/// last place counts.
 #[derive(Default)]
 struct Moved {
     by_path: HashMap<Arc<str>, Arc<str>>,

@@ -153,8 +153,8 @@ impl Fixture {
     }
 }
 
-/// What is at the paths of an imagined file system: text of a file, `→target`, `socket` or `input`; what lies
-/// around them are directories, as are paths that end in a slash.
+/// What is at the paths of an imagined file system: text of a file, `→target`, `socket` or `input`; what
+/// lies around them are directories, as are paths that end in a slash.
 #[derive(Default)]
 pub(crate) struct Memory(BTreeMap<String, String>);
 

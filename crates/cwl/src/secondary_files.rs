@@ -13,7 +13,8 @@ use crate::parameter::{Input, Required, SecondaryFilePattern};
 use crate::types::Type;
 use crate::value::{Directory, File, Value, ValueMap};
 
-/// Applies a pattern to a name: each leading `^` takes one extension off, the rest is appended. A `^` too many does nothing.
+/// Applies a pattern to a name: each leading `^` takes one extension off, the rest is appended. A `^`
+/// too many does nothing.
 pub fn substitute(basename: &str, pattern: &str) -> String {
     let mut root = basename;
     let mut suffix = pattern;
@@ -90,10 +91,10 @@ pub(crate) fn wanted(
     Ok((wanted, required))
 }
 
-/// The input object (`context.inputs`) with the secondary files that its parameters and the fields of their
-/// records declare. What a File brings along counts by its basename, and stays first. What is missing is looked for beside
-/// the primary file if `discover` says so; what is not required may stay missing. On inputs a pattern
-/// is required unless it says otherwise.
+/// The input object (`context.inputs`) with the secondary files that its parameters and the fields of
+/// their records declare. What a File brings along counts by its basename, and stays first. What is
+/// missing is looked for beside the primary file if `discover` says so; what is not required may stay
+/// missing. On inputs a pattern is required unless it says otherwise.
 ///
 /// # Errors
 /// What expressions give; [`Error::MissingFiles`] with all that are missing.
@@ -106,17 +107,16 @@ pub fn attach_inputs(
     let mut attacher = Attacher { context, files, discover, missing: Vec::new() };
     let mut attached = context.inputs.as_map().cloned().unwrap_or_default();
     for parameter in parameters {
-        if let Some(value) = attached.get_mut(&parameter.name) {
-            if declares(&parameter.type_) || !parameter.secondary_files.is_empty() {
-                let place = &parameter.place;
-                *value = attacher.value(
-                    &parameter.type_,
-                    value,
-                    &parameter.secondary_files,
-                    place,
-                    &parameter.name,
-                )?;
-            }
+        let wanted = declares(&parameter.type_) || !parameter.secondary_files.is_empty();
+        if let Some(value) = attached.get_mut(&parameter.name).filter(|_| wanted) {
+            let place = &parameter.place;
+            *value = attacher.value(
+                &parameter.type_,
+                value,
+                &parameter.secondary_files,
+                place,
+                &parameter.name,
+            )?;
         }
     }
     match attacher.missing.is_empty() {

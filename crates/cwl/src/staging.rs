@@ -17,7 +17,8 @@ pub struct StagingEntry {
     pub source: StagingSource,
     /// The absolute path as the tool sees it, without `.`, `..` and doubled slashes.
     pub target: String,
-    /// Whether the tool may change it. Then it is a copy, with all that is in it; otherwise a link or a read-only mount will do.
+    /// Whether the tool may change it. Then it is a copy, with all that is in it; otherwise a link or a
+    /// read-only mount will do.
     pub writable: bool,
 }
 
@@ -40,7 +41,8 @@ pub enum StagingSource {
 /// The inputs of a job with their paths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Staging {
-    /// The input object, every File and Directory in it with its `path`, and with the `basename` that the path ends in.
+    /// The input object, every File and Directory in it with its `path`, and with the `basename` that
+    /// the path ends in.
     pub inputs: Value,
     /// What has to be put in place.
     pub entries: Vec<StagingEntry>,
@@ -48,13 +50,14 @@ pub struct Staging {
 
 /// Gives every File and Directory of an input object its path (CWL v1.2 §"File", `path`).
 ///
-/// Each stands alone in a directory `root/0`, `root/1`, … in the order of the input object, with its secondary
-/// files beside it, so that equal names never meet. A Directory with a location is one entry, whatever its
-/// `listing`; a literal is built up entry by entry. The result depends on nothing but the arguments.
+/// Each stands alone in a directory `root/0`, `root/1`, … in the order of the input object, with its
+/// secondary files beside it, so that equal names never meet. A Directory with a location is one entry,
+/// whatever its `listing`; a literal is built up entry by entry. The result depends on nothing but the
+/// arguments.
 ///
 /// # Errors
-/// A File without location and contents, or a Directory without location and listing; a basename that is no
-/// name of a file; two files that would need the same path.
+/// A File without location and contents, or a Directory without location and listing; a basename that is
+/// no name of a file; two files that would need the same path.
 pub fn stage_inputs(inputs: &Value, root: &str) -> Result<Staging, Error> {
     let mut stager = Stager::default();
     let mut groups = Groups { root, next: 0 };
@@ -101,7 +104,8 @@ pub(crate) struct Stager {
 }
 
 impl Stager {
-    /// Puts a File or Directory into `directory`, its secondary files beside it. Returns it with its paths.
+    /// Puts a File or Directory into `directory`, its secondary files beside it. Returns it with its
+    /// paths.
     pub(crate) fn place(&mut self, value: &Value, directory: &str, writable: bool) -> Result<Value, Error> {
         if self.depth > DEPTH_LIMIT {
             return Err(invalid(format!(
@@ -249,8 +253,8 @@ fn with_paths(listing: &[Value], directory: &str, depth: usize) -> Result<Vec<Va
     Ok(placed)
 }
 
-/// The path of a name in a directory. A name may have several parts (a secondary file in a directory beside
-/// its primary), but never leads out.
+/// The path of a name in a directory. A name may have several parts (a secondary file in a directory
+/// beside its primary), but never leads out.
 ///
 /// # Errors
 /// The name is no name of a file.

@@ -63,11 +63,11 @@ pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Valu
     }
     // Whoever comes last may take the file away.
     for action in &mut actions {
-        if let Action::Bring { from, may_move, .. } = action {
-            if let Some(left) = uses.get_mut(from) {
-                *left -= 1;
-                *may_move &= *left == 0;
-            }
+        if let Action::Bring { from, may_move, .. } = action
+            && let Some(left) = uses.get_mut(from)
+        {
+            *left -= 1;
+            *may_move &= *left == 0;
         }
     }
     Ok((value, actions))

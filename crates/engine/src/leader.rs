@@ -183,7 +183,7 @@ impl<'a> Leader<'a> {
 
     fn pull(&mut self) {
         while !self.stopping && self.evaluating + self.admission.waiting() < WINDOW {
-            let Some(command) = self.plan.next() else { break };
+            let Some(command) = self.plan.next_command() else { break };
             match command {
                 Command::Merge { step, node, sources } => self.evaluate(Task::Merge { step, node, sources }),
                 Command::Prepare { element, node, inputs, round } => {

@@ -260,7 +260,7 @@ impl Plan {
     }
 
     /// The next thing to do; `None` until something else is answered.
-    pub fn next(&mut self) -> Option<Command> {
+    pub fn next_command(&mut self) -> Option<Command> {
         match self.ready.pop()? {
             Ready::Command(command) => Some(*command),
             Ready::Merge(step) => Some(self.merge_command(step)),

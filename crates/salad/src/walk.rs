@@ -190,7 +190,7 @@ impl<'s, 't> Walker<'s, 't> {
             }
         }
         if marks.ids {
-            walked = walked.into_iter().filter_map(|item| id_of(item)).collect();
+            walked = walked.into_iter().filter_map(id_of).collect();
         }
         Some(Node { place, kind: Kind::List(walked) })
     }
@@ -248,19 +248,14 @@ impl<'s, 't> Walker<'s, 't> {
         if let Some(record) = self.choose(&candidates, &map) {
             return Some(self.record(map, place, record, scope));
         }
-        if open {
-            if let Some(class) = map.get("class") {
-                let text = class.as_str().unwrap_or_default().to_owned();
-                let known = candidates.iter().flat_map(|record| record.constants()).map(|(_, value)| value);
-                let mut diagnostic = Diagnostic::warning(
-                    "unknown-class",
-                    &class.place,
-                    format!("moil does not know `{text}`"),
-                );
-                diagnostic.hint = nearest(&text, known).map(|near| format!("did you mean `{near}`?"));
-                self.diagnostics.push(diagnostic);
-                return Some(Node { place, kind: Kind::Map(map) });
-            }
+        if open && let Some(class) = map.get("class") {
+            let text = class.as_str().unwrap_or_default().to_owned();
+            let known = candidates.iter().flat_map(|record| record.constants()).map(|(_, value)| value);
+            let mut diagnostic =
+                Diagnostic::warning("unknown-class", &class.place, format!("moil does not know `{text}`"));
+            diagnostic.hint = nearest(&text, known).map(|near| format!("did you mean `{near}`?"));
+            self.diagnostics.push(diagnostic);
+            return Some(Node { place, kind: Kind::Map(map) });
         }
         if types.contains(&Type::Any) {
             return Some(self.any_mapping(map, place, scope));
@@ -347,10 +342,10 @@ impl<'s, 't> Walker<'s, 't> {
             }
         }
         let node = Node { place, kind: Kind::Map(Map { entries }) };
-        if record.fields.values().any(|field| field.marks.define) {
-            if let Some(id) = node.get("name").and_then(Node::as_str) {
-                self.types.insert(id.to_owned(), node.clone());
-            }
+        if record.fields.values().any(|field| field.marks.define)
+            && let Some(id) = node.get("name").and_then(Node::as_str)
+        {
+            self.types.insert(id.to_owned(), node.clone());
         }
         node
     }
@@ -519,9 +514,7 @@ fn is_expression(text: &str) -> bool {
 
 /// The identifier of something called `text`.
 fn identifier(text: &str, scope: &Scope) -> String {
-    if text.starts_with('#') || uri::is_absolute(text) {
-        uri::join(&scope.base, text)
-    } else if text.contains('#') {
+    if text.contains('#') || uri::is_absolute(text) {
         uri::join(&scope.base, text)
     } else {
         uri::child(&scope.id, text)

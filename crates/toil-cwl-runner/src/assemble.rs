@@ -293,7 +293,7 @@ impl<'a> Audience<'a> {
         };
         Ok(Self {
             log,
-            display: (settings.log.progress && log.enabled(Level::Info)).then(Display::new),
+            display: (settings.log.progress && log.enabled(Level::Info)).then(Display::default),
             messages,
             statistics: Statistics::default(),
             start: Instant::now(),
@@ -302,10 +302,10 @@ impl<'a> Audience<'a> {
 
     fn hear(&mut self, event: &Event) {
         use std::io::Write;
-        if let Some(file) = &mut self.messages {
-            if let Some(message) = messages::message(event, self.start.elapsed().as_secs_f64()) {
-                _ = writeln!(file, "{message}");
-            }
+        if let Some(file) = &mut self.messages
+            && let Some(message) = messages::message(event, self.start.elapsed().as_secs_f64())
+        {
+            _ = writeln!(file, "{message}");
         }
         self.statistics.take(event);
         let warning = match event {

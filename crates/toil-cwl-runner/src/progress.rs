@@ -45,12 +45,14 @@ pub struct Display {
     start: Instant,
 }
 
-impl Display {
+impl Default for Display {
     /// Nothing drawn yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { status: RunStatus::default(), drawn: 0, last: None, start: Instant::now() }
     }
+}
 
+impl Display {
     /// Takes an event in, and draws if the last time is long enough ago.
     ///
     /// # Errors
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn what_was_drawn_is_taken_off_again() {
         let mut screen = Vec::new();
-        let mut display = Display::new();
+        let mut display = Display::default();
         display.take(&Event::StepStarted { step: "a".into(), elements: 1 }, &mut screen).expect("memory");
         screen.clear();
         display.clear(&mut screen).expect("memory");

@@ -10,7 +10,7 @@ const INPUTS: &str = r#"{
     "f": {"class": "File", "basename": "x.txt", "path": "/in/x.txt", "location": "file:///other/x.txt"},
     "d": {"class": "Directory", "basename": "d", "path": "/in/d", "location": "file:///d"},
     "list": ["a", "b", "c"], "none_list": [], "nested": [["a", "b"], [], ["c"]], "bools": [true, false],
-    "record": {"x": 1, "y": "z", "extra": 5}, "mixed": ["a", 1, null, {"class": "File", "path": "/p"}],
+    "record": {"x": 1, "y": "z", "extra": 5}, "records": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}], "mixed": ["a", 1, null, {"class": "File", "path": "/p"}],
     "files": [{"class": "File", "path": "/p"}, {"class": "File", "path": "/q"}]
 }"#;
 
@@ -302,4 +302,26 @@ fn values_nested_too_deeply_are_refused() {
     let inputs = Value::map([("deep".into(), value)].into_iter().collect());
     let message = Fixture::of(inputs).with(|context| words(&tool, context)).expect_err("deep").to_string();
     assert!(message.contains("nested"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_staged_has_no_word() {
+    let own = r#"{"valueFrom": "$({'class': 'File', 'location': 'file:///x', 'basename': 'x'})"}"#;
+    let message = with_inputs(&[("n", Type::Int, Some(own))], Vec::new()).expect_err("no path");
+    assert!(message.contains("a File (x) has no path"), "{message}");
+}
+
+#[test]
+fn the_words_of_one_record_stay_together() {
+    let item = |own: Option<&str>| {
+        let fields = vec![
+            field("x", Type::Int, Some(r#"{"position": 2}"#)),
+            field("y", Type::String, Some(r#"{"position": 1}"#)),
+        ];
+        record(fields, own)
+    };
+    check("records", array(item(None), None), None, &["a", "1", "b", "2"]);
+    check("records", array(item(None), None), Some("{}"), &["a", "1", "b", "2"]);
+    check("records", array(item(None), Some(r#"{"prefix": "-r"}"#)), None, &["-r", "a", "1", "-r", "b", "2"]);
+    check("records", array(item(Some(r#"{"prefix": "-r"}"#)), None), None, &["-r", "a", "1", "-r", "b", "2"]);
 }

@@ -121,6 +121,9 @@ fn inputs_are_where_they_were_put() {
     assert_eq!(moved, ["/out/lit.txt"]);
     let moved = paths(&[WorkDirEntry::Text(text("$(inputs.list)"))], &["list"]);
     assert_eq!(moved, ["/out/1", "/out/2"]);
+    // A script may make the object anew, with nothing but the location.
+    let anew = "$({'class': 'File', 'location': inputs.g.location, 'basename': 'anew'})";
+    assert_eq!(paths(&[WorkDirEntry::Text(text(anew))], &["g"]), ["/out/anew"]);
     assert_eq!(paths(&[], &["g"]), ["/stage/1/g.txt"]);
     let (_, inputs) = run(&[dirent("$(inputs.g)", Some("new.tar"), false)], None).expect("work dir");
     assert!(matches!(inputs.field("g"), Value::File(file) if file.basename.as_deref() == Some("new.tar")));

@@ -118,6 +118,16 @@ fn what_a_file_brings_along_counts_by_its_name_and_stays_first() {
 }
 
 #[test]
+fn an_expression_may_rename_what_a_file_brings_along() {
+    let value = format!(
+        r#"{}, "secondaryFiles": [{{"class": "File", "location": "file:///x/y", "basename": "old"}}]}}"#,
+        A.trim_end_matches('}')
+    );
+    let renamed = "$({'class': 'File', 'location': 'file:///x/y', 'basename': 'new'})";
+    assert_eq!(attach(Type::File, &value, &[renamed], true), Ok("/d/a.tar.gz + /x/y as new".into()));
+}
+
+#[test]
 fn nothing_is_looked_for_where_discovery_is_off() {
     assert_eq!(attach(Type::File, A, &[".idx"], false), Err("f file:///d/a.tar.gz.idx".into()));
     assert_eq!(attach(Type::File, A, &[".idx?"], false), Ok("/d/a.tar.gz".into()));

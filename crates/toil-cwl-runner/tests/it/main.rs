@@ -38,6 +38,8 @@ fn call(
         stdout: &mut stdout,
         stderr: Box::new(stderr.clone()),
         stderr_is_terminal: false,
+        spawner: None,
+        signals: Default::default(),
     });
     Answer { code, stdout: String::from_utf8(stdout).expect("it is text"), stderr: stderr.text() }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use moil_cwl::parameter::OutputBinding;
+use moil_cwl::parameter::{LoadListing, OutputBinding};
 use moil_cwl::requirement::{BoolOrText, DockerRequirement, WorkDirEntry};
 use moil_cwl::text::NumberOrText;
 use moil_cwl::types::Type;
@@ -94,13 +94,14 @@ fn without_checksums_nothing_is_hashed() {
 }
 
 #[test]
-fn directories_are_published_deeply() {
+fn directories_that_are_listed_are_published_deeply() {
     let mut bench = Bench::new();
-    let result = bench.succeed(script("mkdir -p d/e; echo abc > d/e/f; echo 1 > d/g").output(
-        "d",
-        Type::Directory,
-        "d",
-    ));
+    let making = script("mkdir -p d/e; echo abc > d/e/f; echo 1 > d/g").output("d", Type::Directory, "d");
+    let result = bench.succeed(making.with(|plan| {
+        if let Some(binding) = &mut plan.tool.common.outputs[0].binding {
+            binding.load_listing = Some(LoadListing::Deep);
+        }
+    }));
     let Value::Directory(directory) = result.outputs.field("d") else { panic!() };
     let mut names = Vec::new();
     result.outputs.visit_files(&mut |item| match item {
