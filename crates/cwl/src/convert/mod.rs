@@ -11,7 +11,7 @@ mod tool;
 mod types;
 mod workflow;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use moil_salad::diagnostic::Diagnostic;
@@ -24,6 +24,7 @@ use crate::requirement::Requirement;
 use crate::types::Type;
 use cursor::Findings;
 
+pub(crate) use moil_salad::uri::short_name;
 pub(crate) use requirement::{class_name, is_known_requirement};
 
 /// How deep types and processes may be nested in each other, together. Our recursion must end
@@ -64,15 +65,6 @@ pub(crate) fn requirements(nodes: &[Node]) -> (Vec<Requirement>, Vec<Diagnostic>
     (made, converter.findings.into_parts().0)
 }
 
-/// The last part of an identifier: what stands behind the last `/` or `#`.
-pub(crate) fn short_name(iri: &str) -> &str {
-    let name = match iri.split_once('#') {
-        Some((_, fragment)) => fragment,
-        None => iri,
-    };
-    name.rsplit('/').next().unwrap_or(name)
-}
-
 struct Converter<'d> {
     document: &'d Document,
     findings: Findings,
@@ -80,7 +72,6 @@ struct Converter<'d> {
     open_processes: RefCell<Vec<String>>,
     types: RefCell<HashMap<String, Type>>,
     open_types: RefCell<Vec<String>>,
-    inline_types: OnceCell<HashMap<&'d str, &'d Node>>,
     depth: Cell<usize>,
 }
 
@@ -102,7 +93,6 @@ impl<'d> Converter<'d> {
             open_processes: RefCell::default(),
             types: RefCell::default(),
             open_types: RefCell::default(),
-            inline_types: OnceCell::new(),
             depth: Cell::new(0),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use moil_salad::diagnostic::Diagnostic;
 use moil_salad::node::{Kind, Node};
 
 use super::cursor::{Cursor, items, text};
@@ -63,13 +62,9 @@ impl Converter<'_> {
             requirements.required.extend(self.requirement(node));
         }
         for node in cursor.list("hints") {
-            let Some(hint) = self.requirement(node) else { continue };
-            if let RequirementKind::Unknown(class) = &hint.kind {
-                let message = format!("the hint `{class}` is not known and ignored");
-                self.findings.add(Diagnostic::warning("unknown-hint", &hint.place, message));
-            } else {
-                requirements.hints.push(hint);
-            }
+            // Of unknown hints the walker has warned.
+            let hint = self.requirement(node);
+            requirements.hints.extend(hint.filter(|hint| !matches!(hint.kind, RequirementKind::Unknown(_))));
         }
         requirements
     }

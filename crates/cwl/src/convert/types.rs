@@ -54,7 +54,7 @@ impl Converter<'_> {
         if let Some(known) = self.types.borrow().get(name) {
             return known.clone();
         }
-        let Some(definition) = self.document.types.get(name).or_else(|| self.inline_type(name)) else {
+        let Some(definition) = self.document.types.get(name) else {
             let message = match name {
                 "stdin" | "stdout" | "stderr" => {
                     format!("`{name}` must be the whole type of a parameter of a CommandLineTool")
@@ -140,31 +140,6 @@ impl Converter<'_> {
         };
         cursor.finish();
         Type::Array(Arc::new(type_))
-    }
-
-    /// A type that has its name where it is used, and not in a SchemaDefRequirement.
-    fn inline_type(&self, name: &str) -> Option<&Node> {
-        let index = self.inline_types.get_or_init(|| {
-            let mut index = std::collections::HashMap::new();
-            let mut open: Vec<&Node> =
-                self.document.processes.values().chain(self.document.types.values()).collect();
-            while let Some(node) = open.pop() {
-                match &node.kind {
-                    Kind::List(members) => open.extend(members),
-                    Kind::Map(map) => {
-                        if let (Some(name), Some("record" | "enum" | "array")) =
-                            (map.get("name").and_then(Node::as_str), map.get("type").and_then(Node::as_str))
-                        {
-                            index.entry(name).or_insert(node);
-                        }
-                        open.extend(map.entries.iter().filter(|e| e.key != "default").map(|e| &e.value));
-                    }
-                    _ => {}
-                }
-            }
-            index
-        });
-        index.get(name).copied()
     }
 
     /// `stdin`, `stdout` or `stderr`, where that is the whole type.

@@ -1,0 +1,102 @@
+//! `--pack`: a process and all that it runs as one JSON document.
+
+use moil_salad::node::Node;
+
+use crate::document::Document;
+use crate::document_writer::{Style, Writer, write_plain};
+use crate::print;
+use crate::value::Value;
+
+/// One JSON text that loads again and runs alike: a `$graph` whose first member is `#main`, or that
+/// process alone if it runs no other. It is of v1.2 whatever was read (of v1.3.0-dev1 if that was
+/// read); named types are written out where they are used.
+pub fn pack(document: &Document) -> String {
+    let Some(main) = document.processes.get(&document.main) else { return "{}".to_owned() };
+    let is_development = document.processes.values().any(|process| {
+        process.get("cwlVersion").and_then(Node::as_str).is_some_and(|v| v.starts_with("v1.3"))
+    });
+    let mut head = format!(r#""cwlVersion":"{}""#, if is_development { "v1.3.0-dev1" } else { "v1.2" });
+    if !document.namespaces.is_empty() {
+        let entries =
+            document.namespaces.iter().map(|(prefix, iri)| format!("{}:{}", quoted(prefix), quoted(iri)));
+        head.push_str(&format!(r#","$namespaces":{{{}}}"#, entries.collect::<Vec<_>>().join(",")));
+    }
+    if !document.schemas.is_empty() {
+        let schemas = document.schemas.iter().map(|uri| quoted(uri));
+        head.push_str(&format!(r#","$schemas":[{}]"#, schemas.collect::<Vec<_>>().join(",")));
+    }
+    let texts = Writer::new(document, Style::Packed).packed(main);
+    let text = match texts.as_slice() {
+        [alone] => format!("{{{head},{}", alone.get(1..).unwrap_or("}")),
+        several => format!(r#"{{{head},"$graph":[{}]}}"#, several.join(",")),
+    };
+    indented(&text)
+}
+
+/// A node as JSON, indented: `--print-pre` and its kin.
+pub fn node_text(node: &Node) -> String {
+    let mut text = String::new();
+    write_plain(&mut text, node);
+    indented(&text)
+}
+
+fn quoted(text: &str) -> String {
+    print::compact(&Value::from(text))
+}
+
+/// JSON without white space, with line feeds and indentation by four.
+pub(crate) fn indented(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("    ", depth));
+    };
+    let mut characters = json.chars().peekable();
+    while let Some(c) = characters.next() {
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            out.push(c);
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                out.push(c);
+                if let Some(close) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    out.push(close);
+                } else {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            _ => {
+                in_string = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indentation_leaves_strings_alone() {
+        let json = r#"{"a":[],"b{":[1,{"c":"x:\"{,\\"}]}"#;
+        let expected = "{\n    \"a\": [],\n    \"b{\": [\n        1,\n        {\n            \"c\": \"x:\\\"{,\\\\\"\n        }\n    ]\n}";
+        assert_eq!(indented(json), expected);
+    }
+}
