@@ -47,3 +47,6 @@ pub fn read(text: &str) -> Result<Document, Vec<Diagnostic>> {
         _ => Err(vec![Diagnostic::unplaced("not-canonical", "the text is not a process in canonical form")]),
     }
 }
+
+#[cfg(test)]
+mod tests;

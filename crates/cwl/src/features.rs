@@ -103,3 +103,6 @@ fn features(inherited: &Inherited) -> [bool; 4] {
         inherited.has(|kind| matches!(kind, RequirementKind::StepInputExpression)),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ impl Effective {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

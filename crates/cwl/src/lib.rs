@@ -61,6 +61,8 @@ pub mod shell;
 pub mod staging;
 pub mod streams;
 pub mod subgraph;
+#[cfg(test)]
+mod test_support;
 pub mod text;
 pub mod type_name;
 pub mod types;

@@ -347,3 +347,6 @@ fn is_used(step: &Step, name: &str) -> bool {
         .chain(loop_texts)
         .any(|text| text.text.contains(&mention) || text.text.contains("inputs["))
 }
+
+#[cfg(test)]
+mod tests;

@@ -448,3 +448,6 @@ fn strings(node: Option<&Node>) -> Vec<String> {
     let several = node.and_then(Node::as_list).unwrap_or_default();
     several.iter().filter_map(id_of).chain(node.and_then(Node::as_str)).map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ use crate::settings::Settings;
 /// What a run begins with.
 #[derive(Debug, Default)]
 pub struct Prepared {
+    /// The URI of the input file; empty where there was none.
+    pub location: String,
     /// The values of inputs that were given.
     pub values: ValueMap,
     /// `cwl:requirements` of the input object.
@@ -76,7 +78,11 @@ pub fn prepare(
             .map_err(|diagnostics| faults(&diagnostics, log))?;
         overrides.insert(target, requirements);
     }
-    Ok(Prepared { values, requirements, overrides })
+    let location = match &words.file {
+        Some(file) if file != "-" => workflow_uri(file, &settings.cwd),
+        _ => String::new(),
+    };
+    Ok(Prepared { location, values, requirements, overrides })
 }
 
 fn read(

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use moil_cwl::deps;
+use moil_cwl::value::Value;
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
 use moil_worker::spawner::Spawner;
@@ -15,6 +17,7 @@ use crate::exit_code::ExitCode;
 use crate::help;
 use crate::invocation::Invocation;
 use crate::log::{Level, Log};
+use crate::prints::PartError;
 use crate::settings::{self, Action, Settings};
 use crate::signals::Signals;
 use crate::{failure_report, inputs, prints, report};
@@ -117,6 +120,16 @@ fn workflow(
     if log.enabled(Level::Warning) && !loaded.warnings.is_empty() {
         log.text(&report::diagnostics(&loaded.warnings));
     }
+    let loaded = match prints::part_of(loaded, &settings.part) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            log.error(&error);
+            if let PartError::Document(diagnostics) = &error {
+                log.text(&report::diagnostics(diagnostics));
+            }
+            return ExitCode::FAILURE;
+        }
+    };
     match prints::answer(settings, &loaded) {
         Some(Ok(text)) => return print(streams.stdout, &text),
         Some(Err(error)) => {
@@ -137,6 +150,12 @@ fn workflow(
             };
         }
     };
+    if let Action::PrintInputDependencies { relative_to_cwd } = settings.action {
+        let directory = prints::directory(settings, &prepared.location, relative_to_cwd);
+        let values = Value::map(prepared.values);
+        let text = deps::input_deps(&values, &prepared.location, &directory);
+        return print(streams.stdout, &format!("{text}\n"));
+    }
     if let Action::Validate { .. } = settings.action {
         log.info(format_args!("{} is valid CWL.", settings.workflow));
         return ExitCode::SUCCESS;

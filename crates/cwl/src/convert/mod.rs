@@ -107,3 +107,6 @@ impl<'d> Converter<'d> {
         Some(Level(&self.depth))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use moil_salad::node::{Kind, Node};
 use moil_salad::source::Place;
 
 use super::cursor::Cursor;
-use super::{Converter, short_name};
+use super::{Converter, class_name, short_name};
 use crate::canonical;
 use crate::parameter::{Input, Output};
 use crate::process::{Common, ExpressionTool, Operation, Process, ProcessGenerator, Version};
@@ -53,7 +53,7 @@ impl Converter<'_> {
         let _guard = self.descend(&node.place, "workflows are nested too deeply")?;
         let cursor = Cursor::new(node, "Process", &self.findings)?;
         let class = cursor.required("class")?.as_str()?;
-        let class = super::requirement::class_name(class);
+        let class = class_name(class);
         let cursor = Cursor::new(node, class, &self.findings)?;
         let process = match class {
             "CommandLineTool" => self.tool(node, &cursor)?,
@@ -101,6 +101,12 @@ impl Converter<'_> {
             cursor.list("outputs").iter().filter_map(|node| self.output(node, is_tool)).collect();
         self.unique("input", inputs.iter().map(|input| (&input.name, &input.place)));
         self.unique("output", outputs.iter().map(|output| (&output.name, &output.place)));
+        for node in cursor.list("requirements") {
+            if node.get("class").and_then(Node::as_str).map(class_name) == Some("Loop") {
+                let message = "`cwltool:Loop` belongs to a step, not to a process";
+                self.findings.error("misplaced-loop", &node.place, message);
+            }
+        }
         let common = Common {
             id,
             place: node.place.clone(),

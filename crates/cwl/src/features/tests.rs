@@ -1,0 +1,41 @@
+use crate::test_support::faults;
+
+/// A workflow in a workflow that uses every feature.
+fn text(outer: &str, step: &str) -> String {
+    format!(
+        "{{cwlVersion: v1.2, class: Workflow, requirements: [{outer}], inputs: {{x: 'int[]'}}, outputs: [],
+          steps: {{s: {{requirements: [{step}], in: {{a: x}}, out: [], run:
+            {{class: Workflow, inputs: {{a: 'int[]'}}, outputs: [], steps: {{t: {{
+              run: {{class: Operation, inputs: {{i: int, j: {{type: {{type: array, items: {{type: array, items: int}}}}}}, k: string}}, outputs: []}},
+              in: {{i: a, j: {{source: [a, a]}}, k: {{valueFrom: x}}}}, scatter: i, out: []}}}}}}}}}}}}"
+    )
+}
+
+const ALL: [&str; 4] = [
+    "SubworkflowFeatureRequirement",
+    "ScatterFeatureRequirement",
+    "MultipleInputFeatureRequirement",
+    "StepInputExpressionRequirement",
+];
+
+#[test]
+fn a_feature_that_is_used_must_be_asked_for() {
+    for missing in ALL {
+        let list = |names: Vec<&str>| {
+            names.iter().map(|name| format!("{{class: {name}}}")).collect::<Vec<_>>().join(", ")
+        };
+        let stated = list(ALL.into_iter().filter(|name| *name != missing).collect());
+        let found = faults(&text(&stated, ""));
+        let severity = if missing.starts_with("Multiple") { "warning" } else { "error" };
+        assert!(found.starts_with(&format!("{severity} missing-requirement")), "{missing}: {found}");
+        assert!(found.contains(missing) && found.lines().count() == 1, "{missing}: {found}");
+        // The step may state it as well.
+        let found = faults(&text(&stated, &list(vec![missing])));
+        assert_eq!(found, "", "{missing}");
+    }
+}
+
+#[test]
+fn all_missing_features_are_told_at_once() {
+    assert_eq!(faults(&text("", "")).lines().count(), 4);
+}
