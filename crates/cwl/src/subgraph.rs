@@ -362,8 +362,8 @@ fn inherit(process: &mut Node, outer: &Node) {
         let own: Vec<Node> = members(process, field).to_vec();
         let required = members(process, "requirements");
         let new = members(outer, field).iter().filter(|new| {
-            !own.iter().any(|own| class(own) == class(new))
-                && !(field == "hints" && required.iter().any(|own| class(own) == class(new)))
+            let known = |list: &[Node]| list.iter().any(|own| class(own) == class(new));
+            !known(&own) && (field != "hints" || !known(required))
         });
         let all: Vec<Node> = new.chain(&own).cloned().collect();
         let place = process.place.clone();
