@@ -280,3 +280,21 @@ fn long_chains_of_workflows_are_refused_and_do_no_harm() {
     assert_eq!(chain(50), "");
     assert!(chain(300).contains("error too-deep"), "{}", chain(300));
 }
+
+#[test]
+fn loops_name_inputs_and_outputs_of_their_step() {
+    let text = "cwlVersion: v1.3.0-dev1
+class: Workflow
+inputs: {x: int}
+outputs: []
+steps:
+  s:
+    run: {class: Operation, inputs: {i: int}, outputs: {o: int}}
+    in: {i: x}
+    out: [o]
+    when: $(true)
+    loop: {j: o}
+";
+    let message = "undefined-loop-input";
+    assert!(faults(text).contains(message), "{}", faults(text));
+}

@@ -84,6 +84,7 @@ impl Converter<'_> {
             let message = format!("the step `{name}` scatters several inputs and has no `scatterMethod`");
             self.findings.error("no-scatter-method", cursor.place_of("scatter"), message);
         }
+        self.check_loop(&name, loop_.as_ref(), &inputs, &outputs, cursor.place);
         let step = Step {
             name,
             place: node.place.clone(),
@@ -242,8 +243,34 @@ impl Converter<'_> {
         match when {
             Some(when) => (None, Some(self.loop_fields(cursor, when))),
             None => {
+                cursor.ignore(&["outputMethod"]);
                 self.findings.error("loop-without-when", cursor.place_of("loop"), "a `loop` needs a `when`");
                 (None, None)
+            }
+        }
+    }
+
+    /// A loop feeds inputs of its step from outputs of its step.
+    fn check_loop(
+        &self,
+        step: &str,
+        loop_: Option<&Loop>,
+        inputs: &[StepInput],
+        outputs: &[Arc<str>],
+        place: &Place,
+    ) {
+        for next in loop_.iter().flat_map(|loop_| &loop_.inputs) {
+            if !inputs.iter().any(|input| input.name == next.name) {
+                let message = format!(
+                    "the loop of the step `{step}` sets `{}`, which is no input of the step",
+                    next.name
+                );
+                self.findings.error("undefined-loop-input", place, message);
+            }
+            for source in next.sources.iter().filter(|source| !outputs.contains(source)) {
+                let message =
+                    format!("the loop of the step `{step}` takes `{source}`, which is no output of the step");
+                self.findings.error("undefined-loop-source", place, message);
             }
         }
     }
