@@ -30,7 +30,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory: 1 << 30 }
+        Self { time: Duration::from_secs(60), memory: 512 << 20 }
     }
 }
 
