@@ -294,7 +294,11 @@ fn a_job_store_as_a_word_is_used_with_a_remark() {
 #[test]
 fn a_run_cannot_be_restarted_yet_and_says_so() {
     for line in ["--restart --jobStore s wf.cwl", "--restart=auto --jobStore s wf.cwl"] {
-        assert_eq!(fault(line), (1, "--restart is not supported yet (restarting a run)".to_owned()), "{line}");
+        assert_eq!(
+            fault(line),
+            (1, "--restart is not supported yet (restarting a run)".to_owned()),
+            "{line}"
+        );
     }
 }
 
