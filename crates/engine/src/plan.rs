@@ -8,7 +8,8 @@
 //! dropped when it ends; what became ready last is issued first, so that a
 //! scatter of workflows finishes those it began before it begins more.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use moil_cwl::error::Error;
@@ -153,7 +154,9 @@ pub struct Plan {
     inputs: Arc<ValueMap>,
     workflows: HashMap<u64, RunningWorkflow>,
     next_workflow: u64,
-    /// Work to be handed out, the next at the end.
+    /// Jobs to be handed out, in the order in which they were prepared, before anything else.
+    runs: VecDeque<Box<Run>>,
+    /// Other work to be handed out, the next at the end.
     ready: Vec<Ready>,
     loops: HashMap<ElementRef, LoopState>,
     end: Option<End>,
@@ -236,6 +239,7 @@ impl Plan {
             inputs,
             workflows: HashMap::new(),
             next_workflow: 1,
+            runs: VecDeque::new(),
             ready: vec![Ready::Command(Box::new(command))],
             loops: HashMap::new(),
             end: None,
@@ -261,6 +265,9 @@ impl Plan {
 
     /// The next thing to do; `None` until something else is answered.
     pub fn next_command(&mut self) -> Option<Command> {
+        if let Some(run) = self.runs.pop_front() {
+            return Some(Command::Run(run));
+        }
         match self.ready.pop()? {
             Ready::Command(command) => Some(*command),
             Ready::Merge(step) => Some(self.merge_command(step)),
@@ -310,7 +317,7 @@ impl Plan {
                     inputs,
                     resources,
                 };
-                self.ready.push(Ready::Command(Box::new(Command::Run(Box::new(run)))));
+                self.runs.push_back(Box::new(run));
             }
             Prepared::Workflow { inputs, round, graph } => {
                 self.remember_round(element, round);
@@ -396,7 +403,7 @@ impl Plan {
         let Some(workflow) = self.workflows.get(&element.step.workflow) else {
             return self.main.name.to_string();
         };
-        let mut path = format!("{}{}", workflow.path, workflow.graph.nodes[element.step.step].name);
+        let mut path = format!("{}{}", workflow.path, escape(&workflow.graph.nodes[element.step.step].name));
         if self.is_scattered(element.step) {
             path.push_str(&format!("[{}]", element.element));
         }
@@ -667,6 +674,18 @@ impl Command {
             Self::Run(run) => &run.node,
         }
     }
+}
+
+/// A step's name as part of a path, so that no two elements have the same path whatever steps are called.
+fn escape(name: &str) -> Cow<'_, str> {
+    if !name.contains(['%', '/', '[', ']', '@']) {
+        return Cow::Borrowed(name);
+    }
+    let escaped = name.chars().map(|c| match c {
+        '%' | '/' | '[' | ']' | '@' => format!("%{:02X}", u32::from(c)),
+        _ => c.to_string(),
+    });
+    Cow::Owned(escaped.collect())
 }
 
 fn is_loop_over_all(node: &Node) -> bool {
