@@ -45,6 +45,8 @@ struct Waiting<T> {
 impl<T> Admission<T> {
     /// Nothing runs and nothing waits.
     pub fn new(capacity: Capacity) -> Self {
+        // Room for no job at all would be waiting for ever.
+        let capacity = Capacity { jobs: capacity.jobs.max(1), ..capacity };
         Self { capacity, cores: 0.0, ram_mib: 0, disk_mib: 0, gpus: 0, running: 0, waiting: VecDeque::new() }
     }
 

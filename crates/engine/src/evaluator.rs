@@ -4,7 +4,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use moil_cwl::expression::{Context, Evaluator, Limits};
 use moil_cwl::expression_tool;
@@ -61,10 +60,10 @@ pub struct Settings {
     pub threads: usize,
 }
 
-/// The threads.
+/// The threads. Dropping this ends those that wait for a task; one that still evaluates is left to its
+/// time limit, since nobody wants its answer and it changes nothing.
 pub struct Evaluators {
-    tasks: Option<Sender<Task>>,
-    threads: Vec<JoinHandle<()>>,
+    tasks: Sender<Task>,
 }
 
 /// Stacks are large, since JavaScript libraries recurse.
@@ -79,33 +78,20 @@ impl Evaluators {
         let (tasks, queue) = channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
         let settings = Arc::new(settings);
-        let threads = (0..settings.threads.max(1))
-            .map(|number| {
-                let (queue, settings, reply) = (Arc::clone(&queue), Arc::clone(&settings), reply.clone());
-                std::thread::Builder::new()
-                    .name(format!("evaluator-{number}"))
-                    .stack_size(STACK)
-                    .spawn(move || work(&queue, &settings, &reply))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { tasks: Some(tasks), threads })
+        for number in 0..settings.threads.max(1) {
+            let (queue, settings, reply) = (Arc::clone(&queue), Arc::clone(&settings), reply.clone());
+            std::thread::Builder::new()
+                .name(format!("evaluator-{number}"))
+                .stack_size(STACK)
+                .spawn(move || work(&queue, &settings, &reply))?;
+        }
+        Ok(Self { tasks })
     }
 
     /// Hands a task to the next free thread.
     pub fn submit(&self, task: Task) {
-        if let Some(tasks) = &self.tasks {
-            // Fails only when all threads are gone; then the leader's channel is closed as well, and it notices.
-            let _ = tasks.send(task);
-        }
-    }
-}
-
-impl Drop for Evaluators {
-    fn drop(&mut self) {
-        self.tasks = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        // Fails only when all threads are gone; then the leader's channel is closed as well, and it notices.
+        let _ = self.tasks.send(task);
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Leader<'a> {
     delayed: BinaryHeap<Delayed>,
     failures: Vec<(String, Arc<Failure>)>,
     stopping: bool,
+    /// The store refused a record: from then on nothing is recorded, and so nothing is done.
+    refused: bool,
     interrupts: u32,
 }
 
@@ -123,6 +125,7 @@ impl<'a> Leader<'a> {
             delayed: BinaryHeap::new(),
             failures: Vec::new(),
             stopping: false,
+            refused: false,
             interrupts: 0,
         }
     }
@@ -166,7 +169,9 @@ impl<'a> Leader<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let idle = self.evaluating == 0 && self.running.is_empty();
+        // Evaluations change nothing outside, so that stopping need not wait for them.
+        let evaluating = self.evaluating > 0 && !self.stopping;
+        let idle = !evaluating && self.running.is_empty();
         idle && (self.stopping
             || self.plan.end().is_some()
             || (self.admission.waiting() == 0 && self.delayed.is_empty()))
@@ -242,12 +247,6 @@ impl<'a> Leader<'a> {
         for (mut entry, granted) in self.admission.admit() {
             entry.attempts += 1;
             let id = AttemptId { job: entry.job.id.clone(), number: entry.attempts };
-            self.plan_event(Event::JobStarted {
-                attempt: id.clone(),
-                name: Arc::clone(&entry.job.name),
-                step: Arc::clone(&entry.step),
-                granted,
-            });
             attempts.push(Attempt { id: id.clone(), job: Arc::clone(&entry.job), granted });
             self.running.insert(id, (entry, granted));
         }
@@ -259,19 +258,33 @@ impl<'a> Leader<'a> {
             key: attempt.job.key.clone(),
         }));
         match stored {
-            Ok(()) => self.executor.submit(attempts),
+            Ok(()) => {
+                for attempt in &attempts {
+                    self.tell_started(&attempt.id);
+                }
+                self.executor.submit(attempts);
+            }
             // Never submitted, so nobody will report them.
             Err(_) => attempts.iter().for_each(|attempt| drop(self.running.remove(&attempt.id))),
         }
         stored
     }
 
-    fn journal(&self, records: impl Iterator<Item = Record>) -> Result<(), Failure> {
+    fn tell_started(&mut self, attempt: &AttemptId) {
+        if let Some((entry, granted)) = self.running.get(attempt) {
+            let (name, step) = (Arc::clone(&entry.job.name), Arc::clone(&entry.step));
+            let granted = *granted;
+            self.plan_event(Event::JobStarted { attempt: attempt.clone(), name, step, granted });
+        }
+    }
+
+    fn journal(&mut self, records: impl Iterator<Item = Record>) -> Result<(), Failure> {
         if !self.store.is_durable() {
             return Ok(());
         }
         let group: Vec<Record> = records.collect();
         self.store.append(&group).map_err(|error| {
+            self.refused = true;
             Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
         })
     }
@@ -319,6 +332,8 @@ impl<'a> Leader<'a> {
         let Some((entry, granted)) = self.running.remove(&attempt) else { return };
         self.admission.release(&granted);
         match outcome {
+            // What is not recorded has not happened.
+            Outcome::Done(_) if self.refused => {}
             Outcome::Done(result) => {
                 let record = Record::JobFinished { job: entry.job.id.clone(), attempt: attempt.clone() };
                 if let Err(failure) = self.journal(std::iter::once(record)) {

@@ -76,7 +76,10 @@ impl RetryPolicy {
             | FailureKind::Internal => return None,
         };
         let seconds = self.backoff.as_secs_f64() * self.factor.max(1.0).powi(earlier as i32 - 1);
-        let wait = Duration::try_from_secs_f64(seconds).map_or(LONGEST, |wait| wait.min(LONGEST));
+        let wait = match self.backoff.is_zero() {
+            true => Duration::ZERO,
+            false => Duration::try_from_secs_f64(seconds).map_or(LONGEST, |wait| wait.min(LONGEST)),
+        };
         Some((wait, next))
     }
 }
@@ -116,6 +119,22 @@ mod tests {
     fn out_of_memory_gets_twice_as_much() {
         let after = POLICY.after(&FailureKind::OutOfMemory, &mut Tries::default(), GRANTED);
         assert_eq!(after.map(|(_, next)| next.ram_mib), Some(512));
+    }
+
+    #[test]
+    fn waits_have_a_limit_and_none_stays_none() {
+        let check = |backoff: u64, expected: u64| {
+            let policy = RetryPolicy {
+                backoff: Duration::from_secs(backoff),
+                count: u32::MAX,
+                factor: 1e300,
+                ..POLICY
+            };
+            let after = policy.after(&FAILED, &mut Tries { own: 2000, lost: 0 }, GRANTED);
+            assert_eq!(after.map(|(wait, _)| wait), Some(Duration::from_secs(expected)));
+        };
+        check(1, 300);
+        check(0, 0);
     }
 
     #[test]

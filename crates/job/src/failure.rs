@@ -99,8 +99,7 @@ impl From<moil_cwl::error::Error> for Failure {
         match error {
             Error::Expression { place, expression, reason } => Self {
                 place: Some(place.to_string()),
-                advice: reason
-                    .starts_with("it took more than")
+                advice: (reason.starts_with("it took more than") && reason.ends_with(" seconds"))
                     .then(|| "if it only needs more time, give it with --eval-timeout SECONDS".to_owned()),
                 cause: Some(reason),
                 ..Self::new(FailureKind::Expression, format!("cannot evaluate {expression}"))

@@ -6,18 +6,24 @@ use moil_job::failure::{Failure, FailureKind};
 /// The longest command that is shown whole; the log has all of it.
 const COMMAND: usize = 400;
 
+/// The longest words of somebody else that are shown whole: scripts may throw megabytes.
+const CAUSE: usize = 2000;
+
+/// The longest message; one that names many missing files is long with reason.
+const MESSAGE: usize = 20_000;
+
 /// The lines for people. `what` is the job or step: `job align_3`.
 pub fn lines(what: &str, failure: &Failure) -> Vec<String> {
-    let mut lines = vec![format!("{what} failed: {}", failure.message)];
+    let mut lines = vec![format!("{what} failed: {}", shorten(&failure.message, MESSAGE))];
     let mut fact = |name: &str, text: &str| lines.push(format!("  {name:<8} {text}"));
     if let Some(place) = &failure.place {
         fact("at", place);
     }
     if let Some(cause) = &failure.cause {
-        fact("because", cause);
+        fact("because", &shorten(cause, CAUSE));
     }
     if let Some(command) = &failure.command {
-        fact("command", &shorten(command));
+        fact("command", &shorten(command, COMMAND));
     }
     if let FailureKind::ToolFailed { exit_code, .. } = failure.kind {
         fact("exit", &exit_words(exit_code));
@@ -44,12 +50,13 @@ fn exit_words(code: i32) -> String {
     }
 }
 
-fn shorten(command: &str) -> String {
-    if command.chars().count() <= COMMAND {
-        return command.to_owned();
+fn shorten(text: &str, longest: usize) -> String {
+    let length = text.chars().count();
+    if length <= longest {
+        return text.to_owned();
     }
-    let head: String = command.chars().take(COMMAND).collect();
-    format!("{head}… ({} characters)", command.chars().count())
+    let head: String = text.chars().take(longest).collect();
+    format!("{head}… ({length} characters)")
 }
 
 #[cfg(test)]

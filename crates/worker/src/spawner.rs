@@ -192,16 +192,18 @@ impl Spawner {
             server::serve(their_requests.as_raw_fd(), their_reports.as_raw_fd());
         }
         let failed = (process < 0).then(io::Error::last_os_error);
-        sys::set_blocked(&blocked);
-        if let Some(error) = failed {
-            return Err(error);
-        }
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let reader = Arc::clone(&waiting);
-        std::thread::Builder::new()
-            .name("spawner".to_owned())
-            .stack_size(64 * 1024)
-            .spawn(move || read_reports(reports, &reader))?;
+        // The thread keeps the signals blocked: they are for others to take.
+        let thread = match failed {
+            Some(error) => Err(error),
+            None => std::thread::Builder::new()
+                .name("spawner".to_owned())
+                .stack_size(64 * 1024)
+                .spawn(move || read_reports(reports, &reader)),
+        };
+        sys::set_blocked(&blocked);
+        thread?;
         Ok(Self {
             link: Arc::new(Link {
                 requests: Mutex::new(requests),

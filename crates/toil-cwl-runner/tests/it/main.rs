@@ -1,9 +1,15 @@
 //! The program as a whole, called in process.
 
+mod bad_input;
 mod commands;
 mod docs;
 mod names;
+mod readme;
+mod runs;
+mod sandbox;
 mod seed;
+mod signals;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,0 +1,7 @@
+//! The plan by hand and the leader with a made-up executor.
+
+mod fixture;
+mod leader;
+mod leader_faults;
+mod loops;
+mod plan;
