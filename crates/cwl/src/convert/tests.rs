@@ -203,8 +203,15 @@ fn a_workflow_that_runs_itself_is_refused() {
 fn a_type_that_contains_itself_is_refused() {
     let text = "{cwlVersion: v1.2, class: CommandLineTool, inputs: {i: '#T'}, outputs: [],
         requirements: {SchemaDefRequirement: {types: [{name: T, type: record, fields: {a: '#T[]?'}}]}}}";
-    // Inside its own definition a type is not known yet.
-    assert!(faults(text).contains("error unknown-type 2: there is no type called `#T`"), "{}", faults(text));
+    assert!(
+        faults(text).contains("error recursive-type 2: the type `T` contains itself"),
+        "{}",
+        faults(text)
+    );
+    let mutual = "{cwlVersion: v1.2, class: CommandLineTool, inputs: {i: '#A'}, outputs: [],
+        requirements: {SchemaDefRequirement: {types: [{name: A, type: record, fields: {b: '#B'}},
+        {name: B, type: record, fields: {a: '#A?'}}]}}}";
+    assert!(faults(mutual).contains("error recursive-type"), "{}", faults(mutual));
 }
 
 #[test]

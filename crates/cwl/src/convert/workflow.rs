@@ -6,6 +6,7 @@ use std::sync::Arc;
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::node::Node;
 use moil_salad::source::Place;
+use moil_salad::suggest::nearest;
 
 use super::cursor::{Cursor, items};
 use super::requirement::class_name;
@@ -25,6 +26,7 @@ impl Converter<'_> {
         for (index, input) in ids(cursor.list("inputs")).enumerate() {
             targets.insert(input, LinkTarget::Input(index));
         }
+        let lost_links = self.lost_links.get();
         let step_nodes = cursor.list("steps");
         for (step, node) in step_nodes.iter().enumerate() {
             for (output, id) in outs(node).enumerate() {
@@ -49,7 +51,12 @@ impl Converter<'_> {
         if workflow.common.inputs.len() != cursor.list("inputs").len() {
             return None;
         }
-        link_check::check(&workflow).into_iter().for_each(|diagnostic| self.findings.add(diagnostic));
+        // A link that was lost leaves its sink without a source: that is one fault, not two.
+        let lost = self.lost_links.get() > lost_links;
+        let found = link_check::check(&workflow).into_iter();
+        found
+            .filter(|diagnostic| !(lost && matches!(diagnostic.code, "no-value" | "no-output-source")))
+            .for_each(|diagnostic| self.findings.add(diagnostic));
         Some(Process::Workflow(Arc::new(workflow)))
     }
 
@@ -112,7 +119,11 @@ impl Converter<'_> {
             if !inputs.iter().any(|input| &*input.name == name) {
                 let names: Vec<String> = inputs.iter().map(|input| format!("`{}`", input.name)).collect();
                 let message = format!("`scatter` names `{name}`, which is no input of the step `{step}`");
-                let hint = format!("the inputs of the step are {}", names.join(", "));
+                let near = nearest(name, inputs.iter().map(|input| &*input.name));
+                let hint = near.map_or_else(
+                    || format!("the inputs of the step are {}", names.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
                 self.findings
                     .add(Diagnostic::error("undefined-scatter", &text.place, message).with_hint(hint));
             } else if scatter.iter().any(|other| &**other == name) {
@@ -134,7 +145,10 @@ impl Converter<'_> {
             for output in step.outputs.iter().filter(|name| common.output(name).is_none()) {
                 let message = format!("the step `{}` has no output `{output}`", step.name);
                 let known = names(common.outputs.iter().map(|output| &*output.name).collect());
-                let hint = if known.is_empty() {
+                let near = nearest(output, common.outputs.iter().map(|output| &*output.name));
+                let hint = if let Some(near) = near {
+                    format!("did you mean `{near}`?")
+                } else if known.is_empty() {
                     "what it runs has no outputs".to_owned()
                 } else {
                     format!("the outputs of what it runs are {known}")
@@ -194,7 +208,10 @@ impl Converter<'_> {
                     let name = id.split_once('#').map_or(id, |(_, fragment)| fragment);
                     let message =
                         format!("`{field}` names `{name}`, which is no input and no output of a step");
-                    self.findings.error("undefined-source", &source.place, message);
+                    self.lost_links.set(self.lost_links.get() + 1);
+                    let mut diagnostic = Diagnostic::error("undefined-source", &source.place, message);
+                    diagnostic.hint = meant(id, targets);
+                    self.findings.add(diagnostic);
                 }
             }
         }
@@ -322,4 +339,16 @@ fn ids_and_nodes(nodes: &[Node]) -> impl Iterator<Item = (&str, &Node)> {
 fn outs(step: &Node) -> impl Iterator<Item = &str> {
     let outs = step.get("out").and_then(Node::as_list).unwrap_or_default();
     outs.iter().filter_map(|out| out.as_str().or_else(|| out.get("id")?.as_str()))
+}
+
+/// What a link may have been meant to name: something with a similar name, or an output of the step
+/// that is named alone.
+fn meant(id: &str, targets: &Targets) -> Option<String> {
+    let name = |id: &str| id.split_once('#').map_or(id, |(_, fragment)| fragment).to_owned();
+    let inside = format!("{id}/");
+    let mut known: Vec<String> = targets.keys().map(|target| name(target)).collect();
+    known.sort_unstable();
+    let of_step = known.iter().find(|known| known.starts_with(&name(&inside)));
+    let near = of_step.map(String::as_str).or_else(|| nearest(&name(id), known.iter().map(String::as_str)));
+    near.map(|near| format!("did you mean `{near}`?"))
 }
