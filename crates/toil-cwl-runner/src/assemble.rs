@@ -32,6 +32,7 @@ use moil_salad::fetch::Fetch;
 use moil_salad::reader;
 use moil_salad::source::Source;
 use moil_worker::config::WorkerConfig;
+use moil_worker::kept_logs::KeptLogs;
 use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
@@ -264,6 +265,11 @@ fn worker_config(
         Keep::End(bytes) => Some(bytes),
         // The worker keeps ends; beginnings are kept whole.
         Keep::All | Keep::Beginning(_) => None,
+    };
+    config.kept_logs = match (&settings.log.streams_dir, &settings.log.jobs_dir) {
+        (Some(dir), _) => Some(KeptLogs { dir: dir.clone(), all: true }),
+        (None, Some(dir)) => Some(KeptLogs { dir: dir.clone(), all: settings.log.all_jobs }),
+        (None, None) => None,
     };
     config.tmp_root =
         (settings.files.tmpdir != settings.files.tmp_outdir).then(|| settings.files.tmpdir.dir.clone());

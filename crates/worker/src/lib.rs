@@ -25,6 +25,7 @@ pub mod config;
 pub mod downloads;
 pub mod files;
 mod image;
+pub mod kept_logs;
 mod live;
 pub mod local;
 pub mod machine;

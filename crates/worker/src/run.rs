@@ -287,6 +287,12 @@ impl Run<'_> {
     }
 
     fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: Option<&JobResult>) {
+        if let Some(kept) = self.config.kept_logs.as_ref().filter(|kept| kept.all || result.is_none()) {
+            for log in &prepared.logs {
+                // The job is over: a log that cannot be copied is no reason for it to fail.
+                let _ = kept.keep(log, &self.attempt.job.name);
+            }
+        }
         if self.config.leave_tmpdir {
             return;
         }

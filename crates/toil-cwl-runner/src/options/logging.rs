@@ -31,16 +31,14 @@ pub(super) const GROUP: Group = Group {
         Opt::flag(&["--disableProgress"], "No progress on the terminal."),
         Opt::value(&["--statusWait"], "SECONDS", "Time between reports on running jobs.")
             .accepted("there are no such reports: progress and events tell what runs"),
-        Opt::value(&["--log-dir"], "DIR", "Keep what tools print here.").not_yet("a directory of logs"),
+        Opt::value(&["--log-dir"], "DIR", "Keep what tools print here."),
         Opt::optional(
             &["--writeLogs"],
             "DIR",
             "Keep the logs of failed jobs (default: in the current directory).",
-        )
-        .not_yet("a directory of logs"),
+        ),
         Opt::optional(&["--writeLogsGzip"], "DIR", "The same, compressed.").not_yet("compressed logs"),
-        Opt::bool(&["--writeLogsFromAllJobs"], "Keep the logs of jobs that succeeded too.")
-            .not_yet("a directory of logs"),
+        Opt::bool(&["--writeLogsFromAllJobs"], "Keep the logs of jobs that succeeded too."),
         Opt::value(
             &["--maxLogFileSize"],
             "SIZE",

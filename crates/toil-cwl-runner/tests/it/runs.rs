@@ -191,3 +191,31 @@ steps: []
     sandbox.outputs(&["--outdir", "o", "main.cwl", "--f", "in.txt"]);
     assert_eq!((sandbox.read("in.txt"), sandbox.read("o/in.txt")), ("here".to_owned(), "here".to_owned()));
 }
+
+#[test]
+fn logs_are_kept_where_they_are_asked_for() {
+    let sandbox = Sandbox::with(
+        "
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'echo said; echo told >&2; exit 3']
+inputs: []
+outputs: []
+",
+    );
+    sandbox.failure(&["--retryCount", "0", "--writeLogs", "logs", "main.cwl"]);
+    assert_eq!(sandbox.read("logs/main.cwl.stdout_000.log"), "said\n");
+    assert_eq!(sandbox.read("logs/main.cwl.stderr_000.log"), "told\n");
+}
+
+#[test]
+fn messages_tell_what_happened() {
+    let sandbox = Sandbox::with(HELLO);
+    sandbox.outputs(&["--writeMessages", "messages.jsonl", "main.cwl", "--text", "x"]);
+    let text = sandbox.read("messages.jsonl");
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    let names: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
+    assert_eq!(names, ["job_started", "job_finished"]);
+    assert_eq!(events[1]["name"], "main.cwl");
+}
