@@ -4,6 +4,7 @@ mod commands;
 mod docs;
 mod names;
 mod seed;
+mod validate;
 
 use std::ffi::OsString;
 use std::path::Path;
