@@ -49,7 +49,7 @@ pub fn try_from_node(node: &Node) -> Result<Value, Diagnostic> {
 fn node_value(node: &Node, depth: usize) -> Result<Value, Diagnostic> {
     if depth > MAX_DEPTH {
         let message = format!("the value is nested deeper than {MAX_DEPTH} levels");
-        return Err(Diagnostic::error("nested-too-deep", &node.place, message));
+        return Err(Diagnostic::error("too-deep", &node.place, message));
     }
     Ok(match &node.kind {
         Kind::Null => Value::Null,
@@ -414,7 +414,7 @@ mod tests {
         for (node, code) in [
             (node(Kind::List(vec![node(Kind::Float("1e400".to_owned()))])), "invalid-number"),
             (bad_file, "invalid-file"),
-            (deep, "nested-too-deep"),
+            (deep, "too-deep"),
         ] {
             assert_eq!(try_from_node(&node).expect_err(code).code, code);
             assert_eq!(from_node(&node), Value::Null);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Kind, Map, Node};
@@ -254,7 +254,14 @@ impl Reader<'_> {
             line: marker.line() as u32,
             column: marker.col() as u32 + 1,
         };
-        Diagnostic::error("syntax", &place, format!("not valid YAML: {}", error.info()))
+        let diagnostic = Diagnostic::error("syntax", &place, format!("not valid YAML: {}", error.info()));
+        // A scalar that a tab interrupts is reported where it begins, so the next line counts too.
+        let mut lines = self.source.text.lines().skip(marker.line().saturating_sub(1));
+        let around = [lines.next().unwrap_or_default(), lines.next().unwrap_or_default()];
+        match syntax_hint(error.kind(), around) {
+            Some(hint) => diagnostic.with_hint(hint),
+            None => diagnostic,
+        }
     }
 
     fn place(&self, span: &Span) -> Place {
@@ -263,6 +270,23 @@ impl Reader<'_> {
             line: span.start.line() as u32,
             column: span.start.col() as u32 + 1,
         }
+    }
+}
+
+/// What to do about the commonest slips; `around` is the line and the next one.
+fn syntax_hint(kind: &ErrorKind, around: [&str; 2]) -> Option<&'static str> {
+    match kind {
+        ErrorKind::UnexpectedCharacter { character: '@' | '`' | '%' } => {
+            Some("put the text in quotes: YAML keeps this character for itself")
+        }
+        ErrorKind::UnknownAnchor => {
+            Some("a name after `*` must be set before with `&`; put the text in quotes otherwise")
+        }
+        _ if around.iter().any(|line| line.trim_start_matches(' ').starts_with('\t')) => {
+            Some("indent with spaces: YAML takes no tabs there")
+        }
+        _ if around[0].matches(": ").count() > 1 => Some("a text that holds `: ` must be in quotes"),
+        _ => None,
     }
 }
 

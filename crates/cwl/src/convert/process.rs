@@ -29,8 +29,8 @@ impl Converter<'_> {
         let Some(node) = self.document.processes.get(iri) else {
             let message = format!("there is no process `{iri}`");
             self.findings.add(match place {
-                Some(place) => Diagnostic::error("undefined-process", place, message),
-                None => Diagnostic::unplaced("undefined-process", message),
+                Some(place) => Diagnostic::error("unknown-process", place, message),
+                None => Diagnostic::unplaced("unknown-process", message),
             });
             return None;
         };
@@ -39,7 +39,7 @@ impl Converter<'_> {
             let mut chain: Vec<&str> = open.iter().skip(first).map(|iri| short_name(iri)).collect();
             chain.push(short_name(iri));
             let message = format!("a workflow cannot run itself: {}", chain.join(" → "));
-            self.findings.error("recursive-run", place.unwrap_or(&node.place), message);
+            self.findings.error("run-cycle", place.unwrap_or(&node.place), message);
             return None;
         }
         self.open_processes.borrow_mut().push(iri.to_owned());

@@ -61,7 +61,7 @@ impl Converter<'_> {
                 }
                 _ => format!("there is no type `{name}`"),
             };
-            self.findings.error("undefined-type", &node.place, message);
+            self.findings.error("unknown-type", &node.place, message);
             return Type::Any;
         };
         if self.open_types.borrow().iter().any(|open| open == name) {

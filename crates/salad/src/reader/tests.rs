@@ -127,3 +127,17 @@ proptest! {
         let _ = read(&source(&text.concat()));
     }
 }
+
+#[test]
+fn slips_of_syntax_come_with_a_hint() {
+    for (text, hint) in [
+        ("a:\n\tb: 1", "tabs"),
+        ("a: b\n\tc: d", "tabs"),
+        ("a: @x", "quotes"),
+        ("label: one: two", "quotes"),
+        ("a: *x", "`&`"),
+    ] {
+        let fault = fails(text, "syntax");
+        assert!(fault.hint.as_deref().is_some_and(|given| given.contains(hint)), "{text:?}: {fault:?}");
+    }
+}

@@ -10,6 +10,7 @@ mod sandbox;
 mod seed;
 mod signals;
 mod tools;
+mod validate;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,0 +1,88 @@
+//! `--validate`: all that is wrong, with its place, and an exit code.
+
+use toil_cwl_runner::exit_code::ExitCode;
+
+use super::{Answer, call};
+
+fn validate(document: &str, options: &str) -> Answer {
+    let dir = tempfile::tempdir().expect("the directory is made");
+    std::fs::write(dir.path().join("wf.cwl"), document).expect("the document is written");
+    let line = format!("--validate {options} wf.cwl");
+    let mut answer = call("toil-cwl-runner", &line, &[], dir.path(), toil_cwl_runner::run);
+    // Places are absolute paths.
+    let place = dir.path().canonicalize().expect("a path").join("wf.cwl");
+    for text in [&mut answer.stdout, &mut answer.stderr] {
+        *text = text.replace(&*place.to_string_lossy(), "wf.cwl");
+    }
+    answer
+}
+
+const WORKFLOW: &str = "cwlVersion: v1.2
+class: Workflow
+inputs: {name: string}
+outputs:
+  o: {type: File, outputSource: step/o}
+steps:
+  step:
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      requirements: {InlineJavascriptRequirement: {}}
+      arguments: [$(inputs.a + 1)]
+      stdout: out.txt
+      inputs: {a: string}
+      outputs: {o: stdout}
+    in: {a: name}
+    out: [o]
+";
+
+#[test]
+fn a_valid_document_is_told_to_be_valid() {
+    let answer = validate(WORKFLOW, "");
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    assert!(!answer.stderr.contains("warning"), "{}", answer.stderr);
+}
+
+#[test]
+fn faults_stand_where_they_are_made_each_once() {
+    for (from, to, expected) in [
+        (
+            "baseCommand",
+            "baseComand",
+            "wf.cwl:10:7: error: CommandLineTool has no field `baseComand` [unknown-field]",
+        ),
+        (
+            "{name: string}",
+            "{name: strin}",
+            "wf.cwl:3:16: error: there is no type called `strin` [unknown-type]",
+        ),
+        ("a: name", "a: nmae", "wf.cwl:16:13: error: `source` names `nmae`, which is no input"),
+        ("step/o", "stp/o", "wf.cwl:5:33: error: `outputSource` names `stp/o`, which is no input"),
+        ("out: [o]", "out: 3", "wf.cwl:17:10: error: `out` of WorkflowStep must be a list"),
+        (
+            "stdout: out.txt",
+            "stdout: [x]",
+            "wf.cwl:13:15: error: `stdout` of CommandLineTool must be a string",
+        ),
+    ] {
+        let answer = validate(&WORKFLOW.replace(from, to), "");
+        assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+        assert_eq!(answer.stderr.matches("wf.cwl:").count(), 1, "{}", answer.stderr);
+        assert!(answer.stderr.contains(expected), "{expected}\n{}", answer.stderr);
+    }
+}
+
+#[test]
+fn broken_javascript_is_a_warning_with_its_place() {
+    let answer = validate(&WORKFLOW.replace("inputs.a + 1", "inputs.a +"), "");
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    let expected = "wf.cwl:12:19: warning: $(inputs.a +) is not JavaScript: ";
+    assert!(answer.stderr.contains(expected), "{}", answer.stderr);
+}
+
+#[test]
+fn an_expression_that_does_not_end_is_an_error() {
+    let answer = validate(&WORKFLOW.replace("$(inputs.a + 1)", "\"$(inputs.a\""), "--json");
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    assert!(answer.stdout.contains("\"code\": \"unfinished-expression\""), "{}", answer.stdout);
+}
