@@ -51,7 +51,9 @@ pub struct Staging {
 /// Gives every File and Directory of an input object its path (CWL v1.2 §"File", `path`).
 ///
 /// Each stands alone in a directory `root/0`, `root/1`, … in the order of the input object, with its
-/// secondary files beside it, so that equal names never meet. A Directory with a location is one entry,
+/// secondary files beside it, so that equal names never meet. Only the files of a list that lie in one
+/// directory already stay in one: a directory for each of ten thousand files costs the disk more than the
+/// job. A Directory with a location is one entry,
 /// whatever its `listing`; a literal is built up entry by entry. The result depends on nothing but the
 /// arguments.
 ///
@@ -60,37 +62,75 @@ pub struct Staging {
 /// no name of a file; two files that would need the same path.
 pub fn stage_inputs(inputs: &Value, root: &str) -> Result<Staging, Error> {
     let mut stager = Stager::default();
-    let mut groups = Groups { root, next: 0 };
-    let inputs = groups.place(inputs, &mut stager)?;
+    let mut groups = Groups { root: root.trim_end_matches('/'), next: 0, homes: HashMap::new() };
+    let inputs = groups.place(inputs, &mut stager, false)?;
     Ok(Staging { inputs, entries: stager.entries })
 }
 
 struct Groups<'a> {
     root: &'a str,
     next: usize,
+    /// Where the files of lists are put, by the directory that they come from.
+    homes: HashMap<String, String>,
 }
 
 impl Groups<'_> {
-    fn place(&mut self, value: &Value, stager: &mut Stager) -> Result<Value, Error> {
+    fn place(&mut self, value: &Value, stager: &mut Stager, in_list: bool) -> Result<Value, Error> {
         Ok(match value {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-            Value::List(items) => {
-                Value::list(items.iter().map(|item| self.place(item, stager)).collect::<Result<_, _>>()?)
-            }
+            Value::List(items) => Value::list(
+                items.iter().map(|item| self.place(item, stager, true)).collect::<Result<_, _>>()?,
+            ),
             Value::Map(entries) => {
                 let mut placed = ValueMap::with_capacity(entries.len());
                 for (name, item) in entries.iter() {
-                    placed.insert(Arc::clone(name), self.place(item, stager)?);
+                    placed.insert(Arc::clone(name), self.place(item, stager, false)?);
                 }
                 Value::map(placed)
             }
             Value::File(_) | Value::Directory(_) => {
-                let directory = format!("{}/{}", self.root.trim_end_matches('/'), self.next);
-                self.next += 1;
+                let directory = match home(value).filter(|_| in_list) {
+                    Some(home) => match self.homes.get(home) {
+                        Some(directory) => directory.clone(),
+                        None => {
+                            let directory = self.new_directory();
+                            self.homes.insert(home.to_owned(), directory.clone());
+                            directory
+                        }
+                    },
+                    None => self.new_directory(),
+                };
                 stager.place(value, &directory, false)?
             }
         })
     }
+
+    fn new_directory(&mut self) -> String {
+        self.next += 1;
+        format!("{}/{}", self.root, self.next - 1)
+    }
+}
+
+/// The directory in which a File and all its secondary files lie under the very names that they are to have:
+/// there, no two of them can be called the same. `None` for whatever else.
+fn home(value: &Value) -> Option<&str> {
+    let directory = |value: &'_ Value| -> Option<usize> {
+        let Value::File(file) = value else { return None };
+        let location = file.location.as_deref()?;
+        let path = location::file_path(location)?;
+        let (directory, name) = path.rsplit_once('/')?;
+        let usual = location::file_uri(&path) == location && !directory.ends_with('/');
+        (usual && file.basename.as_deref() == Some(name)).then(|| location.rfind('/'))?
+    };
+    let Value::File(file) = value else { return None };
+    let home = file.location.as_deref()?.get(..directory(value)?)?;
+    let beside = |value: &Value| {
+        let Value::File(secondary) = value else { return false };
+        let found = directory(value)
+            .and_then(|end| secondary.location.as_deref().and_then(|location| location.get(..end)));
+        found == Some(home) && secondary.secondary_files.is_empty()
+    };
+    file.secondary_files.iter().all(beside).then_some(home)
 }
 
 /// Puts files and directories somewhere, and notices when two want the same path.
@@ -342,6 +382,43 @@ mod tests {
                 "b": [{"class": "File", "location": "file:///y/out.txt", "basename": "out.txt"}, null, 3]}"#,
             &["/stage/0/out.txt <- file:///x/out.txt", "/stage/1/out.txt <- file:///y/out.txt"],
             &["/stage/0/out.txt", "/stage/1/out.txt"],
+        );
+    }
+
+    #[test]
+    fn files_of_a_list_stay_together_if_they_were() {
+        let file = |location: &str, basename: &str, secondary: &str| {
+            format!(
+                r#"{{"class": "File", "location": "{location}", "basename": "{basename}", "secondaryFiles": [{secondary}]}}"#
+            )
+        };
+        let check = |items: &[String], expected: &[&str]| {
+            let (entries, _) = staged(&format!(r#"{{"l": [{}]}}"#, items.join(","))).expect("staged");
+            let targets: Vec<&str> =
+                entries.iter().map(|entry| entry.split_once(" <").map_or("", |(target, _)| target)).collect();
+            assert_eq!(targets, expected);
+        };
+        let plain = |location: &str| file(location, location.rsplit('/').next().unwrap_or_default(), "");
+        check(
+            &[plain("file:///x/a"), plain("file:///y/a"), plain("file:///x/b"), plain("file:///x/a")],
+            &["/stage/0/a", "/stage/1/a", "/stage/0/b"],
+        );
+        // Another name, a location written unusually, or that is no local file, could meet another.
+        check(
+            &[plain("file:///x/a"), file("file:///x/c", "a", ""), file("file:///x/%61", "a", "")],
+            &["/stage/0/a", "/stage/1/a", "/stage/2/a"],
+        );
+        check(
+            &[plain("file:///x//a"), plain("http://x/a"), plain("http://x/b")],
+            &["/stage/0/a", "/stage/1/a", "/stage/2/b"],
+        );
+        check(
+            &[file("file:///x/a", "a", &plain("file:///x/a.i")), plain("file:///x/a.i")],
+            &["/stage/0/a", "/stage/0/a.i"],
+        );
+        check(
+            &[file("file:///x/a", "a", &plain("file:///y/a.i")), plain("file:///x/a.i")],
+            &["/stage/0/a", "/stage/0/a.i", "/stage/1/a.i"],
         );
     }
 

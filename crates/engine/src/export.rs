@@ -51,8 +51,14 @@ pub struct Export {
 /// # Errors
 /// A name that would lead out of the output directory, a location that is not a local file.
 pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Value, Vec<Action>), Failure> {
-    let mut planner =
-        Planner { export, files, taken: HashSet::new(), placed: HashMap::new(), actions: Vec::new() };
+    let mut planner = Planner {
+        export,
+        files,
+        taken: HashSet::new(),
+        numbers: HashMap::new(),
+        placed: HashMap::new(),
+        actions: Vec::new(),
+    };
     let value = planner.value(outputs, &export.outdir)?;
     let mut actions = planner.actions;
     let mut uses: HashMap<PathBuf, usize> = HashMap::new();
@@ -96,6 +102,9 @@ struct Planner<'a> {
     export: &'a Export,
     files: &'a dyn Files,
     taken: HashSet<PathBuf>,
+    /// By the path that was wanted, the number to be tried next: without it, many files of one name would
+    /// cost the square of their number.
+    numbers: HashMap<PathBuf, usize>,
     /// Where a source was already brought to, by the directory and name it was wanted under.
     placed: HashMap<(String, PathBuf), PathBuf>,
     actions: Vec<Action>,
@@ -211,14 +220,19 @@ impl Planner<'_> {
     }
 
     fn free_name(&mut self, directory: &Path, name: &str) -> PathBuf {
-        let (root, extension) = split_extension(name);
-        let mut path = directory.join(name);
-        let mut number = 2;
-        while !self.taken.insert(path.clone()) {
-            path = directory.join(format!("{root}_{number}{extension}"));
-            number += 1;
+        let wanted = directory.join(name);
+        if self.taken.insert(wanted.clone()) {
+            return wanted;
         }
-        path
+        let (root, extension) = split_extension(name);
+        let number = self.numbers.entry(wanted).or_insert(2);
+        loop {
+            let path = directory.join(format!("{root}_{number}{extension}"));
+            *number += 1;
+            if self.taken.insert(path.clone()) {
+                return path;
+            }
+        }
     }
 }
 
@@ -347,6 +361,14 @@ mod tests {
         ]);
         let targets: Vec<String> = brought(outputs).into_iter().map(|(_, to, _)| to).collect();
         assert_eq!(targets, ["/out/a.txt", "/out/a_2.txt", "/out/a_3.txt"]);
+    }
+
+    #[test]
+    fn a_number_that_is_a_name_already_is_passed_over() {
+        let names = ["a", "a_2", "a", "a_2", "a"].iter().zip(1..);
+        let outputs = names.map(|(name, n)| file(&format!("file:///run/{n}/{name}"), name)).collect();
+        let targets: Vec<String> = brought(Value::list(outputs)).into_iter().map(|(_, to, _)| to).collect();
+        assert_eq!(targets, ["/out/a", "/out/a_2", "/out/a_3", "/out/a_2_2", "/out/a_4"]);
     }
 
     #[test]

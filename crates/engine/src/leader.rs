@@ -4,7 +4,7 @@
 //! while its window has room, admits jobs, journals one group, and acts.
 //! Nothing else touches the plan, the books or the executor.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
@@ -78,6 +78,8 @@ pub struct Leader<'a> {
     events: &'a mut dyn FnMut(&Event),
     evaluating: usize,
     running: HashMap<AttemptId, (Entry, Resources)>,
+    /// Those among `running` whose tools have ended: what they were granted was given back.
+    finishing: HashSet<AttemptId>,
     delayed: BinaryHeap<Delayed>,
     failures: Vec<(String, Arc<Failure>)>,
     stopping: bool,
@@ -122,6 +124,7 @@ impl<'a> Leader<'a> {
             events,
             evaluating: 0,
             running: HashMap::new(),
+            finishing: HashSet::new(),
             delayed: BinaryHeap::new(),
             failures: Vec::new(),
             stopping: false,
@@ -302,6 +305,7 @@ impl<'a> Leader<'a> {
                     self.plan_event(Event::ToolOutput { name, line });
                 }
             }
+            Message::Report(Report::ToolEnded(attempt)) => self.tool_ended(attempt),
             Message::Report(Report::Finished(attempt, outcome)) => self.finished(attempt, outcome),
             Message::Warning(text) => self.plan_event(Event::Warning(text)),
             Message::Interrupt => {
@@ -328,9 +332,20 @@ impl<'a> Leader<'a> {
         }
     }
 
+    /// The next tool starts while the outputs of this one are collected, unless collecting falls behind.
+    fn tool_ended(&mut self, attempt: AttemptId) {
+        let Some((_, granted)) = self.running.get(&attempt) else { return };
+        if self.finishing.len() < self.admission.running() && !self.finishing.contains(&attempt) {
+            self.admission.release(granted);
+            self.finishing.insert(attempt);
+        }
+    }
+
     fn finished(&mut self, attempt: AttemptId, outcome: Outcome) {
         let Some((entry, granted)) = self.running.remove(&attempt) else { return };
-        self.admission.release(&granted);
+        if !self.finishing.remove(&attempt) {
+            self.admission.release(&granted);
+        }
         match outcome {
             // What is not recorded has not happened.
             Outcome::Done(_) if self.refused => {}

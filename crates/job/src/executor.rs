@@ -23,6 +23,10 @@ pub enum Report {
     Started(AttemptId),
     /// A line of the tool's output, where live output was asked for.
     Output(AttemptId, String),
+    /// The tool and all that it started are gone; its outputs are still looked at. At most once for each
+    /// attempt, before [`Report::Finished`]; an executor need not tell it. What the attempt was granted may
+    /// go to the next one.
+    ToolEnded(AttemptId),
     /// The attempt is over. Exactly one for each attempt that was submitted.
     Finished(AttemptId, Outcome),
 }

@@ -212,6 +212,7 @@ impl Run<'_> {
             &mut tell,
         )
         .map_err(|failure| self.with_command(prepared, failure))?;
+        (self.reporter)(Report::ToolEnded(self.attempt.id.clone()));
         let exit_code = summary::exit_code(exit.status);
         if timed_out {
             return Err(self.told(prepared, self.too_long(prepared)));
