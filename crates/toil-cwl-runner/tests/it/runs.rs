@@ -96,8 +96,8 @@ fn exit_codes_say_what_kind_of_end_it_was() {
     check(HELLO, &["--no-such-option", "main.cwl"], ExitCode::USAGE);
     let operation = "{cwlVersion: v1.2, class: Operation, inputs: [], outputs: []}";
     check(operation, &["main.cwl"], ExitCode::UNSUPPORTED);
-    let unknown = HELLO.replace("inputs:", "$namespaces: {x: "http://example.com/"}
-requirements: {"x:Rule": {}}\ninputs:");
+    let rule = "$namespaces: {x: 'http://example.com/'}\nrequirements: {'x:Rule': {}}\ninputs:";
+    let unknown = HELLO.replace("inputs:", rule);
     check(&unknown, &["main.cwl", "--text", "x"], ExitCode::UNSUPPORTED);
 }
 
