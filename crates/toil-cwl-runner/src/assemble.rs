@@ -425,7 +425,11 @@ impl WorkDirectory {
     fn clean(self, settings: &Settings, all_is_well: bool) {
         let wanted =
             settings.files.keep_temporary || settings.files.hand_over == HandOver::Leave || !all_is_well;
-        if !wanted {
+        if wanted {
+            // Nothing may have been kept; only empty directories go.
+            _ = fs::remove_dir(self.path.join("jobs"));
+            _ = fs::remove_dir(&self.path);
+        } else {
             moil_worker::scratch::remove(&self.path);
         }
     }
