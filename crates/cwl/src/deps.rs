@@ -18,14 +18,16 @@ const CWL: &str = "https://www.iana.org/assignments/media-types/application/cwl"
 /// the file that names it. Locations of local files are relative to `directory`, a path.
 pub fn document_deps(document: &Document, directory: &str) -> String {
     let main = uri::split_fragment(&document.main).0;
-    let mut tree = Tree { document, named: Vec::new(), seen: HashSet::from([main.to_owned()]), directory };
+    let mut tree = Tree { named: Vec::new(), seen: HashSet::from([main.to_owned()]), directory };
+    // What no node stands in was included as text.
+    let mut documents = HashSet::new();
+    for node in document.processes.values().chain(document.types.values()) {
+        collect_sources(node, "", &mut documents);
+    }
     for (source, by) in &document.sources {
         if let Some(by) = by {
-            tree.named.push((
-                by.clone(),
-                json_file(source, tree.is_document(source), directory),
-                source.clone(),
-            ));
+            let file = json_file(source, documents.contains(source.as_str()), directory);
+            tree.named.push((by.clone(), file, source.clone()));
         }
     }
     for schema in &document.schemas {
@@ -52,7 +54,6 @@ pub fn input_deps(inputs: &Value, location: &str, directory: &str) -> String {
 }
 
 struct Tree<'d> {
-    document: &'d Document,
     /// Who names a file, the file, and its full location.
     named: Vec<(String, Json, String)>,
     seen: HashSet<String>,
@@ -60,12 +61,6 @@ struct Tree<'d> {
 }
 
 impl Tree<'_> {
-    /// Whether a text was read as a document, rather than included as text.
-    fn is_document(&self, source: &str) -> bool {
-        let nodes = self.document.processes.values().chain(self.document.types.values());
-        nodes.into_iter().any(|node| holds(node, source))
-    }
-
     /// Files and Directories that are written in a node, each named by the text that it stands in.
     fn files(&mut self, node: &Node) {
         match &node.kind {
@@ -113,14 +108,17 @@ impl Tree<'_> {
     }
 }
 
-fn holds(node: &Node, source: &str) -> bool {
-    if node.place.source.uri == source {
-        return true;
+/// The sources of a node and all below it. `above` is known already. Texts that were included as
+/// text are strings, and do not count.
+fn collect_sources<'n>(node: &'n Node, above: &str, sources: &mut HashSet<&'n str>) {
+    let source = node.place.source.uri.as_str();
+    if source != above && node.as_map().is_some() {
+        sources.insert(source);
     }
     match &node.kind {
-        Kind::List(members) => members.iter().any(|member| holds(member, source)),
-        Kind::Map(map) => map.entries.iter().any(|entry| holds(&entry.value, source)),
-        _ => false,
+        Kind::List(members) => members.iter().for_each(|member| collect_sources(member, source, sources)),
+        Kind::Map(map) => map.entries.iter().for_each(|entry| collect_sources(&entry.value, source, sources)),
+        _ => {}
     }
 }
 
@@ -237,5 +235,42 @@ mod tests {
         ] {
             assert_eq!(relative(location, directory), expected);
         }
+    }
+
+    #[test]
+    fn each_file_stands_below_the_one_that_names_it() {
+        let main = "{cwlVersion: v1.2, class: Workflow, inputs: {x: {type: File, default: {class: File, location: data/x.txt}}}, outputs: [],
+            steps: {a: {run: sub/t.cwl, in: {i: x}, out: []}}}";
+        let tool = "{cwlVersion: v1.2, class: CommandLineTool, inputs: {i: File}, outputs: [],
+            requirements: {InlineJavascriptRequirement: {expressionLib: [{$include: lib.js}]}}}";
+        let loaded = crate::test_support::load_texts(&[
+            ("main.cwl", main),
+            ("sub/t.cwl", tool),
+            ("sub/lib.js", "1"),
+            ("data/x.txt", ""),
+        ])
+        .expect("loads");
+        let json: Json = serde_json::from_str(&document_deps(&loaded.document, "/d")).expect("JSON");
+        let file = |location: &str, root: &str, extension: &str| json!({"class": "File", "location": location, "basename": format!("{root}{extension}"), "nameroot": root, "nameext": extension});
+        let mut tool = file("sub/t.cwl", "t", ".cwl");
+        set(&mut tool, "format", Json::from(CWL));
+        set(&mut tool, "secondaryFiles", json!([file("sub/lib.js", "lib", ".js")]));
+        let expected = json!({"class": "File", "location": "main.cwl", "format": CWL,
+            "secondaryFiles": [tool, file("data/x.txt", "x", ".txt")]});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn inputs_name_files() {
+        let inputs = crate::json::parse(
+            r#"{"a": [{"class": "File", "location": "file:///d/a.bam", "secondaryFiles": [{"class": "File", "location": "file:///d/a.bai"}]}], "b": 3}"#,
+        )
+        .expect("JSON");
+        let json: Json =
+            serde_json::from_str(&input_deps(&inputs, "file:///d/job.json", "/d")).expect("JSON");
+        assert_eq!(json["location"], "job.json");
+        assert_eq!(json["secondaryFiles"][0]["location"], "a.bam");
+        assert_eq!(json["secondaryFiles"][0]["secondaryFiles"][0]["location"], "a.bai");
+        assert_eq!(json["secondaryFiles"].as_array().map(Vec::len), Some(1));
     }
 }

@@ -105,12 +105,21 @@ fn standard_namespaces() -> HashMap<String, String> {
 }
 
 /// What the version of a document is called, from the first that was ever released.
-const VERSIONS: [(&str, Version); 4] = [
+const VERSIONS: [(&str, Version); 10] = [
     ("v1.0", Version::V1_0),
     ("v1.1", Version::V1_1),
     ("v1.2", Version::V1_2),
     ("v1.3.0-dev1", Version::V1_3Dev),
+    ("v1.1.0-dev1", Version::V1_1),
+    ("v1.2.0-dev1", Version::V1_2),
+    ("v1.2.0-dev2", Version::V1_2),
+    ("v1.2.0-dev3", Version::V1_2),
+    ("v1.2.0-dev4", Version::V1_2),
+    ("v1.2.0-dev5", Version::V1_2),
 ];
+
+/// How deep documents may run each other.
+const MAX_NESTING: usize = 100;
 
 struct Loader<'a> {
     options: LoadOptions,
@@ -139,6 +148,12 @@ impl Loader<'_> {
             self.diagnostics.push(Diagnostic::error("run-cycle", place, message));
             return None;
         }
+        if self.loading.len() >= MAX_NESTING {
+            let place = named_at?;
+            let message = format!("documents run each other more than {MAX_NESTING} deep");
+            self.diagnostics.push(Diagnostic::error("too-deep", place, message));
+            return None;
+        }
         if !self.mains.contains_key(text) {
             self.mains.insert(text.to_owned(), None);
             self.loading.push(text.to_owned());
@@ -162,11 +177,9 @@ impl Loader<'_> {
         };
         let version = self.version(root, &node.place, outer)?;
         let namespaces = self.namespaces(root);
-        if let Some(schemas) = root.get("$schemas").and_then(Node::as_list) {
-            let schemas = schemas.iter().filter_map(Node::as_str).map(|reference| uri::join(text, reference));
-            self.document.schemas.extend(schemas.collect::<Vec<_>>());
-        }
+        self.schemas(root, text);
         let graph = root.get("$graph").cloned();
+        let is_graph = graph.is_some();
         let members = match graph {
             Some(Node { kind: Kind::List(members), .. }) => members,
             Some(other @ Node { kind: Kind::Map(_), .. }) => vec![other],
@@ -177,7 +190,7 @@ impl Loader<'_> {
             }
             None => vec![node],
         };
-        let ids = self.members(members, text, version, namespaces);
+        let ids = self.members(members, is_graph, text, version, namespaces);
         let main = [format!("{text}#main"), format!("{text}#/main")];
         match ids.as_slice() {
             [] => None,
@@ -189,6 +202,7 @@ impl Loader<'_> {
     fn members(
         &mut self,
         members: Vec<Node>,
+        is_graph: bool,
         text: &str,
         version: Version,
         namespaces: HashMap<String, String>,
@@ -201,9 +215,18 @@ impl Loader<'_> {
         walker.types = std::mem::take(&mut self.document.types);
         let mut walked = Vec::new();
         for member in members {
-            // Members of other kinds (named types) are defined by being walked.
+            // Named types are defined by being walked.
+            if is_type(&member) {
+                walker.walk(member, "CommandInputType", &scope);
+                continue;
+            }
+            if is_graph && member.as_map().is_some() && member.get("id").is_none_or(Node::is_null) {
+                let message = "a member of a `$graph` has no `id`";
+                walker.diagnostics.push(Diagnostic::error("missing-field", &member.place, message));
+            }
             walked.extend(walker.walk(member, "Process", &scope));
         }
+        walker.resolve_types(&mut walked);
         let references = std::mem::take(&mut walker.references);
         let mut diagnostics = std::mem::take(&mut walker.diagnostics);
         self.document.types = std::mem::take(&mut walker.types);
@@ -240,9 +263,9 @@ impl Loader<'_> {
             return outer;
         };
         let text = node.as_str().unwrap_or_default();
-        let text = text.rsplit('#').next().unwrap_or(text);
+        let text = text.rsplit(['#', ':']).next().unwrap_or(text);
         match VERSIONS.iter().find(|(name, _)| *name == text) {
-            Some((_, Version::V1_3Dev)) if !self.options.development => {
+            Some(_) if text.contains("-dev") && !self.options.development => {
                 let message = format!("`{text}` is still in development");
                 let hint = "give --enable-dev to run it nevertheless";
                 self.diagnostics
@@ -260,6 +283,19 @@ impl Loader<'_> {
         }
     }
 
+    fn schemas(&mut self, root: &Map, text: &str) {
+        let Some(node) = root.get("$schemas") else { return };
+        for item in node.as_list().unwrap_or(std::slice::from_ref(node)) {
+            match item.as_str() {
+                Some(reference) => self.document.schemas.push(uri::join(text, reference)),
+                None => {
+                    let message = format!("`$schemas` must be a list of URIs, not {}", item.describe());
+                    self.diagnostics.push(Diagnostic::error("invalid-type", &item.place, message));
+                }
+            }
+        }
+    }
+
     fn namespaces(&mut self, root: &Map) -> HashMap<String, String> {
         let mut namespaces = standard_namespaces();
         let Some(node) = root.get("$namespaces") else { return namespaces };
@@ -269,9 +305,16 @@ impl Loader<'_> {
             return namespaces;
         };
         for entry in &map.entries {
-            if let Some(iri) = entry.value.as_str() {
-                namespaces.insert(entry.key.clone(), iri.to_owned());
-                self.document.namespaces.insert(entry.key.clone(), iri.to_owned());
+            match entry.value.as_str() {
+                Some(iri) => {
+                    namespaces.insert(entry.key.clone(), iri.to_owned());
+                    self.document.namespaces.insert(entry.key.clone(), iri.to_owned());
+                }
+                None => {
+                    let message =
+                        format!("the prefix `{}` must be an IRI, not {}", entry.key, entry.value.describe());
+                    self.diagnostics.push(Diagnostic::error("invalid-type", &entry.value.place, message));
+                }
             }
         }
         namespaces
@@ -388,9 +431,17 @@ fn cycle(document: &Document) -> Option<Diagnostic> {
     None
 }
 
+/// Whether a member of a `$graph` defines a type.
+fn is_type(member: &Node) -> bool {
+    member.get("class").is_none()
+        && matches!(member.get("type").and_then(Node::as_str), Some("record" | "enum" | "array"))
+}
+
 fn shown(uri: &str) -> &str {
     uri.strip_prefix("file://").unwrap_or(uri)
 }
 
+#[cfg(test)]
+mod strict_tests;
 #[cfg(test)]
 mod tests;

@@ -253,10 +253,28 @@ impl<'d> Writer<'d> {
 
     /// The hints of a document of v1.0, with what was a matter of course then.
     fn old_hints(&mut self, hints: Option<&'d Node>) {
-        self.out.push_str(r#"[{"class":"LoadListingRequirement","loadListing":"deep_listing"},"#);
-        self.out.push_str(r#"{"class":"NetworkAccess","networkAccess":true}"#);
-        for hint in hints.into_iter().flat_map(|hints| wanted(hints, "hints", Style::Packed)) {
-            self.out.push(',');
+        let hints: Vec<&'d Node> =
+            hints.into_iter().flat_map(|hints| wanted(hints, "hints", Style::Packed)).collect();
+        let says = |class: &str| {
+            hints
+                .iter()
+                .any(|hint| hint.get("class").and_then(Node::as_str).is_some_and(|c| class_name(c) == class))
+        };
+        let mut separator = "";
+        self.out.push('[');
+        for (class, text) in [
+            ("LoadListingRequirement", r#"{"class":"LoadListingRequirement","loadListing":"deep_listing"}"#),
+            ("NetworkAccess", r#"{"class":"NetworkAccess","networkAccess":true}"#),
+        ] {
+            if !says(class) {
+                self.out.push_str(separator);
+                self.out.push_str(text);
+                separator = ",";
+            }
+        }
+        for hint in hints {
+            self.out.push_str(separator);
+            separator = ",";
             self.field("hints", hint);
         }
         self.out.push(']');

@@ -1,6 +1,7 @@
 //! Evaluating strings that may hold parameter references and expressions.
 
 mod scan;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -8,9 +9,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moil_salad::diagnostic::Diagnostic;
-
 use self::scan::Found;
+pub use self::syntax::SyntaxCheck;
 use crate::error::Error;
 use crate::javascript::{Engine, Failure};
 use crate::parameter_reference::{Reference, Roots};
@@ -30,7 +30,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory: 1 << 30 }
+        Self { time: Duration::from_secs(60), memory: 512 << 20 }
     }
 }
 
@@ -165,51 +165,6 @@ impl Context<'_> {
             (Failure::Error(words), Some(reason)) => format!("{reason}; {words}"),
             (Failure::NoValue(reason) | Failure::Error(reason), None) => reason,
         })
-    }
-}
-
-/// Checks all expressions of a string without evaluating them: that they end, that they are parameter
-/// references where there is no `javascript` (no InlineJavascriptRequirement), and the syntax of
-/// JavaScript.
-pub fn check_syntax(text: &Text, javascript: bool, version: Version) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    if !scan::has_expression(&text.text) {
-        return diagnostics;
-    }
-    let mut engine: Option<Engine> = None;
-    let mut position = 0;
-    loop {
-        match scan::next(&text.text, position, javascript) {
-            Ok(None) => return diagnostics,
-            Ok(Some(Found::Escape(range))) => {
-                position = unescape(&text.text, range, version, &mut String::new());
-            }
-            Ok(Some(Found::Block(range))) => {
-                let block = &text.text[range.clone()];
-                let shown = shorten(block);
-                match parameter_reference(block) {
-                    Some(reference) if javascript || reference.has_known_root() => {}
-                    None if javascript => {
-                        let engine = engine.get_or_insert_with(|| Engine::new(Limits::default()));
-                        if let Err(reason) = engine.check(&block[1..]) {
-                            let message = format!("{shown} is not JavaScript: {reason}");
-                            diagnostics.push(Diagnostic::error("invalid-expression", &text.place, message));
-                        }
-                    }
-                    _ => {
-                        let message = format!("{shown} is not a parameter reference");
-                        let diagnostic = Diagnostic::error("invalid-expression", &text.place, message);
-                        diagnostics.push(diagnostic.with_hint(NEEDS_JAVASCRIPT));
-                    }
-                }
-                position = range.end;
-            }
-            Err(start) => {
-                let message = format!("{} {UNFINISHED}", shorten(&text.text[start..]));
-                diagnostics.push(Diagnostic::error("unfinished-expression", &text.place, message));
-                return diagnostics;
-            }
-        }
     }
 }
 

@@ -124,3 +124,48 @@ fn record_label(text: &str) -> String {
     }
     quoted(&escaped).replace('\u{0}', "\\")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workflow_becomes_a_graph() {
+        let loaded = crate::test_support::loaded(
+            "{cwlVersion: v1.2, class: Workflow, inputs: {x: int, unused: int}, outputs: {x: {type: int, outputSource: b/o}},
+              steps: {a: {run: {class: Operation, label: 'A|\"', inputs: {i: int}, outputs: {o: int}}, in: {i: x}, out: [o]},
+                      b: {run: {class: ExpressionTool, inputs: {i: int, j: int}, outputs: {o: int}, expression: $(0)},
+                          in: {i: a/o, j: a/o}, out: [o]}}}",
+        );
+        assert_eq!(
+            dot(&loaded.process).as_deref(),
+            Some(
+                r##"digraph G {
+bgcolor="#eeeeee";
+clusterrank=local;
+labelloc=bottom;
+labeljust=right;
+"a" [fillcolor="lightgoldenrodyellow", style=dashed, label="A\|\"", shape=record];
+"b" [fillcolor="lightgoldenrodyellow", style=filled, label="b", shape=record];
+"a" -> "b";
+subgraph cluster_inputs {
+rank=same;
+style=dashed;
+label="Workflow Inputs";
+"inputs/x" [fillcolor="#94DDF4", style=filled, label="x", shape=record];
+}
+"inputs/x" -> "a";
+subgraph cluster_outputs {
+rank=same;
+style=dashed;
+label="Workflow Outputs";
+labelloc=b;
+"outputs/x" [fillcolor="#94DDF4", style=filled, label="x", shape=record];
+}
+"b" -> "outputs/x";
+}
+"##
+            )
+        );
+    }
+}

@@ -12,6 +12,9 @@ use crate::requirement::{
 };
 use crate::text::{NumberOrText, Text};
 
+/// Environment variables: names and values.
+pub type Variables = Vec<(Arc<str>, Text)>;
+
 /// The requirements in force for a process or a step. A requirement beats a hint even from
 /// further out; among equals the inner one wins, as a whole (CWL v1.2 Workflow §"Requirements
 /// and hints").
@@ -28,7 +31,7 @@ pub struct Effective {
     /// InitialWorkDirRequirement.
     pub initial_work_dir: Option<Arc<Vec<WorkDirEntry>>>,
     /// EnvVarRequirement.
-    pub environment: Option<Arc<Vec<(Arc<str>, Text)>>>,
+    pub environment: Option<Arc<Variables>>,
     /// ShellCommandRequirement.
     pub shell: bool,
     /// ResourceRequirement.

@@ -184,10 +184,22 @@ impl Engine {
     /// # Errors
     /// The words of the engine, with the line.
     pub fn check(&mut self, code: &str) -> Result<(), String> {
+        self.compile(&wrap(code))
+    }
+
+    /// Checks the syntax of a part of the library.
+    ///
+    /// # Errors
+    /// What JavaScript says.
+    pub fn check_program(&mut self, code: &str) -> Result<(), String> {
+        self.compile(code)
+    }
+
+    fn compile(&mut self, script: &str) -> Result<(), String> {
         let checked = self.guarded(|engine, heap| {
             heap.scope::<Usual>()?.with(|ctx| {
                 let run = Evaluation { ctx, engine, library: None, memory: heap.memory };
-                bytecode::compile(ctx, &wrap(code), EXPRESSION).map(drop).map_err(|e| run.failure(e))
+                bytecode::compile(ctx, script, EXPRESSION).map(drop).map_err(|e| run.failure(e))
             })
         });
         match checked {

@@ -99,26 +99,7 @@ pub(crate) fn tool() -> CommandLineTool {
 }
 
 pub(crate) fn effective() -> Effective {
-    Effective {
-        version: Version::V1_2,
-        javascript: None,
-        docker: None,
-        software: None,
-        initial_work_dir: None,
-        environment: None,
-        shell: false,
-        resources: None,
-        work_reuse: None,
-        network: None,
-        inplace_update: false,
-        time_limit: None,
-        load_listing: None,
-        secrets: None,
-        cuda: None,
-        mpi: None,
-        shm_size: None,
-        unknown: Vec::new(),
-    }
+    Effective::none(Version::V1_2)
 }
 
 /// A context with JavaScript.

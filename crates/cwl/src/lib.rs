@@ -17,6 +17,7 @@ mod document_writer;
 pub mod environment;
 pub mod error;
 pub mod expression;
+pub mod expression_check;
 pub mod expression_tool;
 pub mod features;
 pub mod file_fields;

@@ -6,7 +6,7 @@ use moil_salad::source::Place;
 
 use crate::document::{Document, LoadOptions};
 use crate::process::Process;
-use crate::{canonical, convert, document, features};
+use crate::{canonical, convert, document, expression_check, features};
 
 /// A process that can be run.
 #[derive(Clone, Debug)]
@@ -47,7 +47,12 @@ pub fn load_node(document: Document) -> Result<Loaded, Vec<Diagnostic>> {
 /// # Errors
 /// The text is not such a form.
 pub fn load_canonical(text: &str) -> Result<Process, Vec<Diagnostic>> {
-    load_node(canonical::read(text)?).map(|loaded| loaded.process)
+    // What is in canonical form was checked before.
+    let conversion = convert::convert(&canonical::read(text)?);
+    match conversion.process {
+        Some(process) if !has_errors(&conversion.diagnostics) => Ok(process),
+        _ => Err(sorted(conversion.diagnostics)),
+    }
 }
 
 fn finish(document: Document, mut diagnostics: Vec<Diagnostic>) -> Result<Loaded, Vec<Diagnostic>> {
@@ -55,6 +60,7 @@ fn finish(document: Document, mut diagnostics: Vec<Diagnostic>) -> Result<Loaded
     diagnostics.extend(conversion.diagnostics);
     if let Some(process) = &conversion.process {
         diagnostics.extend(features::check(process));
+        diagnostics.extend(expression_check::check(process));
     }
     let diagnostics = sorted(diagnostics);
     match conversion.process {

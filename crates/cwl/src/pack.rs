@@ -99,4 +99,51 @@ mod tests {
         let expected = "{\n    \"a\": [],\n    \"b{\": [\n        1,\n        {\n            \"c\": \"x:\\\"{,\\\\\"\n        }\n    ]\n}";
         assert_eq!(indented(json), expected);
     }
+
+    fn again(text: &str) -> (crate::load::Loaded, crate::load::Loaded) {
+        let first = crate::test_support::loaded(text);
+        let packed = pack(&first.document);
+        let second =
+            crate::test_support::load_text(&packed).unwrap_or_else(|faults| panic!("{packed}\n{faults:#?}"));
+        assert_eq!(pack(&second.document), packed);
+        (first, second)
+    }
+
+    #[test]
+    fn what_is_packed_loads_again() {
+        let (first, second) = again(
+            "{cwlVersion: v1.2, $graph: [
+               {class: Workflow, id: main, inputs: {x: 'int[]'}, outputs: {o: {type: 'File[]', outputSource: s/o}},
+                requirements: {ScatterFeatureRequirement: {}}, steps: {s: {run: '#t', in: {a: x}, scatter: a, out: [o]}}},
+               {class: CommandLineTool, id: t, baseCommand: x, inputs: {a: int}, outputs: {o: stdout}}]}",
+        );
+        assert_eq!(first.process.common().canonical, second.process.common().canonical);
+    }
+
+    #[test]
+    fn named_types_are_written_out() {
+        let (_, second) = again(
+            "{cwlVersion: v1.2, class: CommandLineTool, inputs: {a: '#T', b: '#T[]?'}, outputs: [],
+              requirements: {SchemaDefRequirement: {types: [{name: T, type: enum, symbols: [x, y]}]}}}",
+        );
+        let types: Vec<String> = second
+            .process
+            .common()
+            .inputs
+            .iter()
+            .map(|input| crate::type_name::type_name(&input.type_))
+            .collect();
+        assert_eq!(types, ["enum {x, y}", "enum {x, y}[]?"]);
+    }
+
+    #[test]
+    fn what_was_usual_in_old_documents_is_said() {
+        let (_, second) = again("{cwlVersion: v1.0, class: CommandLineTool, inputs: [], outputs: []}");
+        let effective = crate::inherit::Effective::of(
+            &[&second.process.common().requirements],
+            crate::process::Version::V1_2,
+        );
+        assert_eq!(effective.load_listing, Some(crate::parameter::LoadListing::Deep));
+        assert_eq!(effective.network, Some(crate::requirement::BoolOrText::Bool(true)));
+    }
 }

@@ -152,26 +152,7 @@ pub(crate) fn step(inputs: Vec<StepInput>) -> Step {
 
 /// JavaScript, v1.2, nothing else.
 pub(crate) fn effective() -> Effective {
-    Effective {
-        version: Version::V1_2,
-        javascript: Some(Arc::new(Vec::new())),
-        docker: None,
-        software: None,
-        initial_work_dir: None,
-        environment: None,
-        shell: false,
-        resources: None,
-        work_reuse: None,
-        network: None,
-        inplace_update: false,
-        time_limit: None,
-        load_listing: None,
-        secrets: None,
-        cuda: None,
-        mpi: None,
-        shm_size: None,
-        unknown: Vec::new(),
-    }
+    Effective { javascript: Some(Arc::new(Vec::new())), ..Effective::none(Version::V1_2) }
 }
 
 /// Texts by path; what lies around them are directories.

@@ -360,11 +360,11 @@ fn inherit(process: &mut Node, outer: &Node) {
     let class = |node: &Node| node.get("class").and_then(Node::as_str).map(str::to_owned);
     for field in ["requirements", "hints"] {
         let own: Vec<Node> = members(process, field).to_vec();
-        let required = members(process, "requirements");
-        let new = members(outer, field).iter().filter(|new| {
-            let known = |list: &[Node]| list.iter().any(|own| class(own) == class(new));
-            !known(&own) && (field != "hints" || !known(required))
-        });
+        // A hint has nothing to say where there is a requirement.
+        let stronger = if field == "hints" { members(process, "requirements") } else { &[] };
+        let new = members(outer, field)
+            .iter()
+            .filter(|new| !own.iter().chain(stronger).any(|own| class(own) == class(new)));
         let all: Vec<Node> = new.chain(&own).cloned().collect();
         let place = process.place.clone();
         if let (false, Kind::Map(map)) = (all.is_empty(), &mut process.kind) {

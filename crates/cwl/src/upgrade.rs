@@ -2,7 +2,7 @@
 //! differs and no form of v1.2 says the same, `cwlVersion` tells it to those who need to know.
 
 use moil_salad::diagnostic::Diagnostic;
-use moil_salad::node::{Kind, Map, Node};
+use moil_salad::node::{Entry, Kind, Map, Node};
 
 use crate::process::Version;
 
@@ -78,7 +78,14 @@ fn list_directories(map: &mut Map) {
     let hint = Node { place: place.clone(), kind: Kind::Map(hint) };
     match map.get_mut("hints") {
         Some(Node { kind: Kind::List(hints), .. }) => hints.insert(0, hint),
-        _ => map.set("hints", Node { place, kind: Kind::List(vec![hint]) }),
+        _ => {
+            // Where the schema has them, so that the order is that of any other document.
+            let before = ["class", "id", "cwlVersion", "requirements"];
+            let at = map.entries.iter().rposition(|entry| before.contains(&entry.key.as_str()));
+            let value = Node { place: place.clone(), kind: Kind::List(vec![hint]) };
+            let entry = Entry { key: "hints".to_owned(), key_place: place, value };
+            map.entries.insert(at.map_or(0, |at| at + 1), entry);
+        }
     }
 }
 

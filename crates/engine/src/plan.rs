@@ -10,143 +10,19 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+mod command;
+
 use std::sync::Arc;
 
-use moil_cwl::error::Error;
 use moil_cwl::parameter::{LinkTarget, SourceList};
-use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
-use moil_cwl::{conform, merge};
+use moil_cwl::workflow_outputs;
 use moil_job::event::{Event, Status};
 use moil_job::failure::Failure;
-use moil_job::resources::Resources;
 
 use crate::graph::{Body, Graph, Node};
 
-/// A step of a running workflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StepRef {
-    workflow: u64,
-    step: usize,
-}
-
-/// One element of a scattered step; the only one of a step that is not scattered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ElementRef {
-    /// The step.
-    pub step: StepRef,
-    /// Index of the element.
-    pub element: usize,
-}
-
-/// What is to be done next.
-#[derive(Debug)]
-pub enum Command {
-    /// Merge the sources of a step's inputs: answer with [`Plan::merged`].
-    Merge {
-        /// Which step.
-        step: StepRef,
-        /// The step.
-        node: Arc<Node>,
-        /// For each step input, the value of each of its links.
-        sources: Vec<Vec<Value>>,
-    },
-    /// Prepare an element: answer with [`Plan::prepared`].
-    Prepare {
-        /// Which element.
-        element: ElementRef,
-        /// Its step.
-        node: Arc<Node>,
-        /// The step's inputs.
-        inputs: StepInputs,
-        /// Which round of a loop, from 0.
-        round: u32,
-    },
-    /// Find the next round of a loop: answer with [`Plan::next_round`].
-    NextRound {
-        /// Which element.
-        element: ElementRef,
-        /// Its step.
-        node: Arc<Node>,
-        /// The inputs of the round that ended.
-        inputs: ValueMap,
-        /// Its outputs.
-        outputs: Value,
-        /// How many rounds have ended.
-        rounds: u32,
-    },
-    /// Run a job: answer with [`Plan::finished`] or [`Plan::failed`].
-    Run(Box<Run>),
-}
-
-/// A job that is to run.
-#[derive(Debug)]
-pub struct Run {
-    /// Which element it is.
-    pub element: ElementRef,
-    /// Its step.
-    pub node: Arc<Node>,
-    /// Its position in the plan: `call[3]/align`.
-    pub path: String,
-    /// What people call it.
-    pub name: String,
-    /// The step's full name, without indices of elements.
-    pub step_name: Arc<str>,
-    /// Its complete input object.
-    pub inputs: Value,
-    /// What it asks for.
-    pub resources: Resources,
-}
-
-/// The inputs of a step, shared by its elements.
-#[derive(Clone, Debug)]
-pub struct StepInputs {
-    /// Their values; whole arrays for the scattered ones.
-    pub values: Arc<ValueMap>,
-    /// How it is scattered.
-    pub scatter: Option<Arc<Scatter>>,
-}
-
-/// What preparing an element gave.
-#[derive(Debug)]
-pub enum Prepared {
-    /// `when` said no.
-    Skipped,
-    /// A job: its input object and what it asks for.
-    Job {
-        /// The input object.
-        inputs: Value,
-        /// What it asks for.
-        resources: Resources,
-        /// The step inputs of this round, kept where the step is a loop.
-        round: Option<ValueMap>,
-    },
-    /// A workflow: its inputs.
-    Workflow {
-        /// The input object.
-        inputs: Value,
-        /// As with jobs.
-        round: Option<ValueMap>,
-        /// The workflow, where it is not known before it is prepared (ProcessGenerator).
-        graph: Option<Arc<Graph>>,
-    },
-    /// An expression tool, already evaluated.
-    Outputs {
-        /// The output object.
-        outputs: Value,
-        /// As with jobs.
-        round: Option<ValueMap>,
-    },
-}
-
-/// How the run as a whole ended.
-#[derive(Clone, Debug)]
-pub enum End {
-    /// The output object.
-    Success(Value),
-    /// Something failed.
-    Failed,
-}
+pub use command::{Command, ElementRef, End, Prepared, Run, StepInputs, StepRef};
 
 /// The state machine.
 pub struct Plan {
@@ -617,7 +493,7 @@ impl Plan {
 
     fn complete_workflow_if_over(&mut self, id: u64) {
         let Some(workflow) = self.workflows.get(&id).filter(|workflow| workflow.active == 0) else { return };
-        let outputs = if workflow.unfinished == 0 { workflow.outputs() } else { Ok(None) };
+        let outputs = if workflow.unfinished == 0 { workflow.outputs().map(Some) } else { Ok(None) };
         let Some(workflow) = self.workflows.remove(&id) else { return };
         let name: Arc<str> = workflow.name.trim_end_matches('/').into();
         let outputs = outputs.unwrap_or_else(|failure| {
@@ -651,28 +527,11 @@ impl RunningWorkflow {
     }
 
     /// The output object; every step is done.
-    fn outputs(&self) -> Result<Option<Value>, Failure> {
-        let mut outputs = ValueMap::new();
-        for output in &self.graph.workflow.common.outputs {
-            let what = format!("output {}", output.name);
-            let value = merge::merge(&output.source, &self.link_values(&output.source), &what)?;
-            // A skipped step gives null, whatever the output's type.
-            if !value.is_null() {
-                conform::check(&value, &output.type_, &output.name)
-                    .map_err(|mismatch| Error::invalid(&output.place, format!("output {mismatch}")))?;
-            }
-            outputs.insert(Arc::clone(&output.name), value);
-        }
-        Ok(Some(Value::map(outputs)))
-    }
-}
-
-impl Command {
-    fn node(&self) -> &Node {
-        match self {
-            Self::Merge { node, .. } | Self::Prepare { node, .. } | Self::NextRound { node, .. } => node,
-            Self::Run(run) => &run.node,
-        }
+    fn outputs(&self) -> Result<Value, Failure> {
+        let workflow = &self.graph.workflow;
+        let sources: Vec<Vec<Value>> =
+            workflow.common.outputs.iter().map(|output| self.link_values(&output.source)).collect();
+        Ok(workflow_outputs::workflow_outputs(workflow, &sources)?)
     }
 }
 

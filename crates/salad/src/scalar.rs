@@ -24,6 +24,19 @@ pub fn resolve(text: &str) -> Kind {
     }
 }
 
+/// The value of a whole number's text; `None` if it has more than 128 bits.
+pub fn whole(text: &str) -> Option<i128> {
+    let clean = text.replace('_', "");
+    let digits = unsigned(&clean);
+    let value = match digits.get(..2) {
+        Some("0b") => i128::from_str_radix(&digits[2..], 2),
+        Some("0o") => i128::from_str_radix(&digits[2..], 8),
+        Some("0x") => i128::from_str_radix(&digits[2..], 16),
+        _ => digits.parse(),
+    };
+    value.ok().map(|value| if clean.starts_with('-') { -value } else { value })
+}
+
 fn unsigned(text: &str) -> &str {
     text.strip_prefix(['+', '-']).unwrap_or(text)
 }

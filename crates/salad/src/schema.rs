@@ -4,6 +4,7 @@
 //! # a comment
 //! union Process = CommandLineTool | Workflow      alternatives, told apart by their constant fields
 //! union Hint open = DockerRequirement | …         `open`: others are let through unchecked
+//! union Rule extensible = Requirement | …         so are those of other vocabularies alone (`x:Rule`)
 //! group ProcessFields                             fields that several records share
 //!     id?      : string                 @id
 //! record Workflow : ProcessFields
@@ -13,10 +14,11 @@
 //! record File open                                unknown fields are kept
 //! primitives string File                          names of types that need no definition
 //! remove Operation                                takes a record away (in a delta)
+//! option nested-arrays                            the shorthand of types nests: `string[][]`
 //! ```
 //!
-//! A field's type is one or more of `string`, `bool`, `int`, `float` (which takes whole numbers too),
-//! `null` (in lists), `any`, a constant in quotes, the name of a record or union, and lists of these (`Step[]`).
+//! A field's type is one or more of `string`, `expression` (a string that holds one), `bool`, `int` (32
+//! bits), `long` (64 bits), `float` (which takes whole numbers too), `null` (in lists), `any`, a constant in quotes, the name of a record or union, and lists of these (`Step[]`).
 //!
 //! | mark | meaning |
 //! |---|---|
@@ -45,6 +47,8 @@ pub struct Schema {
     groups: HashMap<String, IndexMap<String, Field>>,
     unions: HashMap<String, Union>,
     primitives: Vec<String>,
+    /// Whether the shorthand of types nests: `string[][]`.
+    pub nested_arrays: bool,
 }
 
 /// A type of records.
@@ -65,6 +69,8 @@ pub struct Union {
     pub members: Vec<String>,
     /// Whether records of other types are let through.
     pub open: bool,
+    /// Whether records of other vocabularies are let through: those whose type has a prefix.
+    pub extensible: bool,
 }
 
 /// A field of a record.
@@ -85,8 +91,12 @@ pub enum Type {
     String,
     /// A boolean.
     Bool,
-    /// A whole number.
+    /// A string with an expression in it.
+    Expression,
+    /// A whole number of 32 bits.
     Int,
+    /// A whole number of 64 bits.
+    Long,
     /// Any number.
     Float,
     /// Null, where it means something: elsewhere a field that is null is not there.
@@ -182,7 +192,12 @@ impl Schema {
                 let mut head = head.split_whitespace();
                 let name = head.next().ok_or("a union needs a name")?;
                 let union = self.unions.entry(name.to_owned()).or_default();
-                union.open |= head.next() == Some("open");
+                match head.next() {
+                    Some("open") => union.open = true,
+                    Some("extensible") => union.extensible = true,
+                    Some(word) => return Err(format!("unknown word {word}")),
+                    None => {}
+                }
                 for member in members.split('|').map(str::trim).filter(|member| !member.is_empty()) {
                     if !union.members.iter().any(|known| known == member) {
                         union.members.push(member.to_owned());
@@ -213,6 +228,10 @@ impl Schema {
             }
             "primitives" => {
                 self.primitives.extend(rest.split_whitespace().map(str::to_owned));
+                Ok(Open::Nothing)
+            }
+            "option" if rest.trim() == "nested-arrays" => {
+                self.nested_arrays = true;
                 Ok(Open::Nothing)
             }
             "remove" => {
@@ -278,7 +297,9 @@ fn parse_type(text: &str) -> Result<Type, String> {
     Ok(match text {
         "string" => Type::String,
         "bool" => Type::Bool,
+        "expression" => Type::Expression,
         "int" => Type::Int,
+        "long" => Type::Long,
         "float" => Type::Float,
         "null" => Type::Null,
         "any" => Type::Any,

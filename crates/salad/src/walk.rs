@@ -6,6 +6,7 @@
 mod directives;
 mod shorthand;
 pub mod texts;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::node::{Entry, Kind, Map, Node};
+use crate::scalar;
 use crate::schema::{Field, Marks, Record, Schema, Type};
 use crate::source::Place;
 use crate::suggest::nearest;
@@ -22,6 +24,9 @@ use texts::Texts;
 
 /// How deep values may be nested, imports included.
 const MAX_DEPTH: usize = 300;
+
+/// How many alternatives a message lists.
+const MAX_LISTED: usize = 8;
 
 /// Walks documents that share their texts and named types.
 pub struct Walker<'s, 't> {
@@ -38,7 +43,11 @@ pub struct Walker<'s, 't> {
     pub references: Vec<(String, Place)>,
     /// Named types by their identifiers.
     pub types: IndexMap<String, Node>,
+    /// Names of types that were met before their definition.
+    waiting: Vec<types::Waiting>,
     importing: Vec<String>,
+    /// How many values came from imports.
+    imported: usize,
     depth: usize,
 }
 
@@ -62,7 +71,9 @@ impl<'s, 't> Walker<'s, 't> {
             diagnostics: Vec::new(),
             references: Vec::new(),
             types: IndexMap::new(),
+            waiting: Vec::new(),
             importing: Vec::new(),
+            imported: 0,
             depth: 0,
         }
     }
@@ -135,7 +146,11 @@ impl<'s, 't> Walker<'s, 't> {
                 let fits = types.iter().any(|type_| match kind {
                     Kind::Null => matches!(type_, Type::Null | Type::Any),
                     Kind::Bool(_) => matches!(type_, Type::Bool | Type::Any),
-                    Kind::Int(_) => matches!(type_, Type::Int | Type::Float | Type::Any),
+                    Kind::Int(ref text) => match type_ {
+                        Type::Int => scalar::whole(text).is_some_and(|value| i32::try_from(value).is_ok()),
+                        Type::Long => scalar::whole(text).is_some_and(|value| i64::try_from(value).is_ok()),
+                        _ => matches!(type_, Type::Float | Type::Any),
+                    },
                     Kind::Float(_) => matches!(type_, Type::Float | Type::Any),
                     _ => matches!(type_, Type::Any),
                 });
@@ -206,6 +221,7 @@ impl<'s, 't> Walker<'s, 't> {
     ) -> Option<Node> {
         let fits = types.iter().any(|type_| match type_ {
             Type::String | Type::Any => true,
+            Type::Expression => is_expression(&text),
             Type::Constant(constant) => self.is_name(&text, constant),
             _ => false,
         });
@@ -238,22 +254,25 @@ impl<'s, 't> Walker<'s, 't> {
     fn mapping(&mut self, map: Map, place: Place, types: &[Type], scope: &Scope, what: &str) -> Option<Node> {
         let schema = self.schema;
         let mut candidates = Vec::new();
-        let mut open = false;
+        let (mut open, mut extensible) = (false, false);
         for type_ in types {
             if let Type::Named(name) = type_ {
                 schema.candidates(name, &mut candidates);
                 open |= schema.union(name).is_some_and(|union| union.open);
+                extensible |= schema.union(name).is_some_and(|union| union.extensible);
             }
         }
         if let Some(record) = self.choose(&candidates, &map) {
             return Some(self.record(map, place, record, scope));
         }
-        if open && let Some(class) = map.get("class") {
-            let text = class.as_str().unwrap_or_default().to_owned();
+        if let Some(class) = map.get("class")
+            && let Some(text) = class.as_str()
+            && (open || (extensible && text.contains(':')))
+        {
             let known = candidates.iter().flat_map(|record| record.constants()).map(|(_, value)| value);
             let mut diagnostic =
                 Diagnostic::warning("unknown-class", &class.place, format!("moil does not know `{text}`"));
-            diagnostic.hint = nearest(&text, known).map(|near| format!("did you mean `{near}`?"));
+            diagnostic.hint = nearest(text, known).map(|near| format!("did you mean `{near}`?"));
             self.diagnostics.push(diagnostic);
             return Some(Node { place, kind: Kind::Map(map) });
         }
@@ -281,17 +300,26 @@ impl<'s, 't> Walker<'s, 't> {
             let list = values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
             match map.get(field) {
                 Some(node) => {
-                    let mut diagnostic = Diagnostic::error(
-                        "unknown-class",
-                        &node.place,
-                        format!("`{field}` of {what} must be one of {list}, not {}", node.describe()),
-                    );
+                    let message = match node.as_str() {
+                        Some(text) if values.len() > MAX_LISTED => {
+                            format!("`{text}` is no `{field}` of {what}")
+                        }
+                        _ if values.len() > MAX_LISTED => {
+                            format!("`{field}` of {what} must be a name, not {}", node.describe())
+                        }
+                        _ => format!("`{field}` of {what} must be one of {list}, not {}", node.describe()),
+                    };
+                    let mut diagnostic = Diagnostic::error("unknown-class", &node.place, message);
                     let near = node.as_str().and_then(|text| nearest(text, values.iter().copied()));
                     diagnostic.hint = near.map(|near| format!("did you mean `{near}`?"));
                     self.diagnostics.push(diagnostic);
                 }
                 None => {
-                    let message = format!("{what} has no `{field}`; it must be one of {list}");
+                    let message = if values.len() > MAX_LISTED {
+                        format!("{what} has no `{field}`")
+                    } else {
+                        format!("{what} has no `{field}`; it must be one of {list}")
+                    };
                     self.error("missing-field", place, message);
                 }
             }
@@ -336,6 +364,7 @@ impl<'s, 't> Walker<'s, 't> {
         }
         for entry in map.entries {
             if record.open {
+                self.unknown_field_warning(&entry, record);
                 entries.push(entry);
             } else if !is_extension(&entry.key) {
                 self.unknown_field(&entry, record);
@@ -402,8 +431,25 @@ impl<'s, 't> Walker<'s, 't> {
         } else {
             scope.clone()
         };
+        // A process that is imported is one that is named: it keeps its own version.
+        let value = match value.as_map() {
+            Some(map) if field.marks.reference && map.entries.len() == 1 => {
+                map.get("$import").filter(|target| target.as_str().is_some()).cloned().unwrap_or(value)
+            }
+            _ => value,
+        };
         let value = self.value(value, &field.types, &field.marks, &inner, &what)?;
         Some(Entry { key, key_place, value })
+    }
+
+    /// Fields of open records are kept, but a slip of the finger is worth a word.
+    fn unknown_field_warning(&mut self, entry: &Entry, record: &Record) {
+        if !is_extension(&entry.key) {
+            self.unknown_field(entry, record);
+            if let Some(diagnostic) = self.diagnostics.last_mut() {
+                diagnostic.severity = Severity::Warning;
+            }
+        }
     }
 
     fn unknown_field(&mut self, entry: &Entry, record: &Record) {
@@ -472,7 +518,9 @@ impl<'s, 't> Walker<'s, 't> {
                 Type::Null => {}
                 Type::String => words.push("a string".to_owned()),
                 Type::Bool => words.push("true or false".to_owned()),
-                Type::Int => words.push("a whole number".to_owned()),
+                Type::Int => words.push("a whole number of 32 bits".to_owned()),
+                Type::Long => words.push("a whole number".to_owned()),
+                Type::Expression => words.push("an expression".to_owned()),
                 Type::Float => words.push("a number".to_owned()),
                 Type::Any => words.push("anything".to_owned()),
                 Type::Named(name) => words.push(format!("a mapping ({name})")),
@@ -492,6 +540,7 @@ fn plural(words: &str) -> String {
         "a string" => "strings".to_owned(),
         "a number" => "numbers".to_owned(),
         "a whole number" => "whole numbers".to_owned(),
+        "a whole number of 32 bits" => "whole numbers of 32 bits".to_owned(),
         other => other.to_owned(),
     }
 }

@@ -38,8 +38,9 @@ use moil_worker::spawner::Spawner;
 use crate::argparse::InputWord;
 use crate::inputs::Prepared;
 use crate::log::{Level, Log};
+use crate::mpi_config;
 use crate::progress::{self, Display};
-use crate::settings::{HandOver, Settings};
+use crate::settings::{HandOver, Keep, Settings};
 use crate::signals::Signals;
 
 /// What is needed from outside to run.
@@ -268,6 +269,16 @@ fn worker_config(
     config.leave_tmpdir = settings.files.keep_temporary;
     config.live_output = settings.log.real_time;
     config.max_duration = settings.resources.max_time;
+    if let Some(path) = &settings.tools.mpi_config {
+        config.mpi = mpi_config::read(path, &settings.environment)?;
+    }
+    config.max_log_size = match settings.log.keep {
+        Keep::End(bytes) => Some(bytes),
+        // The worker keeps ends; beginnings are kept whole.
+        Keep::All | Keep::Beginning(_) => None,
+    };
+    config.tmp_root =
+        (settings.files.tmpdir != settings.files.tmp_outdir).then(|| settings.files.tmpdir.dir.clone());
     config.download = Some(Arc::new(Downloader(Arc::clone(remote))));
     Ok(config)
 }

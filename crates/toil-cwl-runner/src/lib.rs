@@ -9,6 +9,7 @@
 //! | [`prints`] | what is printed about a document |
 //! | [`commands`] | the commands of `moil` |
 //! | [`invocation`] | what the program gets from outside |
+//! | [`mpi_config`] | `--mpi-config-file` |
 //! | [`options`] | the table of options |
 //! | [`argparse`] | the command line, read by that table |
 //! | [`environment`] | the table of environment variables |
@@ -38,6 +39,7 @@ pub mod help;
 pub mod inputs;
 pub mod invocation;
 pub mod log;
+pub mod mpi_config;
 pub mod options;
 pub mod prints;
 pub mod progress;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use moil_engine::fold::status::{Counts, RunStatus};
 use moil_job::event::{Event, Status};
+use moil_job::failure::FailureKind;
 
 /// How often the lines are drawn at most.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -28,8 +29,10 @@ pub fn plain_line(event: &Event) -> Option<String> {
         Event::JobFailed { name, retry_in: Some(seconds), failure, .. } => {
             format!("[job {name}] failed ({}); next try in {seconds:.0} s", failure.message)
         }
-        Event::JobFailed { name, retry_in: None, .. } => {
-            format!("[job {name}] {}", Status::Failed.words())
+        Event::JobFailed { name, retry_in: None, failure, .. } => {
+            let cancelled = failure.kind == FailureKind::Cancelled;
+            let status = if cancelled { Status::Cancelled } else { Status::Failed };
+            format!("[job {name}] {}", status.words())
         }
         Event::ToolOutput { name, line } => format!("[{name}] {line}"),
         Event::JobStarted { .. } | Event::Warning(_) => return None,

@@ -179,6 +179,10 @@ fn workflow(
 
 fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log: &Log) -> ExitCode {
     let Some(outputs) = &finished.outputs else {
+        if let Some(signal) = finished.signal {
+            let name = if signal == libc::SIGTERM { "SIGTERM" } else { "SIGINT" };
+            log.error(format_args!("ended by {name}: all tools were stopped, no outputs were written"));
+        }
         return match finished.signal {
             Some(libc::SIGTERM) => ExitCode::TERMINATED,
             Some(_) => ExitCode::INTERRUPTED,

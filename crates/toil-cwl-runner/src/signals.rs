@@ -1,8 +1,7 @@
 //! SIGINT and SIGTERM: one thread waits for them and tells the run.
 //!
 //! They are blocked in all other threads, so that no system call is cut short
-//! and no handler has to be written. The spawner was forked before, so tools
-//! have the signals as usual.
+//! and no handler has to be written. The spawner lets its tools have them as usual.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,19 +14,29 @@ pub struct Signals {
     handler: Arc<Mutex<Option<Handler>>>,
 }
 
-impl Signals {
-    /// Blocks the signals and starts the thread that waits for them. Must be called before other
-    /// threads are started.
+/// The signals are blocked, and nobody waits for them yet.
+pub struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    /// Blocks the signals in this thread and all that it starts from now on. Must be called before
+    /// there are other threads: a signal goes to any thread that has not blocked it.
     ///
     /// # Errors
     /// The system's.
-    pub fn install() -> io::Result<Self> {
-        let signals = Self::default();
-        let set = block()?;
+    pub fn new() -> io::Result<Self> {
+        block().map(Self)
+    }
+
+    /// Starts the thread that waits for them.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn listen(self) -> io::Result<Signals> {
+        let signals = Signals::default();
         let handler = Arc::clone(&signals.handler);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             loop {
-                let Some(signal) = wait(&set) else { continue };
+                let Some(signal) = wait(&self.0) else { continue };
                 match &*handler.lock().unwrap_or_else(PoisonError::into_inner) {
                     Some(handler) => handler(signal),
                     // Nothing runs yet, or nothing any more.
@@ -37,7 +46,9 @@ impl Signals {
         })?;
         Ok(signals)
     }
+}
 
+impl Signals {
     /// Calls `handler` for every signal from now on, until the guard is dropped.
     pub fn handle(&self, handler: impl Fn(i32) + Send + 'static) -> Guard {
         *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));

@@ -73,6 +73,8 @@ struct Converter<'d> {
     types: RefCell<HashMap<String, Type>>,
     open_types: RefCell<Vec<String>>,
     depth: Cell<usize>,
+    /// How many links name nothing.
+    lost_links: Cell<usize>,
 }
 
 /// Counts one level of nesting for as long as it lives.
@@ -94,6 +96,7 @@ impl<'d> Converter<'d> {
             types: RefCell::default(),
             open_types: RefCell::default(),
             depth: Cell::new(0),
+            lost_links: Cell::new(0),
         }
     }
 

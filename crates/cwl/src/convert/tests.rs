@@ -203,8 +203,15 @@ fn a_workflow_that_runs_itself_is_refused() {
 fn a_type_that_contains_itself_is_refused() {
     let text = "{cwlVersion: v1.2, class: CommandLineTool, inputs: {i: '#T'}, outputs: [],
         requirements: {SchemaDefRequirement: {types: [{name: T, type: record, fields: {a: '#T[]?'}}]}}}";
-    // Inside its own definition a type is not known yet.
-    assert!(faults(text).contains("error unknown-type 2: there is no type called `#T`"), "{}", faults(text));
+    assert!(
+        faults(text).contains("error recursive-type 2: the type `T` contains itself"),
+        "{}",
+        faults(text)
+    );
+    let mutual = "{cwlVersion: v1.2, class: CommandLineTool, inputs: {i: '#A'}, outputs: [],
+        requirements: {SchemaDefRequirement: {types: [{name: A, type: record, fields: {b: '#B'}},
+        {name: B, type: record, fields: {a: '#A?'}}]}}}";
+    assert!(faults(mutual).contains("error recursive-type"), "{}", faults(mutual));
 }
 
 #[test]
@@ -279,4 +286,22 @@ fn long_chains_of_workflows_are_refused_and_do_no_harm() {
     };
     assert_eq!(chain(50), "");
     assert!(chain(300).contains("error too-deep"), "{}", chain(300));
+}
+
+#[test]
+fn loops_name_inputs_and_outputs_of_their_step() {
+    let text = "cwlVersion: v1.3.0-dev1
+class: Workflow
+inputs: {x: int}
+outputs: []
+steps:
+  s:
+    run: {class: Operation, inputs: {i: int}, outputs: {o: int}}
+    in: {i: x}
+    out: [o]
+    when: $(true)
+    loop: {j: o}
+";
+    let message = "undefined-loop-input";
+    assert!(faults(text).contains(message), "{}", faults(text));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moil_salad::node::{Kind, Node};
 
-use super::cursor::{Cursor, items};
+use super::cursor::Cursor;
 use super::{Converter, short_name};
 use crate::types::{ArrayType, EnumType, RecordField, RecordType, Type};
 
@@ -78,7 +78,7 @@ impl Converter<'_> {
 
     fn record(&self, node: &Node) -> Type {
         let Some(cursor) = Cursor::new(node, "RecordSchema", &self.findings) else { return Type::Any };
-        cursor.ignore(&["type", "label", "doc"]);
+        cursor.ignore(&["id", "type", "label", "doc"]);
         let mut fields: Vec<RecordField> = Vec::new();
         for field in cursor.list("fields") {
             if let Some(field) = self.record_field(field) {
@@ -121,7 +121,7 @@ impl Converter<'_> {
 
     fn enumeration(&self, node: &Node) -> Type {
         let Some(cursor) = Cursor::new(node, "EnumSchema", &self.findings) else { return Type::Any };
-        cursor.ignore(&["type", "label", "doc"]);
+        cursor.ignore(&["id", "type", "label", "doc", "outputBinding"]);
         let type_ = EnumType {
             name: cursor.string("name"),
             symbols: cursor.strings("symbols"),
@@ -133,7 +133,7 @@ impl Converter<'_> {
 
     fn array(&self, node: &Node) -> Type {
         let Some(cursor) = Cursor::new(node, "ArraySchema", &self.findings) else { return Type::Any };
-        cursor.ignore(&["type", "label", "doc", "name"]);
+        cursor.ignore(&["id", "type", "label", "doc", "name", "outputBinding"]);
         let type_ = ArrayType {
             items: cursor.required("items").map_or(Type::Any, |node| self.type_(node)),
             binding: cursor.get("inputBinding").and_then(|node| self.binding(node)),
@@ -144,10 +144,7 @@ impl Converter<'_> {
 
     /// `stdin`, `stdout` or `stderr`, where that is the whole type.
     pub(super) fn shortcut(node: &Node) -> Option<&str> {
-        match items(node) {
-            [one] => one.as_str().filter(|name| matches!(*name, "stdin" | "stdout" | "stderr")),
-            _ => None,
-        }
+        node.as_str().filter(|name| matches!(*name, "stdin" | "stdout" | "stderr"))
     }
 }
 

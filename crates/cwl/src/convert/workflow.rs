@@ -6,6 +6,7 @@ use std::sync::Arc;
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::node::Node;
 use moil_salad::source::Place;
+use moil_salad::suggest::nearest;
 
 use super::cursor::{Cursor, items};
 use super::requirement::class_name;
@@ -25,6 +26,7 @@ impl Converter<'_> {
         for (index, input) in ids(cursor.list("inputs")).enumerate() {
             targets.insert(input, LinkTarget::Input(index));
         }
+        let lost_links = self.lost_links.get();
         let step_nodes = cursor.list("steps");
         for (step, node) in step_nodes.iter().enumerate() {
             for (output, id) in outs(node).enumerate() {
@@ -49,7 +51,12 @@ impl Converter<'_> {
         if workflow.common.inputs.len() != cursor.list("inputs").len() {
             return None;
         }
-        link_check::check(&workflow).into_iter().for_each(|diagnostic| self.findings.add(diagnostic));
+        // A link that was lost leaves its sink without a source: that is one fault, not two.
+        let lost = self.lost_links.get() > lost_links;
+        let found = link_check::check(&workflow).into_iter();
+        found
+            .filter(|diagnostic| !(lost && matches!(diagnostic.code, "no-value" | "no-output-source")))
+            .for_each(|diagnostic| self.findings.add(diagnostic));
         Some(Process::Workflow(Arc::new(workflow)))
     }
 
@@ -84,6 +91,7 @@ impl Converter<'_> {
             let message = format!("the step `{name}` scatters several inputs and has no `scatterMethod`");
             self.findings.error("no-scatter-method", cursor.place_of("scatter"), message);
         }
+        self.check_loop(&name, loop_.as_ref(), &inputs, &outputs, cursor.place);
         let step = Step {
             name,
             place: node.place.clone(),
@@ -111,7 +119,11 @@ impl Converter<'_> {
             if !inputs.iter().any(|input| &*input.name == name) {
                 let names: Vec<String> = inputs.iter().map(|input| format!("`{}`", input.name)).collect();
                 let message = format!("`scatter` names `{name}`, which is no input of the step `{step}`");
-                let hint = format!("the inputs of the step are {}", names.join(", "));
+                let near = nearest(name, inputs.iter().map(|input| &*input.name));
+                let hint = near.map_or_else(
+                    || format!("the inputs of the step are {}", names.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
                 self.findings
                     .add(Diagnostic::error("undefined-scatter", &text.place, message).with_hint(hint));
             } else if scatter.iter().any(|other| &**other == name) {
@@ -133,7 +145,10 @@ impl Converter<'_> {
             for output in step.outputs.iter().filter(|name| common.output(name).is_none()) {
                 let message = format!("the step `{}` has no output `{output}`", step.name);
                 let known = names(common.outputs.iter().map(|output| &*output.name).collect());
-                let hint = if known.is_empty() {
+                let near = nearest(output, common.outputs.iter().map(|output| &*output.name));
+                let hint = if let Some(near) = near {
+                    format!("did you mean `{near}`?")
+                } else if known.is_empty() {
                     "what it runs has no outputs".to_owned()
                 } else {
                     format!("the outputs of what it runs are {known}")
@@ -193,7 +208,10 @@ impl Converter<'_> {
                     let name = id.split_once('#').map_or(id, |(_, fragment)| fragment);
                     let message =
                         format!("`{field}` names `{name}`, which is no input and no output of a step");
-                    self.findings.error("undefined-source", &source.place, message);
+                    self.lost_links.set(self.lost_links.get() + 1);
+                    let mut diagnostic = Diagnostic::error("undefined-source", &source.place, message);
+                    diagnostic.hint = meant(id, targets);
+                    self.findings.add(diagnostic);
                 }
             }
         }
@@ -242,8 +260,34 @@ impl Converter<'_> {
         match when {
             Some(when) => (None, Some(self.loop_fields(cursor, when))),
             None => {
+                cursor.ignore(&["outputMethod"]);
                 self.findings.error("loop-without-when", cursor.place_of("loop"), "a `loop` needs a `when`");
                 (None, None)
+            }
+        }
+    }
+
+    /// A loop feeds inputs of its step from outputs of its step.
+    fn check_loop(
+        &self,
+        step: &str,
+        loop_: Option<&Loop>,
+        inputs: &[StepInput],
+        outputs: &[Arc<str>],
+        place: &Place,
+    ) {
+        for next in loop_.iter().flat_map(|loop_| &loop_.inputs) {
+            if !inputs.iter().any(|input| input.name == next.name) {
+                let message = format!(
+                    "the loop of the step `{step}` sets `{}`, which is no input of the step",
+                    next.name
+                );
+                self.findings.error("undefined-loop-input", place, message);
+            }
+            for source in next.sources.iter().filter(|source| !outputs.contains(source)) {
+                let message =
+                    format!("the loop of the step `{step}` takes `{source}`, which is no output of the step");
+                self.findings.error("undefined-loop-source", place, message);
             }
         }
     }
@@ -295,4 +339,16 @@ fn ids_and_nodes(nodes: &[Node]) -> impl Iterator<Item = (&str, &Node)> {
 fn outs(step: &Node) -> impl Iterator<Item = &str> {
     let outs = step.get("out").and_then(Node::as_list).unwrap_or_default();
     outs.iter().filter_map(|out| out.as_str().or_else(|| out.get("id")?.as_str()))
+}
+
+/// What a link may have been meant to name: something with a similar name, or an output of the step
+/// that is named alone.
+fn meant(id: &str, targets: &Targets) -> Option<String> {
+    let name = |id: &str| id.split_once('#').map_or(id, |(_, fragment)| fragment).to_owned();
+    let inside = format!("{id}/");
+    let mut known: Vec<String> = targets.keys().map(|target| name(target)).collect();
+    known.sort_unstable();
+    let of_step = known.iter().find(|known| known.starts_with(&name(&inside)));
+    let near = of_step.map(String::as_str).or_else(|| nearest(&name(id), known.iter().map(String::as_str)));
+    near.map(|near| format!("did you mean `{near}`?"))
 }

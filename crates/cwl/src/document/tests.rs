@@ -77,7 +77,7 @@ fn all_faults_are_told_at_once() {
     let text = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseComand: echo\ninputs: {x: strin}\noutputs: 5\nstdin: [a]\n";
     assert_eq!(
         codes(&[("t.cwl", text)]),
-        [("unknown-type", 4), ("invalid-type", 5), ("invalid-type", 6), ("unknown-field", 3)]
+        [("invalid-type", 5), ("invalid-type", 6), ("unknown-field", 3), ("unknown-type", 4)]
     );
 }
 

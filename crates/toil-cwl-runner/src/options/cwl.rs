@@ -133,7 +133,8 @@ pub(super) const OUTPUTS: Group = Group {
             .cwltool(),
         Opt::flag(&["--compute-checksum"], "Put the checksums of files into the output object (default)."),
         Opt::flag(&["--no-compute-checksum"], "Leave checksums out.").sets("--compute-checksum", "false"),
-        Opt::flag(&["--disable-streaming"], "Do not stream files marked as streamable."),
+        Opt::flag(&["--disable-streaming"], "Do not stream files marked as streamable.")
+            .accepted("nothing is streamed: files are complete before they are read"),
         Opt::value(&["--cachedir"], "DIR", "Keep results of steps here and take them from here.")
             .not_yet("the call cache"),
         Opt::value(&["--destBucket"], "URL", "Write outputs to a bucket.").refused("outputs in buckets"),
@@ -182,7 +183,9 @@ pub(super) const TOOLS: Group = Group {
             "Set a variable for workers; without a value it is taken from here.",
         ),
         Opt::value(&["--eval-timeout"], "SECONDS", "How long one expression may take (default: 20)."),
-        Opt::flag(&["--js-console"], "Show what expressions print.").cwltool(),
+        Opt::flag(&["--js-console"], "Show what expressions print.")
+            .not_yet("the console of expressions")
+            .cwltool(),
         Opt::value(&["--cwl-loop-iteration-limit"], "N", "How often one step may loop (default: 1000)."),
         Opt::value(&["--mpi-config-file"], "FILE", "How MPI programs are started on this machine."),
         Opt::value(&["--beta-dependency-resolvers-configuration"], "FILE", "How to find software packages.")

@@ -11,18 +11,20 @@ pub(super) const GROUP: Group = Group {
             &["--jobStore", "--jobstore"],
             "LOCATOR",
             "Where the run is recorded: a path, file:PATH or aws:REGION:NAME (default: nowhere).",
-        ),
+        )
+        .not_yet("job stores: nothing is recorded, and the run cannot be restarted"),
         Opt::optional(
             &["--restart"],
             "auto",
             "Go on with the run of the job store; =auto: start it if there is none.",
         )
         .constant("true")
-        .choices(&["auto"]),
+        .choices(&["auto"])
+        .refused("restarting a run"),
         Opt::value(&["--clean"], "WHEN", "When the job store is deleted (default: onSuccess).").choices(WHEN),
         Opt::value(&["--cleanWorkDir"], "WHEN", "When a job's directories are deleted (default: always).")
             .choices(WHEN),
-        Opt::flag(&["--stats"], "Keep statistics; the job store is then kept.").not_yet("statistics"),
+        Opt::flag(&["--stats"], "Print what the jobs of each step took, as JSON on stderr, at the end."),
         Opt::bool(&["--caching"], "Share inputs between the jobs of one machine.")
             .accepted("jobs of one machine always share their inputs"),
         Opt::bool(&["--disableCaching"], "The opposite of --caching.")

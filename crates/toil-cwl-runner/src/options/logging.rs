@@ -29,22 +29,24 @@ pub(super) const GROUP: Group = Group {
             .accepted("each line has the time")
             .cwltool(),
         Opt::flag(&["--disableProgress"], "No progress on the terminal."),
-        Opt::value(&["--statusWait"], "SECONDS", "Time between reports on running jobs (default: 3600)."),
-        Opt::value(&["--log-dir"], "DIR", "Keep what tools print here."),
+        Opt::value(&["--statusWait"], "SECONDS", "Time between reports on running jobs.")
+            .accepted("there are no such reports: progress and events tell what runs"),
+        Opt::value(&["--log-dir"], "DIR", "Keep what tools print here.").not_yet("a directory of logs"),
         Opt::optional(
             &["--writeLogs"],
             "DIR",
             "Keep the logs of failed jobs (default: in the current directory).",
-        ),
+        )
+        .not_yet("a directory of logs"),
         Opt::optional(&["--writeLogsGzip"], "DIR", "The same, compressed.").not_yet("compressed logs"),
-        Opt::bool(&["--writeLogsFromAllJobs"], "Keep the logs of jobs that succeeded too."),
+        Opt::bool(&["--writeLogsFromAllJobs"], "Keep the logs of jobs that succeeded too.")
+            .not_yet("a directory of logs"),
         Opt::value(
             &["--maxLogFileSize"],
             "SIZE",
             "How much of a log is kept: its end, or with '-' its beginning; 0: all (default: 100 Mi).",
         ),
         Opt::bool(&["--realTimeLogging"], "Show what tools print while they run."),
-        Opt::value(&["--writeMessages"], "FILE", "Write the events of the run as lines of JSON.")
-            .not_yet("the stream of events"),
+        Opt::value(&["--writeMessages"], "FILE", "Write the events of the run as lines of JSON."),
     ],
 };

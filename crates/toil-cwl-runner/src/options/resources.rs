@@ -46,7 +46,8 @@ pub(super) const RETRIES: Group = Group {
             "How much longer to wait before each further one (default: 3).",
         ),
         Opt::bool(&["--doubleMem"], "Retry jobs that ran out of memory with twice as much."),
-        Opt::bool(&["--doubleTime"], "Retry jobs that ran out of time with twice as much."),
+        Opt::bool(&["--doubleTime"], "Retry jobs that ran out of time with twice as much.")
+            .not_yet("more time for a further try"),
         Opt::bool(
             &["--enableUnlimitedPreemptibleRetries", "--enableUnlimitedPreemptableRetries"],
             "Losing a preemptible node does not count as a try.",

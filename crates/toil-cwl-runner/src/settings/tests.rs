@@ -292,14 +292,14 @@ fn a_job_store_as_a_word_is_used_with_a_remark() {
 }
 
 #[test]
-fn restart_needs_a_job_store() {
-    let restart = |line: &str| settings(line).store.restart;
-    assert_eq!(restart("--restart --jobStore s wf.cwl"), Restart::Yes);
-    assert_eq!(restart("--restart=auto --jobStore s wf.cwl"), Restart::Auto);
-    assert_eq!(
-        fault("--restart wf.cwl"),
-        (2, "--restart needs the job store of the run\n  hint: name it with --jobStore".to_owned())
-    );
+fn a_run_cannot_be_restarted_yet_and_says_so() {
+    for line in ["--restart --jobStore s wf.cwl", "--restart=auto --jobStore s wf.cwl"] {
+        assert_eq!(
+            fault(line),
+            (1, "--restart is not supported yet (restarting a run)".to_owned()),
+            "{line}"
+        );
+    }
 }
 
 #[test]

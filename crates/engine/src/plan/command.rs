@@ -1,0 +1,143 @@
+//! What the plan asks for, and what it is told.
+
+use std::sync::Arc;
+
+use moil_cwl::scatter::Scatter;
+use moil_cwl::value::{Value, ValueMap};
+use moil_job::resources::Resources;
+
+use crate::graph::{Graph, Node};
+
+/// A step of a running workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StepRef {
+    pub(super) workflow: u64,
+    pub(super) step: usize,
+}
+
+/// One element of a scattered step; the only one of a step that is not scattered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ElementRef {
+    /// The step.
+    pub step: StepRef,
+    /// Index of the element.
+    pub element: usize,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Command {
+    /// Merge the sources of a step's inputs: answer with [`Plan::merged`].
+    Merge {
+        /// Which step.
+        step: StepRef,
+        /// The step.
+        node: Arc<Node>,
+        /// For each step input, the value of each of its links.
+        sources: Vec<Vec<Value>>,
+    },
+    /// Prepare an element: answer with [`Plan::prepared`].
+    Prepare {
+        /// Which element.
+        element: ElementRef,
+        /// Its step.
+        node: Arc<Node>,
+        /// The step's inputs.
+        inputs: StepInputs,
+        /// Which round of a loop, from 0.
+        round: u32,
+    },
+    /// Find the next round of a loop: answer with [`Plan::next_round`].
+    NextRound {
+        /// Which element.
+        element: ElementRef,
+        /// Its step.
+        node: Arc<Node>,
+        /// The inputs of the round that ended.
+        inputs: ValueMap,
+        /// Its outputs.
+        outputs: Value,
+        /// How many rounds have ended.
+        rounds: u32,
+    },
+    /// Run a job: answer with [`Plan::finished`] or [`Plan::failed`].
+    Run(Box<Run>),
+}
+
+/// A job that is to run.
+#[derive(Debug)]
+pub struct Run {
+    /// Which element it is.
+    pub element: ElementRef,
+    /// Its step.
+    pub node: Arc<Node>,
+    /// Its position in the plan: `call[3]/align`.
+    pub path: String,
+    /// What people call it.
+    pub name: String,
+    /// The step's full name, without indices of elements.
+    pub step_name: Arc<str>,
+    /// Its complete input object.
+    pub inputs: Value,
+    /// What it asks for.
+    pub resources: Resources,
+}
+
+/// The inputs of a step, shared by its elements.
+#[derive(Clone, Debug)]
+pub struct StepInputs {
+    /// Their values; whole arrays for the scattered ones.
+    pub values: Arc<ValueMap>,
+    /// How it is scattered.
+    pub scatter: Option<Arc<Scatter>>,
+}
+
+/// What preparing an element gave.
+#[derive(Debug)]
+pub enum Prepared {
+    /// `when` said no.
+    Skipped,
+    /// A job: its input object and what it asks for.
+    Job {
+        /// The input object.
+        inputs: Value,
+        /// What it asks for.
+        resources: Resources,
+        /// The step inputs of this round, kept where the step is a loop.
+        round: Option<ValueMap>,
+    },
+    /// A workflow: its inputs.
+    Workflow {
+        /// The input object.
+        inputs: Value,
+        /// As with jobs.
+        round: Option<ValueMap>,
+        /// The workflow, where it is not known before it is prepared (ProcessGenerator).
+        graph: Option<Arc<Graph>>,
+    },
+    /// An expression tool, already evaluated.
+    Outputs {
+        /// The output object.
+        outputs: Value,
+        /// As with jobs.
+        round: Option<ValueMap>,
+    },
+}
+
+/// How the run as a whole ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// The output object.
+    Success(Value),
+    /// Something failed.
+    Failed,
+}
+
+impl Command {
+    pub(super) fn node(&self) -> &Node {
+        match self {
+            Self::Merge { node, .. } | Self::Prepare { node, .. } | Self::NextRound { node, .. } => node,
+            Self::Run(run) => &run.node,
+        }
+    }
+}
