@@ -97,7 +97,7 @@ fn exit_codes_say_what_kind_of_end_it_was() {
     let operation = "{cwlVersion: v1.2, class: Operation, inputs: [], outputs: []}";
     check(operation, &["main.cwl"], ExitCode::UNSUPPORTED);
     let unknown = HELLO.replace("inputs:", "requirements: {MadeUpRequirement: {}}\ninputs:");
-    check(&unknown, &["main.cwl", "--text", "x"], ExitCode::UNSUPPORTED);
+    check(&unknown, &["main.cwl", "--text", "x"], ExitCode::FAILURE);
 }
 
 #[test]
