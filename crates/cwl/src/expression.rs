@@ -62,6 +62,11 @@ impl Evaluator {
         Self { limits, engine: RefCell::new(Engine::new(limits)) }
     }
 
+    /// From now on evaluations end early, with an error, once `stop` says so.
+    pub fn stop_when(&self, stop: Option<Box<dyn Fn() -> bool>>) {
+        self.engine.borrow().stop_when(stop);
+    }
+
     /// The limits it was made with.
     pub fn limits(&self) -> Limits {
         self.limits

@@ -11,7 +11,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -123,12 +123,27 @@ struct Watch {
     deadline: Cell<Option<Instant>>,
     expired: Cell<bool>,
     nondeterministic: Cell<bool>,
+    stop: RefCell<Option<Stop>>,
+}
+
+/// Asked from time to time whether nobody wants the value any more.
+pub type Stop = Box<dyn Fn() -> bool>;
+
+impl Watch {
+    fn is_stopped(&self) -> bool {
+        self.stop.borrow().as_ref().is_some_and(|stop| stop())
+    }
 }
 
 impl Engine {
     /// An engine with these limits. Does nothing yet.
     pub fn new(limits: Limits) -> Self {
         Self { limits, runtime: None, watch: Rc::default(), libraries: Libraries::default(), observer: None }
+    }
+
+    /// From now on evaluations end early once `stop` says so.
+    pub fn stop_when(&self, stop: Option<Stop>) {
+        *self.watch.stop.borrow_mut() = stop;
     }
 
     /// Evaluates `(…)` as an expression or `{…}` as the body of a function, after running the parts of
@@ -227,7 +242,8 @@ impl Engine {
         runtime.set_max_stack_size(STACK);
         let (watch, watched) = (Rc::clone(&self.watch), Rc::clone(&memory));
         runtime.set_interrupt_handler(Some(Box::new(move || {
-            if watch.deadline.get().is_some_and(|deadline| Instant::now() >= deadline) {
+            let is_late = watch.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
+            if is_late || watch.is_stopped() {
                 watch.expired.set(true);
             }
             watch.expired.get() || watched.check()
@@ -387,6 +403,9 @@ impl<'js> Evaluation<'_, 'js> {
         let may_look = error.is_exception() && !self.is_expired() && !self.memory.is_exhausted();
         let reason = if may_look { self.exception() } else { error.to_string() };
         // Showing an exception may itself run code, and out of time.
+        if self.engine.watch.is_stopped() {
+            return Failure::Error("it was stopped".to_owned());
+        }
         if self.is_expired() {
             let seconds = self.engine.limits.time.as_secs_f64();
             return Failure::Error(format!("it took more than {seconds} seconds"));

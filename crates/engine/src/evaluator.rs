@@ -2,6 +2,7 @@
 //! elements and run expression tools. Pure work, one evaluator per thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,10 +61,10 @@ pub struct Settings {
     pub threads: usize,
 }
 
-/// The threads. Dropping this ends those that wait for a task; one that still evaluates is left to its
-/// time limit, since nobody wants its answer and it changes nothing.
+/// The threads. Dropping this ends them; nobody waits for one that still evaluates, since it changes nothing.
 pub struct Evaluators {
     tasks: Sender<Task>,
+    stop: Arc<AtomicBool>,
 }
 
 /// Stacks are large, since JavaScript libraries recurse.
@@ -78,14 +79,16 @@ impl Evaluators {
         let (tasks, queue) = channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
         let settings = Arc::new(settings);
+        let stop = Arc::new(AtomicBool::new(false));
         for number in 0..settings.threads.max(1) {
             let (queue, settings, reply) = (Arc::clone(&queue), Arc::clone(&settings), reply.clone());
+            let stop = Arc::clone(&stop);
             std::thread::Builder::new()
                 .name(format!("evaluator-{number}"))
                 .stack_size(STACK)
-                .spawn(move || work(&queue, &settings, &reply))?;
+                .spawn(move || work(&queue, &settings, &reply, &stop))?;
         }
-        Ok(Self { tasks })
+        Ok(Self { tasks, stop })
     }
 
     /// Hands a task to the next free thread.
@@ -95,12 +98,23 @@ impl Evaluators {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Message>) {
+impl Drop for Evaluators {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Message>, stop: &Arc<AtomicBool>) {
     let evaluator = Evaluator::new(settings.limits);
+    let stopped = Arc::clone(stop);
+    evaluator.stop_when(Some(Box::new(move || stopped.load(Ordering::Relaxed))));
     let worker = Worker { evaluator: &evaluator, settings };
     loop {
         let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
         let answer = worker.answer(task);
         if reply.send(Message::Answer(Box::new(answer))).is_err() {
             return;

@@ -130,10 +130,15 @@ pub fn run(
     remote: &Arc<Remote>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Finished, Failure> {
+    // What would keep the results from being brought home is found before days of work, not after.
+    if settings.files.hand_over != HandOver::Leave {
+        check_output_directory(&settings.files.outdir)?;
+    }
+    let mut audience = Audience::new(settings, surroundings.log)?;
     let work = WorkDirectory::make(settings)?;
     let (sender, receiver) = channel::<Message>();
     let signal: Arc<Mutex<Option<i32>>> = Arc::default();
-    let _guard = {
+    let guard = {
         let (sender, signal) = (Mutex::new(sender.clone()), Arc::clone(&signal));
         surroundings.signals.handle(move |number| {
             *signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
@@ -154,7 +159,6 @@ pub fn run(
     let inherited = Inherited::root(prepared.requirements);
     let plan =
         Plan::new(Arc::new(Node::main(&loaded.process, &inherited, &prepared.overrides)), prepared.values);
-    let mut audience = Audience::new(settings, surroundings.log)?;
     let end = Leader::new(
         plan,
         policy(settings, &work.path),
@@ -164,13 +168,21 @@ pub fn run(
         &mut |event| audience.hear(event),
     )
     .run(&receiver);
+    // From here on a signal ends the program at once: there is nobody left to tell.
+    drop(guard);
     audience.leave(settings)?;
     tell_failures(&end, surroundings.log);
     let outputs = match &end.outputs {
-        Some(outputs) => Some(bring_home(settings, outputs, &work.path, remote)?),
+        Some(outputs) => {
+            let home = bring_home(settings, outputs, &work.path, remote);
+            Some(home.map_err(|failure| match failure.advice {
+                None => failure.with_advice(format!("the results are still in {}", work.path.display())),
+                Some(_) => failure,
+            })?)
+        }
         None => None,
     };
-    work.clean(settings, outputs.is_some());
+    work.clean(settings, end.failures.is_empty());
     let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Finished {
         outputs,
@@ -372,6 +384,18 @@ fn tell_failures(end: &RunEnd, log: &Log) {
     }
 }
 
+/// Whether the output directory is there or can be made.
+fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
+    match outdir.ancestors().find_map(|ancestor| Some((ancestor, fs::metadata(ancestor).ok()?))) {
+        Some((ancestor, metadata)) if !metadata.is_dir() => {
+            let message = format!("cannot make the output directory {}", outdir.display());
+            let cause = format!("{} is not a directory", ancestor.display());
+            Err(Failure::new(FailureKind::System, message).with_cause(cause))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Exports the outputs; gives the output object as it is printed.
 fn bring_home(settings: &Settings, outputs: &Value, work: &Path, remote: &Remote) -> Result<Value, Failure> {
     if settings.files.hand_over == HandOver::Leave {
@@ -415,9 +439,14 @@ impl WorkDirectory {
     }
 
     /// Removes it, unless something in it is still wanted: logs of failed jobs, outputs left in place.
-    fn clean(self, settings: &Settings, success: bool) {
-        let wanted = settings.files.keep_temporary || settings.files.hand_over == HandOver::Leave || !success;
-        if !wanted {
+    fn clean(self, settings: &Settings, all_is_well: bool) {
+        let wanted =
+            settings.files.keep_temporary || settings.files.hand_over == HandOver::Leave || !all_is_well;
+        if wanted {
+            // Nothing may have been kept; only empty directories go.
+            _ = fs::remove_dir(self.path.join("jobs"));
+            _ = fs::remove_dir(&self.path);
+        } else {
             moil_worker::scratch::remove(&self.path);
         }
     }

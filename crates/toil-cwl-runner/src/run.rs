@@ -199,7 +199,13 @@ fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log:
                 ExitCode::FAILURE
             }
         },
-        None => print(stdout, &text),
+        None => {
+            let code = print(stdout, &text);
+            if code != ExitCode::SUCCESS {
+                log.error("cannot print the output object");
+            }
+            code
+        }
     }
 }
 

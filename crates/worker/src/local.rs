@@ -185,13 +185,16 @@ impl Shared {
         let mut evaluator = Evaluator::new(self.config.limits);
         while let Some((attempt, cancel)) = self.next() {
             let id = attempt.id.clone();
+            let stop = cancel.clone();
+            evaluator.stop_when(Some(Box::new(move || stop.is_cancelled())));
             let run = || run::run(&attempt, &self.config, &evaluator, &cancel, &self.reporter);
             let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
                 // Whatever state the panic left it in.
                 evaluator = Evaluator::new(self.config.limits);
                 failed(internal(panic.as_ref()))
             });
-            self.finish(id, outcome);
+            evaluator.stop_when(None);
+            self.finish(id, cancelled_or(outcome, &cancel));
         }
     }
 
@@ -217,6 +220,16 @@ impl Shared {
             (self.reporter)(Report::Finished(id, outcome));
         }
         self.over.notify_all();
+    }
+}
+
+/// An expression that was stopped has not failed by itself.
+fn cancelled_or(outcome: Outcome, cancel: &Cancel) -> Outcome {
+    match outcome {
+        Outcome::Failed(failure) if failure.kind == FailureKind::Expression && cancel.is_cancelled() => {
+            Outcome::Failed(Box::new(Cancel::failure()))
+        }
+        outcome => outcome,
     }
 }
 

@@ -246,6 +246,39 @@ fn input_objects_that_are_none_are_refused() {
 }
 
 #[test]
+fn names_may_not_lead_out_of_a_directory() {
+    let tool = |more: &str| {
+        format!("{{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [touch, x], inputs: [], {more}}}")
+    };
+    let expression = |object: &str| {
+        format!(
+            "{{cwlVersion: v1.2, class: ExpressionTool, requirements: {{InlineJavascriptRequirement: {{}}}}, inputs: [], \
+             outputs: {{o: Any}}, expression: '$({{o: {object}}})'}}"
+        )
+    };
+    for document in [
+        tool("outputs: {o: stdout}, stdout: ../../evil"),
+        tool("outputs: {o: stdout}, stdout: /evil"),
+        tool(
+            "outputs: [], requirements: {InitialWorkDirRequirement: {listing: [{entryname: ../../evil, entry: x}]}}",
+        ),
+        tool(
+            "outputs: [], requirements: {InitialWorkDirRequirement: {listing: [{entryname: /evil, entry: x}]}}",
+        ),
+        tool("outputs: {o: {type: 'File[]', outputBinding: {glob: ../../../*}}}"),
+        expression(r#"{class: "File", contents: "x", basename: "../../evil"}"#),
+        expression(r#"{class: "Directory", basename: "..", listing: []}"#),
+    ] {
+        let sandbox = Sandbox::with(&document);
+        sandbox.failure(&["--retryCount", "0", "--outdir", "o/p", "main.cwl"]);
+        // What a tool made before its outputs were found wrong is kept to be looked at.
+        let kept = sandbox.list("tmp").len();
+        assert!(kept == 0 || document.contains("glob"), "{document}");
+        assert!(!sandbox.path("evil").exists() && !sandbox.path("o").exists(), "{document}");
+    }
+}
+
+#[test]
 fn resources_that_make_no_sense_are_refused() {
     for cores in [".nan", ".inf", "-1", "1e300", "'$(\"x\")'", "'$([])'"] {
         let sandbox = Sandbox::with(&format!(

@@ -56,6 +56,9 @@ fn ends_with(signals: &[&str], code: Option<i32>) {
     let mut stdout = String::new();
     child.stdout.take().expect("a pipe").read_to_string(&mut stdout).expect("text");
     assert_eq!(stdout, "");
+    if code.is_some() {
+        assert_eq!(sandbox.list("tmp").len(), 0, "its files are removed");
+    }
 }
 
 #[test]
@@ -76,6 +79,41 @@ fn two_signals_end_it_too() {
 #[test]
 fn kill_9_leaves_no_process() {
     ends_with(&["-KILL"], None);
+}
+
+#[test]
+fn an_expression_of_a_job_does_not_keep_the_run_from_ending() {
+    let sandbox = Sandbox::with(
+        "
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {InlineJavascriptRequirement: {}}
+baseCommand: echo
+arguments: ['${ while (true) {} }']
+inputs: []
+outputs: []
+",
+    );
+    let mut child = sandbox.program(&["--eval-timeout", "3600", "main.cwl"]).spawn().expect("it starts");
+    eventually("a directory of the job", || {
+        sandbox.list("tmp").first().is_some_and(|run| {
+            std::fs::read_dir(sandbox.path("tmp").join(run).join("jobs")).is_ok_and(|jobs| jobs.count() > 0)
+        })
+    });
+    send(&child, "-INT");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}
+
+#[test]
+fn an_answer_that_cannot_be_printed_is_a_failure_in_words() {
+    let sandbox = Sandbox::with(
+        "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: 'true', inputs: [], outputs: []}",
+    );
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+    let output = sandbox.program(&["main.cwl"]).stdout(full).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("cannot print the output object"), "{told}");
 }
 
 #[test]
