@@ -394,6 +394,10 @@ impl<'s, 't> Walker<'s, 't> {
         let entry = map.remove(name).filter(|entry| !entry.value.is_null());
         let id: Arc<str> = match &entry {
             Some(entry) => match entry.value.as_str() {
+                Some("") => {
+                    self.error("empty-name", &entry.value.place, format!("`{name}` must not be empty"));
+                    return scope.clone();
+                }
                 Some(text) if field.marks.define => self.type_id(text, scope).into(),
                 Some(text) => identifier(text, scope).into(),
                 None => {
@@ -584,3 +588,6 @@ fn id_of(item: Node) -> Option<Node> {
         _ => Some(item),
     }
 }
+
+#[cfg(test)]
+mod tests;

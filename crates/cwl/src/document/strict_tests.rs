@@ -144,6 +144,19 @@ fn names_are_given_once() {
 }
 
 #[test]
+fn names_are_not_empty() {
+    for inputs in ["{'': int}", "[{id: '', type: int}]", "{a: {type: record, fields: {'': int}}}"] {
+        let inputs = inputs.replace("{type: record", "{type: {type: record").replace("int}}}", "int}}}}");
+        let found = faults(&tool("v1.2", "").replace("inputs: []", &format!("inputs: {inputs}")));
+        assert_eq!(
+            found.lines().next().map(|line| &line[..16]),
+            Some("error empty-name"),
+            "{inputs}: {found}"
+        );
+    }
+}
+
+#[test]
 fn members_of_a_graph_need_an_id() {
     let text = format!("{{cwlVersion: v1.2, $graph: [{TOOL}]}}");
     check(&text, "error missing-field 1: a member of a `$graph` has no `id`");
