@@ -34,7 +34,10 @@ fn codes(text: &str, into: &mut BTreeSet<String>) {
             let Some((code, _)) = argument.strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
                 continue;
             };
-            into.insert(code.to_owned());
+            // The log has an `error` as well, which takes a sentence.
+            if !code.contains(' ') {
+                into.insert(code.to_owned());
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The directories of one attempt: `<work root>/<job>-<try>-<random>/{out,tmp,in}`. Never reused.
+//! The directories of one attempt: `<work root>/<job>-<try>-<random>/{out,tmp,in}`. No path is ever used twice.
 
 use std::fs::DirBuilder;
 use std::hash::{BuildHasher as _, RandomState};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use moil_job::spec::Attempt;
 
 use crate::config::WorkerConfig;
+use crate::spare::Spare;
 use crate::system::{self, Result};
 
 /// The directories of an attempt.
@@ -32,15 +33,18 @@ impl AttemptDir {
     ///
     /// # Errors
     /// Where a directory cannot be made.
-    pub fn create(config: &WorkerConfig, attempt: &Attempt) -> Result<Self> {
+    pub fn create(config: &WorkerConfig, attempt: &Attempt, spare: &Spare) -> Result<Self> {
         let prefix = format!("{}-{}", slug(&attempt.job.name), attempt.id.number);
         let root = make_unique(&config.work_root, &prefix)?;
         let tmp = match &config.tmp_root {
             None => {
                 let tmp = root.join("tmp");
-                make(&tmp)?;
+                if !spare.take_directory(&tmp) {
+                    make(&tmp)?;
+                }
                 tmp
             }
+            // It may be on another disk, and its name must be new.
             Some(tmp_root) => make_unique(tmp_root, &prefix)?,
         };
         let out = root.join("out");

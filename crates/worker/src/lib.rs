@@ -12,6 +12,7 @@
 //! | [`local`] | the executor of this machine |
 //! | [`spawner`] | the helper process that starts tools and lets nothing survive |
 //! | [`files`] | files of this machine, as the pure functions see them |
+//! | [`spare`] | what one attempt leaves empty and the next can use |
 //! | [`summary`] | what is told of a failed tool |
 //! | [`system`] | errors of the operating system as failures |
 //! | [`usage`] | what an attempt took; whether memory ran out |
@@ -34,6 +35,7 @@ pub mod publish;
 pub mod run;
 pub mod scratch;
 mod secrets;
+pub mod spare;
 pub mod spawner;
 pub mod stage;
 pub mod summary;

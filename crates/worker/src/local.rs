@@ -17,6 +17,7 @@ use moil_job::spec::{Attempt, AttemptId};
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::run;
+use crate::spare::Spare;
 use crate::system::{self, Result};
 
 /// How long [`LocalExecutor::shut_down`] waits for threads whose tools are dead already: they may be in the
@@ -183,11 +184,12 @@ impl Shared {
     /// What a thread of the pool does.
     fn serve(&self) {
         let mut evaluator = Evaluator::new(self.config.limits);
+        let spare = Spare::default();
         while let Some((attempt, cancel)) = self.next() {
             let id = attempt.id.clone();
             let stop = cancel.clone();
             evaluator.stop_when(Some(Box::new(move || stop.is_cancelled())));
-            let run = || run::run(&attempt, &self.config, &evaluator, &cancel, &self.reporter);
+            let run = || run::run(&attempt, &self.config, &evaluator, &spare, &cancel, &self.reporter);
             let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
                 // Whatever state the panic left it in.
                 evaluator = Evaluator::new(self.config.limits);

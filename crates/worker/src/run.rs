@@ -23,6 +23,7 @@ use crate::config::WorkerConfig;
 use crate::files::LocalFiles;
 use crate::process::{self, End, StreamPaths, boxed};
 use crate::secrets::Secrets;
+use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources, share_in_place};
 use crate::system::Result;
@@ -33,11 +34,13 @@ pub fn run(
     attempt: &Attempt,
     config: &WorkerConfig,
     evaluator: &Evaluator,
+    spare: &Spare,
     cancel: &Cancel,
     reporter: &Reporter,
 ) -> Outcome {
     let secrets = Secrets::of(&attempt.job);
-    let run = Run { attempt, job: &attempt.job, config, evaluator, cancel, reporter, secrets: &secrets };
+    let run =
+        Run { attempt, job: &attempt.job, config, evaluator, spare, cancel, reporter, secrets: &secrets };
     match run.whole() {
         Ok(result) => Outcome::Done(result),
         // Whatever a cancelled step says of its end.
@@ -54,6 +57,7 @@ struct Run<'a> {
     job: &'a Job,
     config: &'a WorkerConfig,
     evaluator: &'a Evaluator,
+    spare: &'a Spare,
     cancel: &'a Cancel,
     reporter: &'a Reporter,
     secrets: &'a Secrets,
@@ -96,7 +100,7 @@ impl Run<'_> {
 
     fn whole(&self) -> Result<JobResult> {
         self.cancel.check()?;
-        let dirs = AttemptDir::create(self.config, self.attempt)?;
+        let dirs = AttemptDir::create(self.config, self.attempt, self.spare)?;
         let prepared = match self.prepare(&dirs) {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -138,11 +142,14 @@ impl Run<'_> {
         }
         let streams = streams::streams(self.tool(), &context).map_err(boxed)?;
         let StreamPaths { stdin, stdout, stderr } = process::stream_paths(&streams, dirs)?;
-        let logs = [(&streams.stdout, &stdout), (&streams.stderr, &stderr)]
+        let logs: Vec<PathBuf> = [(&streams.stdout, &stdout), (&streams.stderr, &stderr)]
             .into_iter()
             .filter(|(name, _)| name.is_none())
             .map(|(_, path)| path.clone())
             .collect();
+        for log in &logs {
+            self.spare.take_file(log);
+        }
         let limit = limits::time_limit(self.effective(), &context).map_err(boxed)?;
         let limit = [limit, self.config.max_duration].into_iter().flatten().min();
         let hidden: Vec<String> = argv.iter().map(|word| self.secrets.hide(word)).collect();
@@ -297,12 +304,16 @@ impl Run<'_> {
         if self.config.leave_tmpdir {
             return;
         }
-        scratch::remove(&dirs.tmp);
         match result {
             Some(result) => {
+                // Elsewhere nothing would remove it in the end.
+                if dirs.tmp.starts_with(&dirs.root) {
+                    self.spare.keep_directory(&dirs.tmp);
+                } else {
+                    scratch::remove(&dirs.tmp);
+                }
                 for log in &prepared.logs {
-                    // A log that stays does no harm.
-                    let _ = std::fs::remove_file(log);
+                    self.spare.keep_file(log);
                 }
                 // A literal among the inputs may be an output as well.
                 if !prepared.staged.is_empty() && !mentions(&result.outputs, &dirs.inputs) {
@@ -310,6 +321,7 @@ impl Run<'_> {
                 }
             }
             None => {
+                scratch::remove(&dirs.tmp);
                 scratch::remove(&dirs.inputs);
                 for log in &prepared.logs {
                     let _ = scratch::shorten_log(log, self.config.max_log_size);
