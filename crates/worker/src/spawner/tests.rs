@@ -358,24 +358,3 @@ fn gigabytes_of_output_go_to_the_file_and_not_through_memory() {
     command.stdout = "/dev/null".into();
     assert!(run(&spawner, &command).unwrap().status.success());
 }
-
-/// Not a test of anything: prints what starting costs. `cargo test -p moil-worker -- --ignored --nocapture cost`
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_starting() {
-    let dir = tempfile::tempdir().unwrap();
-    let spawner = Spawner::start().unwrap();
-    let mut command = command(dir.path(), &["/bin/true"]);
-    command.stdout = "/dev/null".into();
-    command.stderr = "/dev/null".into();
-    let start = Instant::now();
-    for _ in 0..1000 {
-        run(&spawner, &command).unwrap();
-    }
-    println!("spawner: 1000 x /bin/true in {:?}", start.elapsed());
-    let start = Instant::now();
-    for _ in 0..1000 {
-        std::process::Command::new("/bin/true").status().unwrap();
-    }
-    println!("std:     1000 x /bin/true in {:?}", start.elapsed());
-}

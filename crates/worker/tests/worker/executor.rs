@@ -151,28 +151,3 @@ fn live_output_is_told_line_by_line() {
     assert_eq!(lines, ["one", "three", "two"]);
     assert!(first_before_end);
 }
-
-/// Not a test of anything: compares with `xargs -P2`. `cargo test -p moil-worker --test worker -- --ignored --nocapture cost`
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_scatter() {
-    let mut bench = Bench::new();
-    let count = 1000;
-    let words = "mkdir d && cd d && echo x > o.txt";
-    let start = Instant::now();
-    let (mut submitted, mut ended) = (0, 0);
-    while ended < count {
-        while submitted < count && submitted - ended < 2 {
-            bench.submit(script(words).output("d", Type::Directory, "d"));
-            submitted += 1;
-        }
-        bench.finished();
-        ended += 1;
-    }
-    println!("executor: {count} jobs in {:?}", start.elapsed());
-    let dir = tempfile::tempdir().unwrap();
-    let start = Instant::now();
-    let xargs = format!("seq {count} | xargs -P2 -I N sh -c 'mkdir N && cd N && {words}'");
-    std::process::Command::new("sh").arg("-c").arg(xargs).current_dir(dir.path()).status().unwrap();
-    println!("xargs:    {count} jobs in {:?}", start.elapsed());
-}
