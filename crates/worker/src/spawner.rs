@@ -1,19 +1,22 @@
 //! Starts the processes of tools.
 //!
-//! One small helper process, forked before the leader grows, starts them all: so starting costs the
-//! same however large the leader is. Above each tool stands a still smaller supervisor, which takes
-//! in orphans and kills what the tool leaves. When the leader dies, however it dies, its socket
-//! closes, and the helper kills everything and ends.
+//! One small helper process, forked before the leader grows, makes supervisors: still smaller processes, each of
+//! which starts one tool at a time, takes in its orphans and kills what it leaves. So starting a tool costs the
+//! same however large the leader is. Whoever runs an attempt talks to a supervisor over a socket of its own; one
+//! that is free serves the next attempt. When the leader dies, however it dies, its sockets close, and everything
+//! is killed and ends.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `protocol` | what leader and spawner say to each other |
+//! | `connection` | the leader's end of the way to one supervisor |
+//! | `protocol` | what goes over it |
 //! | `server` | the helper process |
-//! | `supervisor` | the process above each tool |
+//! | `supervisor` | the process above a tool |
 //! | `tool` | the forked process until it becomes the tool |
 //! | `descendants` | killing what is left |
 //! | `sys` | system calls |
 
+mod connection;
 mod descendants;
 mod protocol;
 mod server;
@@ -24,20 +27,18 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use protocol::{REPORT_BYTES, REPORT_WORDS, report, stage};
+use connection::Connection;
 
 /// A process to start.
 #[derive(Clone, Debug, Default)]
@@ -140,35 +141,31 @@ pub struct Spawner {
     link: Arc<Link>,
 }
 
-/// A process that was started.
+/// A process that was started. If it is dropped before it has told the end, the process is killed.
 pub struct Running {
     id: u64,
     link: Arc<Link>,
-    end: Receiver<Result<Exit, Error>>,
+    connection: Arc<Connection>,
+    ended: Cell<bool>,
 }
 
 /// Ends a process from another thread.
 #[derive(Clone)]
 pub struct Killer {
     id: u64,
-    link: Arc<Link>,
+    connection: Arc<Connection>,
 }
 
-/// The leader's side of the sockets.
+/// The leader's side.
 struct Link {
-    requests: Mutex<UnixStream>,
-    /// The same socket, for closing it without waiting for the lock.
-    closer: UnixStream,
-    waiting: Arc<Mutex<Waiting>>,
+    /// Where supervisors are asked for.
+    requests: UnixStream,
+    /// Supervisors without a tool; `None` once everything is to end.
+    idle: Mutex<Option<Vec<Arc<Connection>>>>,
     next: AtomicU64,
     process: libc::pid_t,
-}
-
-/// Who waits for which process.
-#[derive(Default)]
-struct Waiting {
-    gone: bool,
-    by_id: HashMap<u64, Sender<Result<Exit, Error>>>,
+    /// Whether the process was waited for.
+    reaped: Mutex<bool>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -180,37 +177,27 @@ impl Spawner {
     /// this one is now, and holds none of what is opened later.
     ///
     /// # Errors
-    /// Those of `socketpair`, `fork` and of starting a thread.
+    /// Those of `socketpair` and `fork`.
     pub fn start() -> io::Result<Self> {
-        let (requests, their_requests) = UnixStream::pair()?;
-        let closer = requests.try_clone()?;
-        let (reports, their_reports) = packet_pair()?;
+        let (requests, theirs) = UnixStream::pair()?;
         // No handler may run in the child before it has replaced them.
         let blocked = sys::block_signals();
         let process = sys::fork();
         if process == 0 {
-            server::serve(their_requests.as_raw_fd(), their_reports.as_raw_fd());
+            server::serve(theirs.as_raw_fd());
         }
         let failed = (process < 0).then(io::Error::last_os_error);
-        let waiting = Arc::new(Mutex::new(Waiting::default()));
-        let reader = Arc::clone(&waiting);
-        // The thread keeps the signals blocked: they are for others to take.
-        let thread = match failed {
-            Some(error) => Err(error),
-            None => std::thread::Builder::new()
-                .name("spawner".to_owned())
-                .stack_size(64 * 1024)
-                .spawn(move || read_reports(reports, &reader)),
-        };
         sys::set_blocked(&blocked);
-        thread?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         Ok(Self {
             link: Arc::new(Link {
-                requests: Mutex::new(requests),
-                closer,
-                waiting,
+                requests,
+                idle: Mutex::new(Some(Vec::new())),
                 next: AtomicU64::new(1),
                 process,
+                reaped: Mutex::new(false),
             }),
         })
     }
@@ -223,19 +210,16 @@ impl Spawner {
         let id = self.link.next.fetch_add(1, Ordering::Relaxed);
         let request = protocol::start_request(id, command)
             .map_err(|error| Error::Start { stage: Stage::Request, error })?;
-        let (sender, end) = channel();
-        {
-            let mut waiting = locked(&self.link.waiting);
-            if waiting.gone {
-                return Err(Error::Lost);
+        let connection = loop {
+            let (connection, is_new) = self.link.connection()?;
+            match connection.send(&request) {
+                Ok(()) => break connection,
+                // One that waited for work may have been killed meanwhile.
+                Err(_) if !is_new => {}
+                Err(_) => return Err(Error::Lost),
             }
-            waiting.by_id.insert(id, sender);
-        }
-        if locked(&self.link.requests).write_all(&request).is_err() {
-            locked(&self.link.waiting).by_id.remove(&id);
-            return Err(Error::Lost);
-        }
-        Ok(Running { id, link: Arc::clone(&self.link), end })
+        };
+        Ok(Running { id, link: Arc::clone(&self.link), connection, ended: Cell::new(false) })
     }
 
     /// Kills everything that was started and ends the spawner. Returns when nothing is left.
@@ -250,22 +234,28 @@ impl Spawner {
 }
 
 impl Link {
-    fn shut_down(&self) {
-        {
-            let mut waiting = locked(&self.waiting);
-            if std::mem::replace(&mut waiting.gone, true) && waiting.by_id.is_empty() {
-                return;
-            }
+    /// A supervisor that is free, and whether it was made just now.
+    fn connection(&self) -> Result<(Arc<Connection>, bool), Error> {
+        if let Some(free) = locked(&self.idle).as_mut().ok_or(Error::Lost)?.pop() {
+            return Ok((free, false));
         }
-        // The socket may be closed already: the spawner is gone then.
-        let _ = self.closer.shutdown(std::net::Shutdown::Both);
-        wait_for_process(self.process);
+        let request = |error| Error::Start { stage: Stage::Request, error };
+        let (ours, theirs) = UnixStream::pair().map_err(request)?;
+        if !sys::send_descriptor(self.requests.as_raw_fd(), theirs.as_raw_fd()) {
+            return Err(Error::Lost);
+        }
+        Ok((Arc::new(Connection::new(ours)), true))
     }
 
-    fn kill(&self, id: u64, grace: Duration) {
-        let milliseconds = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        // If the spawner is gone, so is the process.
-        let _ = locked(&self.requests).write_all(&protocol::kill_request(id, milliseconds));
+    fn shut_down(&self) {
+        *locked(&self.idle) = None;
+        let mut reaped = locked(&self.reaped);
+        if !*reaped {
+            // The socket may be closed already: the spawner is gone then.
+            let _ = self.requests.shutdown(std::net::Shutdown::Both);
+            wait_for_process(self.process);
+            *reaped = true;
+        }
     }
 }
 
@@ -278,48 +268,45 @@ impl Drop for Link {
 impl Running {
     /// Waits for the end; `None` when the time is over first. Once it has told the end, it knows no more.
     pub fn wait(&self, timeout: Option<Duration>) -> Option<Result<Exit, Error>> {
-        match timeout {
-            None => Some(self.end.recv().unwrap_or(Err(Error::Lost))),
-            Some(timeout) => match self.end.recv_timeout(timeout) {
-                Ok(end) => Some(end),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Err(Error::Lost)),
-            },
+        if self.ended.get() {
+            return Some(Err(Error::Lost));
         }
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let end = self.connection.receive(deadline)?;
+        self.ended.set(true);
+        if !matches!(end, Err(Error::Lost))
+            && let Some(idle) = locked(&self.link.idle).as_mut()
+        {
+            idle.push(Arc::clone(&self.connection));
+        }
+        Some(end)
     }
 
     /// What ends it from another thread.
     pub fn killer(&self) -> Killer {
-        Killer { id: self.id, link: Arc::clone(&self.link) }
+        Killer { id: self.id, connection: Arc::clone(&self.connection) }
     }
 
     /// Sends SIGTERM to the tool's process group and, after `grace`, SIGKILL to all its descendants.
     /// With a grace of zero they are killed at once. [`wait`](Self::wait) tells when they are gone.
     pub fn kill(&self, grace: Duration) {
-        self.link.kill(self.id, grace);
+        self.connection.kill(self.id, grace);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended.get() {
+            self.connection.close();
+        }
     }
 }
 
 impl Killer {
-    /// As [`Running::kill`].
+    /// As [`Running::kill`]; does nothing once the process has ended.
     pub fn kill(&self, grace: Duration) {
-        self.link.kill(self.id, grace);
+        self.connection.kill(self.id, grace);
     }
-}
-
-/// A connected pair of sockets that keep packets whole, however many processes write to one end.
-#[expect(unsafe_code, reason = "std has no packet sockets")]
-fn packet_pair() -> io::Result<(UnixStream, OwnedFd)> {
-    let mut fds = [0; 2];
-    // SAFETY: the array has room for two descriptors.
-    if unsafe {
-        libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr())
-    } != 0
-    {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptors are new and nobody else's. `UnixStream` only reads from its own.
-    unsafe { Ok((UnixStream::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1]))) }
 }
 
 /// Waits until a child has ended.
@@ -329,63 +316,4 @@ fn wait_for_process(pid: libc::pid_t) {
     while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
     {}
-}
-
-/// Hands reports to those who wait, until the spawner and all supervisors are gone.
-fn read_reports(mut reports: UnixStream, waiting: &Mutex<Waiting>) {
-    let mut failed: HashMap<u64, Error> = HashMap::new();
-    let mut packet = [0u8; REPORT_BYTES];
-    loop {
-        match reports.read(&mut packet) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => break,
-        }
-        let words = protocol::report_words(&packet);
-        let id = words[report::ID];
-        let end = match words[report::KIND] {
-            report::FAILED => {
-                let error = start_error(&words);
-                // The supervisor's report follows, unless there is no supervisor yet.
-                if !matches!(error, Error::Start { stage: Stage::Fork, .. }) {
-                    failed.insert(id, error);
-                    continue;
-                }
-                Err(error)
-            }
-            report::ENDED => failed.remove(&id).map_or_else(|| Ok(exit(&words)), Err),
-            _ => Err(failed.remove(&id).unwrap_or(Error::Lost)),
-        };
-        if let Some(sender) = locked(waiting).by_id.remove(&id) {
-            // Whoever does not wait any more does not want to know.
-            let _ = sender.send(end);
-        }
-    }
-    let mut waiting = locked(waiting);
-    waiting.gone = true;
-    // Dropping the senders tells every waiter.
-    waiting.by_id.clear();
-}
-
-fn exit(words: &[u64; REPORT_WORDS]) -> Exit {
-    Exit {
-        status: ExitStatus::from_raw(words[report::STATUS] as i32),
-        wall: Duration::from_nanos(words[report::WALL]),
-        cpu: Duration::from_micros(words[report::CPU]),
-        peak_memory: words[report::RSS].saturating_mul(1024),
-    }
-}
-
-fn start_error(words: &[u64; REPORT_WORDS]) -> Error {
-    let stage = match words[report::WALL] {
-        stage::FORK => Stage::Fork,
-        stage::CWD => Stage::WorkingDirectory,
-        stage::STDIN => Stage::Stdin,
-        stage::STDOUT => Stage::Stdout,
-        stage::STDERR => Stage::Stderr,
-        stage::LIMIT => Stage::Limits,
-        _ => Stage::Program,
-    };
-    Error::Start { stage, error: io::Error::from_raw_os_error(words[report::STATUS] as i32) }
 }

@@ -1,8 +1,8 @@
-//! What leader and spawner say to each other.
+//! What leader and supervisors say to each other.
 //!
 //! A request is a header of words and a body. The body is laid out by the leader so that the other
 //! side, which may not allocate, can use it as it is: tables of offsets that become pointers in
-//! place, and strings that end in NUL. A report is one packet of words.
+//! place, and strings that end in NUL. A report is a few words.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -15,7 +15,7 @@ pub(super) const HEADER_WORDS: usize = 16;
 /// Bytes of a request's header.
 pub(super) const HEADER_BYTES: usize = HEADER_WORDS * 8;
 /// Words of a report.
-pub(super) const REPORT_WORDS: usize = 8;
+pub(super) const REPORT_WORDS: usize = 5;
 /// Bytes of a report.
 pub(super) const REPORT_BYTES: usize = REPORT_WORDS * 8;
 
@@ -58,28 +58,24 @@ pub(super) mod header {
 pub(super) mod report {
     /// One of the kinds below.
     pub(in super::super) const KIND: usize = 0;
-    /// The number that the leader gave the process.
-    pub(in super::super) const ID: usize = 1;
     /// The wait status, for [`ENDED`]; `errno`, for [`FAILED`].
-    pub(in super::super) const STATUS: usize = 2;
+    pub(in super::super) const STATUS: usize = 1;
     /// Nanoseconds from start to end; the [stage](super::stage), for [`FAILED`].
-    pub(in super::super) const WALL: usize = 3;
+    pub(in super::super) const WALL: usize = 2;
     /// Microseconds of user and system time.
-    pub(in super::super) const CPU: usize = 4;
+    pub(in super::super) const CPU: usize = 3;
     /// The largest resident set, in KiB.
-    pub(in super::super) const RSS: usize = 5;
+    pub(in super::super) const RSS: usize = 4;
 
-    /// The process and all its descendants are gone.
+    /// The process and all its descendants are gone, or there never was one. Every request ends with it.
     pub(in super::super) const ENDED: u64 = 1;
-    /// The process could not be started. [`ENDED`] follows if it got as far as being forked.
+    /// The process could not be started. [`ENDED`] follows.
     pub(in super::super) const FAILED: u64 = 2;
-    /// The supervisor was killed; what was left of its processes is being killed too.
-    pub(in super::super) const LOST: u64 = 3;
 }
 
 /// What failed when a process could not be started.
 pub(super) mod stage {
-    /// No memory for the request, or `fork`.
+    /// `fork`.
     pub(in super::super) const FORK: u64 = 1;
     /// `chdir` to the working directory.
     pub(in super::super) const CWD: u64 = 2;

@@ -2,7 +2,7 @@
 //! they run in a process that was forked from one with threads.
 #![expect(unsafe_code, reason = "system calls that std has no safe form of")]
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
 
 use super::protocol::{REPORT_BYTES, REPORT_WORDS};
@@ -13,11 +13,31 @@ pub(super) fn errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
+/// What the kernel sends a supervisor when the spawner dies, and the spawner when all is to end.
+pub(super) const SPAWNER_DIED: c_int = libc::SIGHUP;
+
 /// Forks by the bare system call: no handlers of the C library run. The child may only use this module.
 pub(super) fn fork() -> c_int {
     let none: c_long = 0;
     // SAFETY: `clone` with no flags but the signal is `fork`; stack and thread pointers are not used.
     unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), none, none, none, none) as c_int }
+}
+
+/// Starts a process that runs a function on a stack of its own. With `share` it has our memory, and we sleep until
+/// it has called `execve` or ended; without, it has a copy.
+///
+/// # Safety
+/// `stack` is the upper end of memory for a stack. It and what `argument` points to must stay until the process
+/// has ended, or has called `execve`.
+pub(super) unsafe fn start(
+    run: extern "C" fn(*mut c_void) -> c_int,
+    stack: *mut u8,
+    argument: *mut c_void,
+    share: bool,
+) -> c_int {
+    let flags = libc::SIGCHLD | if share { libc::CLONE_VM | libc::CLONE_VFORK } else { 0 };
+    // SAFETY: the caller's.
+    unsafe { libc::clone(run, stack.cast(), flags, argument) }
 }
 
 /// Ends the process at once.
@@ -113,30 +133,16 @@ pub(super) fn default_signals() {
     }
 }
 
-/// A signal that arrived.
-#[derive(Clone, Copy)]
-pub(super) struct Signal {
-    /// Its number.
-    pub(super) number: c_int,
-    /// The number that was sent along, if one was.
-    pub(super) value: Option<u64>,
+/// Waits for a signal of a set, or until the time (in nanoseconds) is over.
+pub(super) fn wait_for_signal(set: &libc::sigset_t, timeout: u64) {
+    // SAFETY: the set is initialised, and nobody wants the information.
+    unsafe { libc::sigtimedwait(set, ptr::null_mut(), &time(timeout)) };
 }
 
-/// Waits for a signal of a set; `None` when the time (in nanoseconds) is over or the call was interrupted.
-pub(super) fn wait_for_signal(set: &libc::sigset_t, timeout: Option<u64>) -> Option<Signal> {
-    let time = timeout.map(|ns| libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (ns % 1_000_000_000) as _,
-    });
-    // SAFETY: the set is initialised, the information is written before it is read, and the value is
-    // read only where the kernel says that one was sent.
-    unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        let number = libc::sigtimedwait(set, &mut info, time.as_ref().map_or(ptr::null(), |t| t));
-        (number > 0).then(|| Signal {
-            number,
-            value: (info.si_code == libc::SI_QUEUE).then(|| info.si_value().sival_ptr as u64),
-        })
+fn time(nanoseconds: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: (nanoseconds / 1_000_000_000) as libc::time_t,
+        tv_nsec: (nanoseconds % 1_000_000_000) as _,
     }
 }
 
@@ -146,17 +152,19 @@ pub(super) fn kill(pid: c_int, signal: c_int) -> bool {
     unsafe { libc::kill(pid, signal) == 0 }
 }
 
-/// Sends a signal with a number.
-pub(super) fn queue_signal(pid: c_int, signal: c_int, value: u64) {
-    let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
-    // SAFETY: the value is a number that nobody dereferences.
-    unsafe { libc::sigqueue(pid, signal, value) };
-}
-
 /// What [`reap`] found.
 pub(super) enum Reaped {
-    /// A child ended, with this status.
-    Child(c_int, c_int),
+    /// A child ended.
+    Child {
+        /// Its process id.
+        pid: c_int,
+        /// Its wait status.
+        status: c_int,
+        /// User and system time in microseconds, with that of the children that it waited for.
+        cpu: u64,
+        /// The largest resident set, in KiB, of it and of those children.
+        rss: u64,
+    },
     /// Children are left, and run.
     Running,
     /// There are no children.
@@ -166,24 +174,22 @@ pub(super) enum Reaped {
 /// Takes a child that has ended, without waiting.
 pub(super) fn reap() -> Reaped {
     let mut status = 0;
-    // SAFETY: the status is a valid place.
-    match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
-        0 => Reaped::Running,
-        pid if pid > 0 => Reaped::Child(pid, status),
-        _ => Reaped::None,
-    }
-}
-
-/// CPU time in microseconds and largest resident set in KiB of all children that were reaped.
-pub(super) fn children_usage() -> (u64, u64) {
-    // SAFETY: zeros are a valid value, which the call replaces.
-    let usage = unsafe {
+    // SAFETY: zeros are a valid value, which the call replaces; both are valid places.
+    let (pid, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
-        usage
+        (libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage), usage)
     };
     let time = |t: libc::timeval| t.tv_sec as u64 * 1_000_000 + t.tv_usec as u64;
-    (time(usage.ru_utime) + time(usage.ru_stime), usage.ru_maxrss as u64)
+    match pid {
+        0 => Reaped::Running,
+        pid if pid > 0 => Reaped::Child {
+            pid,
+            status,
+            cpu: time(usage.ru_utime) + time(usage.ru_stime),
+            rss: usage.ru_maxrss as u64,
+        },
+        _ => Reaped::None,
+    }
 }
 
 /// Nanoseconds on a clock that only goes forward.
@@ -271,46 +277,134 @@ pub(super) fn close(fd: c_int) {
     unsafe { libc::close(fd) };
 }
 
-/// Keeps the two sockets as descriptors 3 and 4, `/dev/null` as 0 to 2, and closes everything else.
-pub(super) fn keep_only(sockets: [c_int; 2]) -> [c_int; 2] {
+/// Keeps one socket as descriptor 3, `/dev/null` as 0 to 2, and closes everything else.
+pub(super) fn keep_only(socket: c_int) -> c_int {
     // SAFETY: works on the descriptors of this process, which was just forked and shares nothing.
     unsafe {
-        let high = sockets.map(|socket| libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 16));
-        libc::dup3(high[0], 3, libc::O_CLOEXEC);
-        libc::dup3(high[1], 4, libc::O_CLOEXEC);
+        let high = libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 16);
+        libc::dup3(high, 3, libc::O_CLOEXEC);
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
         for fd in 0..3 {
             libc::dup2(null, fd);
         }
-        if libc::syscall(libc::SYS_close_range, 5, c_int::MAX, 0) != 0 {
+        if libc::syscall(libc::SYS_close_range, 4, c_int::MAX, 0) != 0 {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-            for fd in 5..limit.rlim_cur.min(1 << 20) as c_int {
+            for fd in 4..limit.rlim_cur.min(1 << 20) as c_int {
                 libc::close(fd);
             }
         }
         libc::chdir(c"/".as_ptr());
     }
-    [3, 4]
+    3
 }
 
-/// A descriptor that can be read when a child has ended.
-pub(super) fn child_signals() -> c_int {
-    // SAFETY: the set is initialised.
-    unsafe { libc::signalfd(-1, &signal_set(&[libc::SIGCHLD]), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) }
+/// A descriptor that can be read when a signal of a set has arrived.
+#[derive(Clone, Copy)]
+pub(super) struct Signals(c_int);
+
+impl Signals {
+    /// For signals that are blocked.
+    pub(super) fn new(members: &[c_int]) -> Self {
+        // SAFETY: the set is initialised.
+        Self(unsafe { libc::signalfd(-1, &signal_set(members), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })
+    }
+
+    /// Whether it could be made.
+    pub(super) fn is_open(self) -> bool {
+        self.0 >= 0
+    }
+
+    /// For [`poll`].
+    pub(super) fn descriptor(self) -> c_int {
+        self.0
+    }
+
+    /// Takes what has arrived; tells whether `signal` is among it.
+    pub(super) fn take(self, signal: c_int) -> bool {
+        // Signals of a kind do not queue, so that two places are enough for the two that are ever waited for.
+        // SAFETY: zeros are a valid value.
+        let mut arrived: [libc::signalfd_siginfo; 2] = unsafe { std::mem::zeroed() };
+        // SAFETY: the array is as long as said.
+        let count = unsafe { libc::read(self.0, arrived.as_mut_ptr().cast(), size_of_val(&arrived)) };
+        let count = usize::try_from(count).unwrap_or(0) / size_of::<libc::signalfd_siginfo>();
+        arrived.iter().take(count).any(|information| information.ssi_signo == signal as u32)
+    }
 }
 
-/// Takes what stands in a descriptor of [`child_signals`]; one read is enough, since signals of a kind do not queue.
-pub(super) fn drain_signals(fd: c_int) {
-    let mut information = [0u8; 128];
-    // SAFETY: the array is as long as said.
-    unsafe { libc::read(fd, information.as_mut_ptr().cast(), information.len()) };
-}
-
-/// Waits until one of two descriptors can be read or closed; tells which.
-pub(super) fn poll(fds: [c_int; 2], timeout_ms: c_int) -> [bool; 2] {
+/// Waits until one of two descriptors can be read or was closed, or the time (in nanoseconds) is over; tells which.
+/// A negative descriptor is left out.
+pub(super) fn poll(fds: [c_int; 2], timeout: Option<u64>) -> [bool; 2] {
     let mut set = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    // SAFETY: the array has two members.
-    let ready = unsafe { libc::poll(set.as_mut_ptr(), 2, timeout_ms) };
+    let time = timeout.map(time);
+    // SAFETY: the array has two members; no signal mask is given.
+    let ready = unsafe {
+        libc::ppoll(set.as_mut_ptr(), 2, time.as_ref().map_or(ptr::null(), |time| time), ptr::null())
+    };
     set.map(|entry| ready > 0 && entry.revents != 0)
+}
+
+/// Room for a control message with one descriptor.
+#[repr(align(8))]
+struct Control([u8; 64]);
+
+/// Sends a descriptor over a socket; whoever receives it has one of their own. `false` where nobody listens.
+pub(super) fn send_descriptor(socket: c_int, descriptor: c_int) -> bool {
+    let mut byte = [0u8; 1];
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = Control([0; 64]);
+    // SAFETY: zeros are a valid header, whose pointers then lead to places that outlive the call; the control
+    // message has room for one descriptor.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(size_of::<c_int>() as u32) as _;
+        let first = libc::CMSG_FIRSTHDR(&message);
+        (*first).cmsg_level = libc::SOL_SOCKET;
+        (*first).cmsg_type = libc::SCM_RIGHTS;
+        (*first).cmsg_len = libc::CMSG_LEN(size_of::<c_int>() as u32) as _;
+        libc::CMSG_DATA(first).cast::<c_int>().write_unaligned(descriptor);
+        loop {
+            let sent = libc::sendmsg(socket, &message, libc::MSG_NOSIGNAL);
+            if sent >= 0 || errno() != libc::EINTR {
+                return sent == 1;
+            }
+        }
+    }
+}
+
+/// What [`receive_descriptor`] found.
+pub(super) enum Received {
+    /// A descriptor, closed by `execve`.
+    Descriptor(c_int),
+    /// A message without one: there are too many open ones. Its sender sees its socket closed.
+    Nothing,
+    /// The other side is gone.
+    End,
+}
+
+/// Takes what [`send_descriptor`] sent.
+pub(super) fn receive_descriptor(socket: c_int) -> Received {
+    let mut byte = [0u8; 1];
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = Control([0; 64]);
+    // SAFETY: as in `send_descriptor`; the header that is read is checked for what it is.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len() as _;
+        let count = libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC);
+        if count <= 0 {
+            return if count < 0 && errno() == libc::EINTR { Received::Nothing } else { Received::End };
+        }
+        let first = libc::CMSG_FIRSTHDR(&message);
+        if first.is_null() || (*first).cmsg_type != libc::SCM_RIGHTS {
+            return Received::Nothing;
+        }
+        Received::Descriptor(libc::CMSG_DATA(first).cast::<c_int>().read_unaligned())
+    }
 }

@@ -246,6 +246,82 @@ fn a_kill_right_after_the_start_is_not_lost() {
 }
 
 #[test]
+fn a_tool_that_waits_for_the_writer_of_a_pipe_can_be_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let pipe = dir.path().join("pipe");
+    std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    let mut command = command(dir.path(), &["cat"]);
+    command.stdin = Some(pipe.clone());
+    let running = spawner.spawn(&command).unwrap();
+    assert!(running.wait(Some(Duration::from_millis(100))).is_none());
+    running.kill(Duration::from_secs(20));
+    assert_eq!(running.wait(None).unwrap().unwrap().status.signal(), Some(15));
+    let running = spawner.spawn(&command).unwrap();
+    fs::write(&pipe, "through the pipe").unwrap();
+    assert!(running.wait(None).unwrap().unwrap().status.success());
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap(), "through the pipe");
+}
+
+#[test]
+fn a_kill_that_comes_too_late_does_not_hit_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let first = spawner.spawn(&command(dir.path(), &["true"])).unwrap();
+    let late = first.killer();
+    assert!(first.wait(None).unwrap().unwrap().status.success());
+    late.kill(Duration::ZERO);
+    // The same supervisor, since no other is free.
+    let second =
+        spawner.spawn(&shell(dir.path(), "echo up > up; while ! [ -e go ]; do sleep 0.01; done")).unwrap();
+    line_of(&dir.path().join("up"));
+    late.kill(Duration::ZERO);
+    fs::write(dir.path().join("go"), "").unwrap();
+    assert!(second.wait(None).unwrap().unwrap().status.success());
+}
+
+#[test]
+fn a_process_that_nobody_waits_for_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let running = spawner.spawn(&shell(dir.path(), "setsid sh -c 'echo $$ > pid; sleep 1000'")).unwrap();
+    let pid = line_of(&dir.path().join("pid"));
+    let killer = running.killer();
+    drop(running);
+    assert!(is_gone(&pid));
+    killer.kill(Duration::ZERO);
+    assert!(run(&spawner, &command(dir.path(), &["true"])).unwrap().status.success());
+}
+
+#[test]
+fn an_idle_supervisor_that_was_killed_costs_no_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    for round in 0..3 {
+        let name = format!("supervisor{round}");
+        run(&spawner, &shell(dir.path(), &format!("echo $PPID > {name}"))).unwrap();
+        let supervisor = fs::read_to_string(dir.path().join(name)).unwrap();
+        sys::kill(supervisor.trim().parse().unwrap(), libc::SIGKILL);
+        assert!(is_gone(&supervisor));
+    }
+}
+
+#[test]
+fn supervisors_are_used_again_and_count_for_each_process_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let large = run(
+        &spawner,
+        &shell(dir.path(), "echo $PPID; head -c 50000000 /dev/zero | tail -c 50000000 >/dev/null"),
+    );
+    let first = fs::read_to_string(dir.path().join("stdout")).unwrap();
+    let small = run(&spawner, &shell(dir.path(), "echo $PPID")).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("stdout")).unwrap(), first);
+    assert!(large.unwrap().peak_memory > 50_000_000);
+    assert!(small.peak_memory < 20_000_000, "{small:?}");
+}
+
+#[test]
 fn shutting_down_kills_everything_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let spawner = Spawner::start().unwrap();

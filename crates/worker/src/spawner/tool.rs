@@ -1,7 +1,7 @@
 //! The forked process up to the moment when it becomes the tool.
 #![expect(unsafe_code, reason = "follows offsets and calls execve without allocating")]
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 use super::protocol::{HEADER_WORDS, REPORT_WORDS, header, report, stage};
 use super::sys;
@@ -27,7 +27,17 @@ impl Request {
         unsafe { self.body.add(self.header[word] as usize).cast() }
     }
 
-    /// A table of the header, its offsets turned into pointers. Done once, in the child: its memory is its own.
+    /// Whether opening standard input may wait for somebody who writes.
+    pub(super) fn reads_from_pipe(&self) -> bool {
+        // SAFETY: strings of the body end in NUL; zeros are a valid value, which the call replaces.
+        unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            libc::stat(self.text(header::STDIN), &mut stat) == 0
+                && stat.st_mode & libc::S_IFMT == libc::S_IFIFO
+        }
+    }
+
+    /// A table of the header, its offsets turned into pointers. Done once, in the new process.
     fn table(&self, word: usize) -> *const *const c_char {
         // SAFETY: as above; tables are aligned, since the body is and they come first in words of
         // eight bytes, and they end with a zero.
@@ -44,19 +54,31 @@ impl Request {
 }
 
 /// A report that a process could not be started.
-pub(super) fn failure(id: u64, stage: u64, errno: c_int) -> [u64; REPORT_WORDS] {
+pub(super) fn failure(stage: u64, errno: c_int) -> [u64; REPORT_WORDS] {
     let mut words = [0; REPORT_WORDS];
     words[report::KIND] = report::FAILED;
-    words[report::ID] = id;
     words[report::STATUS] = errno as u64;
     words[report::WALL] = stage;
     words
 }
 
-/// Becomes the tool. If that fails, says why and ends with 127.
-pub(super) fn become_tool(request: &Request, supervisor: c_int, reports: c_int) -> ! {
-    let (stage, errno) = prepare_and_execute(request, supervisor);
-    sys::send_report(reports, &failure(request.id(), stage, errno));
+/// What the new process needs to become the tool.
+pub(super) struct Birth {
+    /// What it is to become.
+    pub(super) request: Request,
+    /// Its parent.
+    pub(super) supervisor: c_int,
+    /// Where a failure is told.
+    pub(super) socket: c_int,
+}
+
+/// Becomes the tool. If that fails, says why and ends with 127. Runs in memory that it may share with the
+/// supervisor, which sleeps meanwhile.
+pub(super) extern "C" fn become_tool(birth: *mut c_void) -> c_int {
+    // SAFETY: the supervisor hands over a `Birth` that it keeps until this process is gone.
+    let birth = unsafe { &*birth.cast::<Birth>() };
+    let (stage, errno) = prepare_and_execute(&birth.request, birth.supervisor);
+    sys::send_report(birth.socket, &failure(stage, errno));
     sys::exit(127)
 }
 
@@ -66,6 +88,8 @@ fn prepare_and_execute(request: &Request, supervisor: c_int) -> (u64, c_int) {
     if sys::parent() != supervisor {
         sys::exit(127);
     }
+    // Before anything is opened, which may take its time.
+    sys::unblock_signals();
     // SAFETY: strings of the body end in NUL; the limits are as many as the header says.
     unsafe {
         if libc::chdir(request.text(header::CWD)) != 0 {
@@ -98,7 +122,6 @@ fn prepare_and_execute(request: &Request, supervisor: c_int) -> (u64, c_int) {
         }
         let argv = request.table(header::ARGV);
         let environment = request.table(header::ENV);
-        sys::unblock_signals();
         (stage::EXEC, execute(argv, environment, request.text(header::PATH)))
     }
 }
