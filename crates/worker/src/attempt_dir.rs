@@ -35,21 +35,21 @@ impl AttemptDir {
     /// Where a directory cannot be made.
     pub fn create(config: &WorkerConfig, attempt: &Attempt, spare: &Spare) -> Result<Self> {
         let prefix = format!("{}-{}", slug(&attempt.job.name), attempt.id.number);
-        let root = make_unique(&config.work_root, &prefix)?;
+        let renamed = config.work_root.join(unique(&prefix));
+        let is_spare = spare.take(&renamed);
+        let root = if is_spare { renamed } else { make_unique(&config.work_root, &prefix)? };
+        let (out, inputs) = (root.join("out"), root.join("in"));
         let tmp = match &config.tmp_root {
-            None => {
-                let tmp = root.join("tmp");
-                if !spare.take_directory(&tmp) {
-                    make(&tmp)?;
-                }
-                tmp
-            }
+            None => root.join("tmp"),
             // It may be on another disk, and its name must be new.
             Some(tmp_root) => make_unique(tmp_root, &prefix)?,
         };
-        let out = root.join("out");
-        make(&out)?;
-        let inputs = root.join("in");
+        if !is_spare {
+            make(&out)?;
+            if config.tmp_root.is_none() {
+                make(&tmp)?;
+            }
+        }
         Ok(Self { root, out, tmp, inputs })
     }
 
@@ -71,9 +71,9 @@ fn slug(name: &str) -> String {
     if slug.is_empty() { "job".to_owned() } else { slug }
 }
 
-/// A random number for a name. The seed of a new hasher is as random as that has to be.
-pub(crate) fn random() -> u32 {
-    RandomState::new().hash_one(0) as u32
+/// A name that nobody has used. The seed of a new hasher is as random as that has to be.
+pub(crate) fn unique(prefix: &str) -> String {
+    format!("{prefix}-{:016x}", RandomState::new().hash_one(0))
 }
 
 fn make(path: &Path) -> Result<()> {
@@ -83,7 +83,7 @@ fn make(path: &Path) -> Result<()> {
 /// Makes `<parent>/<prefix>-<random>`, and `parent` where it is missing.
 fn make_unique(parent: &Path, prefix: &str) -> Result<PathBuf> {
     loop {
-        let path = parent.join(format!("{prefix}-{:08x}", random()));
+        let path = parent.join(unique(prefix));
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -71,12 +71,8 @@ impl Downloads {
         };
         drop(known);
         // A place of its own: locations may end in the same name.
-        let fetched = fetch(
-            location,
-            &root.join(format!("{number}-{:08x}", crate::attempt_dir::random())),
-            download,
-            cancel,
-        );
+        let fetched =
+            fetch(location, &root.join(crate::attempt_dir::unique(&number.to_string())), download, cancel);
         let mut known = self.known();
         match &fetched {
             Ok(path) => known.insert(Arc::clone(location), Some(path.clone())),

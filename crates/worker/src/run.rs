@@ -112,9 +112,9 @@ impl Run<'_> {
                 return Err(failure);
             }
         };
-        let result = self.execute(&dirs, &prepared);
-        self.clean_up(&dirs, &prepared, result.as_ref().ok());
-        result
+        let mut result = self.execute(&dirs, &prepared);
+        let ended = self.clean_up(&dirs, &prepared, &mut result);
+        ended.and(result)
     }
 
     fn prepare(&self, dirs: &AttemptDir) -> Result<Prepared> {
@@ -147,9 +147,6 @@ impl Run<'_> {
             .filter(|(name, _)| name.is_none())
             .map(|(_, path)| path.clone())
             .collect();
-        for log in &logs {
-            self.spare.take_file(log);
-        }
         let limit = limits::time_limit(self.effective(), &context).map_err(boxed)?;
         let limit = [limit, self.config.max_duration].into_iter().flatten().min();
         let hidden: Vec<String> = argv.iter().map(|word| self.secrets.hide(word)).collect();
@@ -294,33 +291,39 @@ impl Run<'_> {
         failure
     }
 
-    fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: Option<&JobResult>) {
-        if let Some(kept) = self.config.kept_logs.as_ref().filter(|kept| kept.all || result.is_none()) {
+    /// Keeps what is wanted beyond the attempt and removes what is not; gives the outputs their last place.
+    fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: &mut Result<JobResult>) -> Result<()> {
+        if let Some(kept) = self.config.kept_logs.as_ref().filter(|kept| kept.all || result.is_err()) {
             for log in &prepared.logs {
                 // The job is over: a log that cannot be copied is no reason for it to fail.
                 let _ = kept.keep(log, &self.attempt.job.name);
             }
         }
         if self.config.leave_tmpdir {
-            return;
+            return Ok(());
+        }
+        // Elsewhere nothing would remove it in the end.
+        if !dirs.tmp.starts_with(&dirs.root) {
+            scratch::remove(&dirs.tmp);
         }
         match result {
-            Some(result) => {
-                // Elsewhere nothing would remove it in the end.
-                if dirs.tmp.starts_with(&dirs.root) {
-                    self.spare.keep_directory(&dirs.tmp);
-                } else {
-                    scratch::remove(&dirs.tmp);
+            Ok(result) => {
+                let shelf = self.config.work_root.join(SHELF);
+                if let Some(moved) = self.spare.keep(dirs, &result.outputs, &prepared.staged, &shelf)? {
+                    result.outputs = moved;
+                    return Ok(());
                 }
+                scratch::remove(&dirs.tmp);
                 for log in &prepared.logs {
-                    self.spare.keep_file(log);
+                    // What stays does no harm.
+                    let _ = std::fs::remove_file(log);
                 }
                 // A literal among the inputs may be an output as well.
                 if !prepared.staged.is_empty() && !mentions(&result.outputs, &dirs.inputs) {
                     scratch::remove(&dirs.inputs);
                 }
             }
-            None => {
+            Err(_) => {
                 scratch::remove(&dirs.tmp);
                 scratch::remove(&dirs.inputs);
                 for log in &prepared.logs {
@@ -328,8 +331,12 @@ impl Run<'_> {
                 }
             }
         }
+        Ok(())
     }
 }
+
+/// Below the work root: output files whose attempts left nothing else.
+const SHELF: &str = "outputs";
 
 /// What `runtime` is made of: what was asked for, whatever the attempt was given, so that the result does not
 /// depend on where it ran.

@@ -79,8 +79,9 @@ fn outputs_with_awkward_names_have_locations_that_lead_back() {
     expected.sort_unstable();
     assert_eq!(found, expected);
     for file in files {
-        assert_eq!(path_of(file).file_name().unwrap().to_str(), as_file(file).basename.as_deref());
-        assert!(path_of(file).is_file());
+        let path = path_of(file);
+        assert!(path.to_str().unwrap().ends_with(as_file(file).basename.as_deref().unwrap()), "{path:?}");
+        assert!(path.is_file());
         assert_eq!(as_file(file).checksum.as_deref(), Some("sha1$da39a3ee5e6b4b0d3255bfef95601890afd80709"));
     }
 }
@@ -140,9 +141,8 @@ fn the_tool_sees_what_was_asked_for() {
             .output("out", Type::File, "out")
             .with(|plan| plan.tool.stdout = Some(text("out"))),
     );
-    let out = path_of(result.outputs.field("out"));
-    let expected = format!("2 256 {}\n", out.parent().unwrap().display());
-    assert_eq!(content(result.outputs.field("out")), expected);
+    let told = content(result.outputs.field("out"));
+    assert!(told.starts_with("2 256 /") && told.ends_with("/out\n"), "{told}");
 }
 
 #[test]
