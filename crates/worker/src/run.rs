@@ -1,5 +1,6 @@
 //! One attempt at a job: stage → check → run → collect → publish, each stage its own module, each cancellable.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -318,8 +319,10 @@ impl Run<'_> {
                     // What stays does no harm.
                     let _ = std::fs::remove_file(log);
                 }
+                let wanted = paths_of(&result.outputs);
+                scratch::remove_but(&dirs.out, &wanted);
                 // A literal among the inputs may be an output as well.
-                if !prepared.staged.is_empty() && !mentions(&result.outputs, &dirs.inputs) {
+                if !prepared.staged.is_empty() && !wanted.iter().any(|path| path.starts_with(&dirs.inputs)) {
                     scratch::remove(&dirs.inputs);
                 }
             }
@@ -357,19 +360,18 @@ fn request(requested: &Resources, effective: &Effective) -> ResourceRequest {
     }
 }
 
-/// Whether a file of a value lies below a directory.
-fn mentions(value: &Value, directory: &Path) -> bool {
-    let mut found = false;
+/// The paths of all files and directories of a value that are on this machine.
+fn paths_of(value: &Value) -> BTreeSet<PathBuf> {
+    let mut paths = BTreeSet::new();
     value.visit_files(&mut |item| {
         let location = match item {
             Value::File(file) => &file.location,
             Value::Directory(directory) => &directory.location,
             _ => &None,
         };
-        let path = location.as_deref().and_then(|location| crate::files::path_of(location).ok());
-        found |= path.is_some_and(|path| path.starts_with(directory));
+        paths.extend(location.as_deref().and_then(|location| crate::files::path_of(location).ok()));
     });
-    found
+    paths
 }
 
 fn utf8(path: &Path) -> Result<&str> {

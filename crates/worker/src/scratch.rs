@@ -1,9 +1,10 @@
 //! Removing what nobody needs any more.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Removes a directory and all in it, also where the tool took its own permissions away. What
 /// cannot be removed stays: it is scratch, and no reason for a job to fail.
@@ -16,6 +17,28 @@ pub fn remove(directory: &Path) {
     if fs::remove_dir_all(directory).is_err() {
         make_writable(directory, 0);
         let _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// Removes what lies in a directory, but for what is wanted or around it: files that a tool left and nobody asked
+/// for would fill the disk until the end of the run.
+pub fn remove_but(directory: &Path, wanted: &BTreeSet<PathBuf>) {
+    if wanted.contains(directory) {
+        return;
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // Paths are compared part by part: what lies in a directory comes right behind it.
+        let is_wanted = wanted.range(path.clone()..).next().is_some_and(|next| next.starts_with(&path));
+        if is_wanted {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&path);
+        } else {
+            // What stays is scratch.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -90,6 +113,32 @@ mod tests {
         remove(&top);
         assert!(!top.exists());
         remove(&top);
+    }
+
+    #[test]
+    fn what_nobody_wants_goes_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        for made in ["a/deep/er", "a-b", "a.c", "gone/deep", "whole/in"] {
+            fs::create_dir_all(out.join(made)).unwrap();
+        }
+        for name in ["a/deep/er/x", "a/other", "a-b/y", "keep", "keep.log", "gone/deep/z", "whole/in/v"] {
+            fs::write(out.join(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink(out.join("keep"), out.join("link")).unwrap();
+        let wanted = |names: &[&str]| names.iter().map(|name| out.join(name)).collect::<BTreeSet<PathBuf>>();
+        remove_but(&out, &wanted(&["a/deep/er/x", "keep", "whole"]));
+        let mut left: Vec<String> =
+            fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["a", "keep", "whole"]);
+        for name in ["a/deep/er/x", "a/other", "whole/in/v"] {
+            assert!(out.join(name).exists(), "{name}");
+        }
+        remove_but(&out, &BTreeSet::from([out.clone()]));
+        assert!(out.join("keep").exists());
+        remove_but(&out, &BTreeSet::new());
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
     }
 
     #[test]
