@@ -287,11 +287,14 @@ fn worker_config(
         // The worker keeps ends; beginnings are kept whole.
         Keep::All | Keep::Beginning(_) => None,
     };
-    config.kept_logs = match (&settings.log.streams_dir, &settings.log.jobs_dir) {
-        (Some(dir), _) => Some(KeptLogs { dir: dir.clone(), all: true }),
-        (None, Some(dir)) => Some(KeptLogs { dir: dir.clone(), all: settings.log.all_jobs }),
-        (None, None) => None,
-    };
+    let log = &settings.log;
+    let streams = log.streams_dir.iter().map(|dir| KeptLogs { dir: dir.clone(), all: true, gzip: false });
+    let jobs = log.jobs_dir.iter().map(|dir| KeptLogs {
+        dir: dir.clone(),
+        all: log.all_jobs,
+        gzip: log.compress_jobs,
+    });
+    config.kept_logs = streams.chain(jobs).collect();
     config.tmp_root =
         (settings.files.tmpdir != settings.files.tmp_outdir).then(|| settings.files.tmpdir.dir.clone());
     config.download = Some(Arc::new(Downloader(Arc::clone(remote))));

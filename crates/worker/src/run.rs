@@ -331,7 +331,7 @@ impl Run<'_> {
     fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: Option<&JobResult>) {
         prepared.logs.iter().for_each(|log| self.masks.hide_in_log(log));
         self.remove_secrets(&prepared.staged, result);
-        if let Some(kept) = self.config.kept_logs.as_ref().filter(|kept| kept.all || result.is_none()) {
+        for kept in self.config.kept_logs.iter().filter(|kept| kept.all || result.is_none()) {
             for log in &prepared.logs {
                 // The job is over: a log that cannot be copied is no reason for it to fail.
                 let _ = kept.keep(log, &self.attempt.job.name);

@@ -84,7 +84,7 @@ fn a_secret_cannot_break_out_of_its_quotes() {
 fn secrets_are_not_told() {
     let mut bench = Bench::with(|config| {
         let dir = config.work_root.with_file_name("kept");
-        config.kept_logs = Some(moil_worker::kept_logs::KeptLogs { dir, all: true });
+        config.kept_logs = vec![moil_worker::kept_logs::KeptLogs { dir, all: true, gzip: false }];
     });
     let failure = bench.fail(
         command(&["sh", "-c", "echo \"key is $0\" >&2; echo \"$0\"; exit 1", "$(inputs.key)"])
