@@ -53,7 +53,7 @@ fn file_object(file: &File, base: Option<&str>) -> Result<File, String> {
             completed.size = Some(contents.len() as u64);
             completed.basename = match &file.basename {
                 Some(name) if !name.is_empty() => Some(checked_name(name, "File")?),
-                _ => Some(name_from([contents.as_ref()])),
+                _ => Some(literal_name(contents)),
             };
         }
     }
@@ -121,6 +121,11 @@ fn checked_name(name: &str, class: &str) -> Result<Arc<str>, String> {
         return Err(format!("a {class} cannot have the basename {name:?}"));
     }
     Ok(name.into())
+}
+
+/// The name of a file literal that was given none: a hash of its text.
+pub fn literal_name(contents: &str) -> Arc<str> {
+    name_from([contents])
 }
 
 /// A name for a literal that has none: the same whenever it holds the same.

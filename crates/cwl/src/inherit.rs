@@ -46,7 +46,7 @@ pub struct Effective {
     pub time_limit: Option<NumberOrText>,
     /// LoadListingRequirement.
     pub load_listing: Option<LoadListing>,
-    /// `cwltool:Secrets`.
+    /// `cwltool:Secrets` of the process or step itself: it names inputs, so it is not inherited.
     pub secrets: Option<Arc<Vec<Arc<str>>>>,
     /// `cwltool:CUDARequirement`.
     pub cuda: Option<Arc<CudaRequirement>>,
@@ -86,14 +86,15 @@ impl Inherited {
     /// What is in force inside something that has requirements of its own.
     #[must_use]
     pub fn enter(&self, own: &Requirements) -> Self {
-        if own.required.is_empty() && own.hints.is_empty() && self.pending.is_empty() {
+        let nothing_to_add = own.required.is_empty() && own.hints.is_empty() && self.pending.is_empty();
+        if nothing_to_add && !self.has(is_secrets) {
             return self.clone();
         }
-        let mut required = self.required.as_ref().clone();
+        let mut required = inheritable(&self.required);
         for requirement in own.required.iter().chain(self.pending.iter()) {
             add(&mut required, requirement);
         }
-        let mut hints = self.hints.as_ref().clone();
+        let mut hints = inheritable(&self.hints);
         for hint in &own.hints {
             add(&mut hints, hint);
         }
@@ -116,6 +117,15 @@ impl Inherited {
     pub fn has(&self, is_kind: impl Fn(&RequirementKind) -> bool) -> bool {
         self.required.iter().chain(self.hints.iter()).any(|requirement| is_kind(&requirement.kind))
     }
+}
+
+fn is_secrets(kind: &RequirementKind) -> bool {
+    matches!(kind, RequirementKind::Secrets(_))
+}
+
+/// What holds further in. Secrets are inputs of one process; another may have an input of the same name.
+fn inheritable(outer: &[Requirement]) -> Vec<Requirement> {
+    outer.iter().filter(|requirement| !is_secrets(&requirement.kind)).cloned().collect()
 }
 
 /// Puts a requirement in the place of one of the same class. Of the unknown ones all are kept, each class once.

@@ -17,6 +17,7 @@ use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
+use moil_job::secret::SecretStore;
 
 use crate::graph::{Body, Node};
 use crate::leader::Message;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// How input objects are checked.
     pub inputs: InputOptions,
+    /// The secrets of the run.
+    pub secrets: Arc<SecretStore>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.
@@ -158,7 +161,7 @@ impl Worker<'_> {
     ) -> Result<Prepared, Failure> {
         let files = &*self.settings.files;
         // The inputs of later rounds are complete: valueFrom and scatter are over.
-        let given = match node.step() {
+        let mut given = match node.step() {
             Some(step) if round == 0 => {
                 let scatter = inputs.scatter.as_deref().map(|scatter| (scatter, element));
                 let prepared = prepare::element_inputs(
@@ -179,6 +182,11 @@ impl Worker<'_> {
         let is_loop = node.step().is_some_and(|step| step.loop_.is_some());
         let common = node.body.common();
         let effective = node.body.effective();
+        // Before anything is checked, since messages show values; and again for what defaults brought.
+        let own = [&node.effective, effective].map(|effective| effective.secrets.as_deref());
+        for names in own.into_iter().flatten() {
+            self.settings.secrets.hide_inputs(names, &mut given)?;
+        }
         let complete = process_inputs::process_inputs(
             common,
             effective,
@@ -188,7 +196,12 @@ impl Worker<'_> {
             &self.settings.inputs,
             node.step().is_none(),
         )?;
-        let inputs = complete.inputs;
+        let mut inputs = complete.inputs;
+        if let (Some(names), Some(complete)) = (&effective.secrets, inputs.as_map()) {
+            let mut complete = complete.clone();
+            self.settings.secrets.hide_inputs(names, &mut complete)?;
+            inputs = Value::map(complete);
+        }
         let round = is_loop.then_some(given);
         refuse_unknown(effective)?;
         match &node.body {

@@ -148,6 +148,12 @@ impl Body {
     }
 }
 
+/// The requirements in force for the main process, for those who need them before there is a graph.
+pub fn main_effective(process: &Process, inherited: &Inherited, overrides: &Overrides) -> Effective {
+    let common = process.common();
+    overridden(inherited, &common.id, overrides).enter(&common.requirements).effective(common.version)
+}
+
 fn overridden(inherited: &Inherited, id: &str, overrides: &Overrides) -> Inherited {
     match overrides.get(id) {
         Some(requirements) => inherited.overriding(requirements),

@@ -16,6 +16,7 @@ use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::resources::Resources;
 use moil_job::result::Outcome;
+use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, Job, JobId};
 use moil_job::store::Store;
 
@@ -72,6 +73,7 @@ pub struct Leader<'a> {
     plan: Plan,
     policy: Policy,
     admission: Admission<Entry>,
+    secrets: Arc<SecretStore>,
     evaluators: &'a Evaluators,
     executor: &'a mut dyn Executor,
     store: &'a dyn Store,
@@ -109,6 +111,7 @@ impl<'a> Leader<'a> {
     pub fn new(
         plan: Plan,
         policy: Policy,
+        secrets: Arc<SecretStore>,
         evaluators: &'a Evaluators,
         executor: &'a mut dyn Executor,
         store: &'a dyn Store,
@@ -118,6 +121,7 @@ impl<'a> Leader<'a> {
             plan,
             policy,
             admission: Admission::new(policy.capacity),
+            secrets,
             evaluators,
             executor,
             store,
@@ -250,7 +254,8 @@ impl<'a> Leader<'a> {
         for (mut entry, granted) in self.admission.admit() {
             entry.attempts += 1;
             let id = AttemptId { job: entry.job.id.clone(), number: entry.attempts };
-            attempts.push(Attempt { id: id.clone(), job: Arc::clone(&entry.job), granted });
+            let secrets = self.secrets.mentioned(&entry.job.inputs);
+            attempts.push(Attempt { id: id.clone(), job: Arc::clone(&entry.job), granted, secrets });
             self.running.insert(id, (entry, granted));
         }
         if attempts.is_empty() {

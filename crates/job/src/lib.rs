@@ -9,6 +9,7 @@
 //! | [`result`] | what comes of an attempt |
 //! | [`failure`] | why something failed, fit to cross from worker to leader |
 //! | [`key`] | memo keys |
+//! | [`secret`] | values that must not be told, and what stands for them |
 //! | [`record`] | records of the journal |
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
 //! | [`executor`] | the trait of those who run attempts |
@@ -21,5 +22,6 @@ pub mod key;
 pub mod record;
 pub mod resources;
 pub mod result;
+pub mod secret;
 pub mod spec;
 pub mod store;

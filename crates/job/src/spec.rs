@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
 use crate::resources::Resources;
+use crate::secret::Secrets;
 
 /// Names a job within its run by its position in the plan, such as `align[3]/sort`; stable over restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ pub struct Job {
     pub name: Arc<str>,
     /// The tool and its requirements, shared by all jobs of a step.
     pub tool: Arc<JobTool>,
-    /// The input object: complete, checked, files with locations.
+    /// The input object: complete, checked, files with locations, placeholders for secrets.
     pub inputs: Value,
     /// What the document asks for, before any retry raised it.
     pub requested: Resources,
@@ -71,4 +72,6 @@ pub struct Attempt {
     pub job: Arc<Job>,
     /// What the attempt may use: what was requested, or more after a failure for lack of it.
     pub granted: Resources,
+    /// The secrets that the inputs mention. They travel beside the attempt, and are never stored with it.
+    pub secrets: Secrets,
 }

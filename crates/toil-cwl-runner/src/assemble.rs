@@ -25,6 +25,7 @@ use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
 use moil_job::event::Event;
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::secret::SecretStore;
 use moil_jobstore::memory::MemoryStore;
 use moil_jobstore::remote::{self, Remote};
 use moil_salad::diagnostic::Diagnostic;
@@ -146,8 +147,9 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
         })
     };
-    let evaluators = Evaluators::start(evaluator_settings(settings, loaded, remote), &sender)
-        .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
+    let evaluators =
+        Evaluators::start(evaluator_settings(settings, loaded, remote, &prepared.secrets), &sender)
+            .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let reporter = {
         let sender = Mutex::new(sender);
         Arc::new(move |report| {
@@ -162,6 +164,7 @@ pub fn run(
     let end = Leader::new(
         plan,
         policy(settings, &work.path),
+        prepared.secrets,
         &evaluators,
         &mut executor,
         &MemoryStore,
@@ -191,7 +194,12 @@ pub fn run(
     })
 }
 
-fn evaluator_settings(settings: &Settings, loaded: &Loaded, remote: &Arc<Remote>) -> evaluator::Settings {
+fn evaluator_settings(
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Arc<Remote>,
+    secrets: &Arc<SecretStore>,
+) -> evaluator::Settings {
     evaluator::Settings {
         limits: limits(settings),
         files: Box::new(Arc::clone(remote)),
@@ -204,6 +212,7 @@ fn evaluator_settings(settings: &Settings, loaded: &Loaded, remote: &Arc<Remote>
             }),
             fetch: Arc::clone(remote) as _,
         },
+        secrets: Arc::clone(secrets),
         loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }
@@ -278,11 +287,14 @@ fn worker_config(
         // The worker keeps ends; beginnings are kept whole.
         Keep::All | Keep::Beginning(_) => None,
     };
-    config.kept_logs = match (&settings.log.streams_dir, &settings.log.jobs_dir) {
-        (Some(dir), _) => Some(KeptLogs { dir: dir.clone(), all: true }),
-        (None, Some(dir)) => Some(KeptLogs { dir: dir.clone(), all: settings.log.all_jobs }),
-        (None, None) => None,
-    };
+    let log = &settings.log;
+    let streams = log.streams_dir.iter().map(|dir| KeptLogs { dir: dir.clone(), all: true, gzip: false });
+    let jobs = log.jobs_dir.iter().map(|dir| KeptLogs {
+        dir: dir.clone(),
+        all: log.all_jobs,
+        gzip: log.compress_jobs,
+    });
+    config.kept_logs = streams.chain(jobs).collect();
     config.tmp_root =
         (settings.files.tmpdir != settings.files.tmp_outdir).then(|| settings.files.tmpdir.dir.clone());
     config.download = Some(Arc::new(Downloader(Arc::clone(remote))));

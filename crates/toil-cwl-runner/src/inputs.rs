@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use moil_cwl::inherit::Inherited;
 use moil_cwl::input_object::{self, InputObject, Reading};
 use moil_cwl::load::Loaded;
 use moil_cwl::overrides::{self, Override};
@@ -10,8 +11,9 @@ use moil_cwl::process::Process;
 use moil_cwl::requirement::Requirement;
 use moil_cwl::value::ValueMap;
 use moil_cwl::{document, location};
-use moil_engine::graph::Overrides;
+use moil_engine::graph::{self, Overrides};
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::secret::SecretStore;
 use moil_jobstore::remote::Remote;
 use moil_salad::diagnostic::{Diagnostic, has_errors};
 use moil_salad::fetch::Fetch;
@@ -25,12 +27,14 @@ use crate::report;
 use crate::settings::Settings;
 
 /// What a run begins with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Prepared {
     /// The URI of the input file; empty where there was none.
     pub location: String,
-    /// The values of inputs that were given.
+    /// The values of inputs that were given; placeholders for secrets.
     pub values: ValueMap,
+    /// The secrets among them, and those that are found later.
+    pub secrets: Arc<SecretStore>,
     /// `cwl:requirements` of the input object.
     pub requirements: Vec<Requirement>,
     /// `--overrides` and `cwltool:overrides`.
@@ -56,9 +60,6 @@ pub fn prepare(
     let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
     let options = moil_cwl::input_options::parse(loaded.process.common(), &words.options, &cwd)?;
     object.values.extend(options);
-    for sentence in input_object::unknown_inputs(loaded.process.common(), &object.values) {
-        log.warning(sentence);
-    }
     let tool = &loaded.document.main;
     let mut all_overrides = Vec::new();
     if let Some(node) = &object.overrides {
@@ -71,18 +72,35 @@ pub fn prepare(
     }
     let requirements = document::requirements(&object.requirements, &cwd, remote)
         .map_err(|diagnostics| faults(&diagnostics, log))?;
-    let values = input_object::check_files(&object.values, remote)?;
     let mut overrides = Overrides::new();
     for Override { target, requirements } in all_overrides {
         let requirements = document::requirements(&requirements, &target, remote)
             .map_err(|diagnostics| faults(&diagnostics, log))?;
         overrides.insert(target, requirements);
     }
+    let secrets = secrets()?;
+    let inherited = Inherited::root(requirements.clone());
+    if let Some(names) = graph::main_effective(&loaded.process, &inherited, &overrides).secrets {
+        secrets.hide_inputs(&names, &mut object.values)?;
+    }
+    for sentence in input_object::unknown_inputs(loaded.process.common(), &object.values) {
+        log.warning(sentence);
+    }
+    let values = input_object::check_files(&object.values, remote)?;
     let location = match &words.file {
         Some(file) if file != "-" => workflow_uri(file, &settings.cwd),
         _ => String::new(),
     };
-    Ok(Prepared { location, values, requirements, overrides })
+    Ok(Prepared { location, values, secrets, requirements, overrides })
+}
+
+/// A store for the secrets of a run, with a key of its own.
+fn secrets() -> Result<Arc<SecretStore>, Failure> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| {
+        Failure::new(FailureKind::System, "the system gives no random numbers").with_cause(error)
+    })?;
+    Ok(Arc::new(SecretStore::new(&key)))
 }
 
 fn read(

@@ -19,6 +19,7 @@
 //! | [`help`] | `--help` and `--version` |
 //! | [`exit_code`] | the table of exit codes |
 //! | [`log`] | lines on stderr and in the log file |
+//! | [`log_file`] | that file, and how it is kept short |
 //! | [`progress`] | progress on a terminal, plain lines elsewhere |
 //! | [`failure_report`] | a failure in about ten lines |
 //! | [`signals`] | SIGINT and SIGTERM |
@@ -39,6 +40,7 @@ pub mod help;
 pub mod inputs;
 pub mod invocation;
 pub mod log;
+pub mod log_file;
 pub mod mpi_config;
 pub mod options;
 pub mod prints;

@@ -1,10 +1,11 @@
 //! The log: lines on stderr and in a file, from any thread.
 
 use std::fmt;
-use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::log_file::LogFile;
 
 /// How much a line matters. The lesser, the more important.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +76,7 @@ struct Inner {
 
 struct Places {
     stderr: Box<dyn Write + Send>,
-    file: Option<File>,
+    file: Option<LogFile>,
 }
 
 impl fmt::Debug for Log {
@@ -86,7 +87,7 @@ impl fmt::Debug for Log {
 
 impl Log {
     /// A log of all lines down to `level`.
-    pub fn new(level: Level, stderr: Box<dyn Write + Send>, colours: bool, file: Option<File>) -> Self {
+    pub fn new(level: Level, stderr: Box<dyn Write + Send>, colours: bool, file: Option<LogFile>) -> Self {
         Self::with_clock(level, stderr, colours, file, SystemTime::now)
     }
 
@@ -95,7 +96,7 @@ impl Log {
         level: Level,
         stderr: Box<dyn Write + Send>,
         colours: bool,
-        file: Option<File>,
+        file: Option<LogFile>,
         clock: fn() -> SystemTime,
     ) -> Self {
         Self(Arc::new(Inner { level, colours, clock, places: Mutex::new(Places { stderr, file }) }))
@@ -117,7 +118,7 @@ impl Log {
         let plain = format!("[{time}] [{letter}] {message}\n");
         let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut places.file {
-            _ = file.write_all(plain.as_bytes());
+            _ = file.write(&plain);
         }
         _ = match level.colour().filter(|_| self.0.colours) {
             Some(colour) => {
@@ -170,7 +171,7 @@ impl Log {
     pub fn text(&self, text: &str) {
         let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut places.file {
-            _ = file.write_all(text.as_bytes());
+            _ = file.write(text);
         }
         _ = places.stderr.write_all(text.as_bytes());
         _ = places.stderr.flush();
@@ -246,7 +247,7 @@ mod tests {
     fn colours_go_to_the_terminal_and_never_to_the_file() {
         let file = tempfile::NamedTempFile::new().expect("the file is made");
         let stderr = Capture::default();
-        let handle = file.reopen().expect("it is open");
+        let handle = LogFile::open(file.path(), false).expect("it is open");
         let log = Log::with_clock(Level::Trace, Box::new(stderr.clone()), true, Some(handle), moment);
         log.warning("careful");
         log.info("plain");

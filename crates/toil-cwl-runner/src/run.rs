@@ -1,6 +1,5 @@
 //! One run of the program, from the command line to the exit code.
 
-use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::help;
 use crate::invocation::Invocation;
 use crate::log::{Level, Log};
+use crate::log_file::LogFile;
 use crate::prints::PartError;
 use crate::settings::{self, Action, Settings};
 use crate::signals::Signals;
@@ -63,7 +63,7 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         Err(error) => return fail(&error, error.exit_code()),
     };
     let file = match &settings.log.file {
-        Some(path) => match OpenOptions::new().append(true).create(true).open(path) {
+        Some(path) => match LogFile::open(path, settings.log.rotating) {
             Ok(file) => Some(file),
             Err(error) => {
                 let error = format!("cannot write the log file {}: {error}", path.display());

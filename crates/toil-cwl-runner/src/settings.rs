@@ -246,6 +246,8 @@ pub struct Log {
     pub level: Level,
     /// A file that gets the log too.
     pub file: Option<PathBuf>,
+    /// A new file is begun when that one grows large.
+    pub rotating: bool,
     /// Colours on stderr.
     pub colours: bool,
     /// Progress on stderr.
@@ -258,6 +260,8 @@ pub struct Log {
     pub streams_dir: Option<PathBuf>,
     /// Where the logs of failed jobs are kept.
     pub jobs_dir: Option<PathBuf>,
+    /// They are compressed.
+    pub compress_jobs: bool,
     /// Also those of jobs that succeeded.
     pub all_jobs: bool,
     /// How much of each is kept.

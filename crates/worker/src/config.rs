@@ -39,8 +39,8 @@ pub struct WorkerConfig {
     pub live_output: bool,
     /// The most bytes that are kept of a log of a failed attempt: the last ones. `None` for all.
     pub max_log_size: Option<u64>,
-    /// Where logs are kept beyond the attempt; `None` where they are not.
-    pub kept_logs: Option<KeptLogs>,
+    /// Where logs are kept beyond the attempt.
+    pub kept_logs: Vec<KeptLogs>,
     /// How long a tool that is to end has between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// `--maxJobDuration`: ends a tool even where no ToolTimeLimit does.
@@ -71,7 +71,7 @@ impl WorkerConfig {
             leave_tmpdir: false,
             live_output: false,
             max_log_size: None,
-            kept_logs: None,
+            kept_logs: Vec::new(),
             grace: Duration::from_secs(5),
             max_duration: None,
             mpi: MpiConfig::default(),

@@ -17,7 +17,7 @@
 //! | [`system`] | errors of the operating system as failures |
 //! | [`usage`] | what an attempt took; whether memory ran out |
 //! | `live` | telling a tool's output while it runs |
-//! | `secrets` | values that must not be told |
+//! | `secrets` | taking secrets out of what a tool says |
 
 pub mod attempt_dir;
 pub mod cancel;

@@ -1,15 +1,17 @@
 //! One attempt at a job: stage → check → run → collect → publish, each stage its own module, each cancellable.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use moil_cwl::command_line::Word;
 use moil_cwl::expression::{Context, Evaluator};
 use moil_cwl::inherit::Effective;
 use moil_cwl::process::{CommandLineTool, ExitClass, Version};
 use moil_cwl::resource_request::{Gpus, ResourceRequest, runtime, with_exit_code};
-use moil_cwl::staging::{Staging, StagingEntry};
+use moil_cwl::staging::{Staging, StagingEntry, StagingSource};
 use moil_cwl::value::{Value, ValueMap};
 use moil_cwl::{command_line, initial_work_dir, limits, load_contents, shell, staging, streams};
 use moil_job::executor::{Report, Reporter};
@@ -23,7 +25,7 @@ use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::files::LocalFiles;
 use crate::process::{self, End, StreamPaths, boxed};
-use crate::secrets::Secrets;
+use crate::secrets::Masks;
 use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources, share_in_place};
@@ -39,15 +41,14 @@ pub fn run(
     cancel: &Cancel,
     reporter: &Reporter,
 ) -> Outcome {
-    let secrets = Secrets::of(&attempt.job);
-    let run =
-        Run { attempt, job: &attempt.job, config, evaluator, spare, cancel, reporter, secrets: &secrets };
+    let masks = Masks::of(&attempt.secrets);
+    let run = Run { attempt, job: &attempt.job, config, evaluator, spare, cancel, reporter, masks: &masks };
     match run.whole() {
         Ok(result) => Outcome::Done(result),
         // Whatever a cancelled step says of its end.
         Err(_) if cancel.is_cancelled() => Outcome::Failed(Box::new(Cancel::failure())),
         Err(mut failure) => {
-            secrets.hide_in(&mut failure);
+            masks.hide_in(&mut failure);
             Outcome::Failed(failure)
         }
     }
@@ -61,7 +62,7 @@ struct Run<'a> {
     spare: &'a Spare,
     cancel: &'a Cancel,
     reporter: &'a Reporter,
-    secrets: &'a Secrets,
+    masks: &'a Masks<'a>,
 }
 
 /// A job whose inputs are in place.
@@ -105,8 +106,8 @@ impl Run<'_> {
         let prepared = match self.prepare(&dirs) {
             Ok(prepared) => prepared,
             Err(failure) => {
-                // No tool ran: there is nothing to look at.
-                if !self.config.leave_tmpdir {
+                // No tool ran: there is nothing to look at, and there may be secrets in files.
+                if !self.config.leave_tmpdir || !self.attempt.secrets.is_empty() {
                     scratch::remove(&dirs.tmp);
                     scratch::remove(&dirs.root);
                 }
@@ -128,12 +129,22 @@ impl Run<'_> {
 
         let (inputs, staged) = self.stage(staging, &runtime, out)?;
         let context = self.context(&inputs, &runtime);
-        let words = command_line::words(self.tool(), &context).map_err(boxed)?;
+        let mut words = command_line::words(self.tool(), &context).map_err(boxed)?;
         let mpi = process::mpi_prefix(self.config, self.effective(), &context)?;
-        let environment =
-            process::environment(self.config, dirs, self.effective(), &context, !mpi.is_empty())?;
-        let mut argv = mpi;
-        argv.extend(shell::argv(words, self.effective().shell));
+        let variables = process::environment(self.config, dirs, self.effective(), &context, !mpi.is_empty())?;
+        let environment = self.reveal_in(variables);
+        let argv = |words: Vec<Word>| {
+            let words = shell::argv(words, self.effective().shell);
+            mpi.iter().cloned().chain(words).collect::<Vec<_>>()
+        };
+        let shown = summary::command(&argv(words.clone()));
+        // Before the words are quoted, so that no value can break out of its quotes.
+        for word in &mut words {
+            if let Cow::Owned(revealed) = self.attempt.secrets.reveal(&word.text) {
+                word.text = revealed;
+            }
+        }
+        let argv = argv(words);
         if argv.is_empty() {
             let message = "the tool has an empty command line";
             return Err(Box::new(
@@ -150,9 +161,8 @@ impl Run<'_> {
             .collect();
         let limit = limits::time_limit(self.effective(), &context).map_err(boxed)?;
         let limit = [limit, self.config.max_duration].into_iter().flatten().min();
-        let hidden: Vec<String> = argv.iter().map(|word| self.secrets.hide(word)).collect();
         Ok(Prepared {
-            shown: summary::command(&hidden),
+            shown,
             command: Command {
                 argv: argv.into_iter().map(OsString::from).collect(),
                 environment,
@@ -172,7 +182,7 @@ impl Run<'_> {
 
     /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
     fn stage(&self, staging: Staging, runtime: &Value, out: &str) -> Result<(Value, Vec<StagingEntry>)> {
-        let mut stager = Stager::new(self.cancel, self.config);
+        let mut stager = Stager::new(self.cancel, self.config).revealing(&self.attempt.secrets);
         let Some(listing) = &self.effective().initial_work_dir else {
             stager.stage(&staging.entries)?;
             return Ok((staging.inputs, staging.entries));
@@ -191,6 +201,29 @@ impl Run<'_> {
         Ok((work_dir.inputs, staged))
     }
 
+    /// Removes the files that were made with secrets, unless they are outputs: nothing of them is to stay on the
+    /// disk, whatever becomes of the directory.
+    fn remove_secrets(&self, staged: &[StagingEntry], result: Option<&JobResult>) {
+        for entry in staged {
+            let StagingSource::Literal(text) = &entry.source else { continue };
+            let is_output = |result: &JobResult| holds(&result.outputs, Path::new(&entry.target));
+            if self.attempt.secrets.are_in(text) && !result.is_some_and(is_output) {
+                // The tool may have removed it.
+                let _ = std::fs::remove_file(&entry.target);
+            }
+        }
+    }
+
+    /// Variables with the secrets in their values.
+    fn reveal_in(&self, mut variables: Vec<(OsString, OsString)>) -> Vec<(OsString, OsString)> {
+        for (_, value) in &mut variables {
+            if let Some(Cow::Owned(revealed)) = value.to_str().map(|text| self.attempt.secrets.reveal(text)) {
+                *value = revealed.into();
+            }
+        }
+        variables
+    }
+
     /// The input object with what the tool's parameters want loaded.
     fn load(&self, inputs: &Value) -> Result<Value> {
         let mut loaded = inputs.as_map().cloned().unwrap_or_else(ValueMap::new);
@@ -206,7 +239,7 @@ impl Run<'_> {
         let logs: Vec<&Path> = prepared.logs.iter().map(PathBuf::as_path).collect();
         let started = || (self.reporter)(Report::Started(self.attempt.id.clone()));
         let mut tell =
-            |line: String| (self.reporter)(Report::Output(self.attempt.id.clone(), self.secrets.hide(&line)));
+            |line: String| (self.reporter)(Report::Output(self.attempt.id.clone(), self.masks.hide(&line)));
         let End { exit, timed_out } = process::run(
             self.config,
             &prepared.command,
@@ -246,6 +279,7 @@ impl Run<'_> {
         let context = self.context(&prepared.inputs, &runtime);
         let outputs = collect::collect(self.tool(), self.effective(), &context, dirs, &prepared.staged)?;
         self.cancel.check()?;
+        let outputs = self.masks.hide_in_outputs(&outputs);
         publish::publish(&outputs, &dirs.out, self.config.checksums, self.cancel)
     }
 
@@ -280,7 +314,7 @@ impl Run<'_> {
         let candidates = [&prepared.command.stderr, &prepared.command.stdout];
         let told = candidates
             .into_iter()
-            .map(|log| (log, summary::last_lines(log)))
+            .map(|log| (log, summary::last_lines(log, &|text| self.masks.hide(text))))
             .find(|(_, lines)| !lines.is_empty());
         if let Some((log, lines)) = told {
             failure.last_lines = lines;
@@ -294,7 +328,9 @@ impl Run<'_> {
 
     /// Keeps what is wanted beyond the attempt and removes what is not; gives the outputs their last place.
     fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: &mut Result<JobResult>) -> Result<()> {
-        if let Some(kept) = self.config.kept_logs.as_ref().filter(|kept| kept.all || result.is_err()) {
+        prepared.logs.iter().for_each(|log| self.masks.hide_in_log(log));
+        self.remove_secrets(&prepared.staged, result.as_ref().ok());
+        for kept in self.config.kept_logs.iter().filter(|kept| kept.all || result.is_err()) {
             for log in &prepared.logs {
                 // The job is over: a log that cannot be copied is no reason for it to fail.
                 let _ = kept.keep(log, &self.attempt.job.name);
@@ -358,6 +394,13 @@ fn request(requested: &Resources, effective: &Effective) -> ResourceRequest {
             compute_capability: cuda.compute_capability.clone(),
         }),
     }
+}
+
+/// Whether a file is one of a value, or in a directory of it, or what a link in its place leads to.
+fn holds(value: &Value, file: &Path) -> bool {
+    paths_of(value).iter().any(|path| {
+        file.starts_with(path) || std::fs::canonicalize(path).is_ok_and(|path| file.starts_with(path))
+    })
 }
 
 /// The paths of all files and directories of a value that are on this machine.

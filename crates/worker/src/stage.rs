@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use moil_cwl::staging::{StagingEntry, StagingSource};
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::secret::Secrets;
 
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
@@ -27,12 +28,20 @@ pub struct Stager<'a> {
     pub config: &'a WorkerConfig,
     /// Directories that are known to be there.
     made: HashSet<PathBuf>,
+    /// What literals mention.
+    secrets: Secrets,
 }
 
 impl<'a> Stager<'a> {
     /// A stager that copies everything writable.
     pub fn new(cancel: &'a Cancel, config: &'a WorkerConfig) -> Self {
-        Self { cancel, config, made: HashSet::new() }
+        Self { cancel, config, made: HashSet::new(), secrets: Secrets::default() }
+    }
+
+    /// The same, with the secrets that stand in literals.
+    #[must_use]
+    pub fn revealing(self, secrets: &Secrets) -> Self {
+        Self { secrets: secrets.clone(), ..self }
     }
 
     /// Puts entries in place, in their order.
@@ -53,7 +62,8 @@ impl<'a> Stager<'a> {
         match &entry.source {
             StagingSource::Literal(text) => {
                 remove_link(target)?;
-                fs::write(target, text.as_bytes()).map_err(|error| system::failure("write", target, &error))
+                fs::write(target, self.secrets.reveal(text).as_bytes())
+                    .map_err(|error| system::failure("write", target, &error))
             }
             StagingSource::EmptyDirectory => make_directory(target),
             StagingSource::Location { location, .. } => {

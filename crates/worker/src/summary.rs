@@ -116,10 +116,11 @@ pub fn command(argv: &[String]) -> String {
     cut(&line, COMMAND_LENGTH)
 }
 
-/// The last lines of a log, whatever bytes it holds; none where it cannot be read.
-pub fn last_lines(log: &Path) -> Vec<String> {
+/// The last lines of a log, whatever bytes it holds; none where it cannot be read. `hide` takes out what must
+/// not be told, before long lines are cut.
+pub fn last_lines(log: &Path, hide: &dyn Fn(&str) -> String) -> Vec<String> {
     let Ok((tail, whole)) = tail(log) else { return Vec::new() };
-    let text = String::from_utf8_lossy(&tail);
+    let text = hide(&String::from_utf8_lossy(&tail));
     let mut lines: Vec<&str> = text.lines().collect();
     // The first one is a part of a line.
     if !whole && lines.len() > 1 {
@@ -196,7 +197,7 @@ mod tests {
         let log = dir.path().join("log");
         let check = |content: &[u8], expected: &[&str]| {
             std::fs::write(&log, content).unwrap();
-            assert_eq!(last_lines(&log), expected);
+            assert_eq!(last_lines(&log, &str::to_owned), expected);
         };
         check(b"", &[]);
         check(b"one\ntwo", &["one", "two"]);
@@ -205,11 +206,11 @@ mod tests {
         check(b"bad \xff byte \x1b[31m\n", &["bad \u{fffd} byte \u{fffd}[31m"]);
         let many: String = (0..100_000).map(|n| format!("line {n}\n")).collect();
         std::fs::write(&log, many).unwrap();
-        let lines = last_lines(&log);
+        let lines = last_lines(&log, &str::to_owned);
         assert_eq!((lines.len(), lines[0].as_str(), lines[9].as_str()), (10, "line 99990", "line 99999"));
         std::fs::write(&log, "é".repeat(1_000_000)).unwrap();
-        assert_eq!(last_lines(&log)[0].chars().count(), LINE_LENGTH + 1);
-        assert!(last_lines(Path::new("/no/such/log")).is_empty());
+        assert_eq!(last_lines(&log, &str::to_owned)[0].chars().count(), LINE_LENGTH + 1);
+        assert!(last_lines(Path::new("/no/such/log"), &str::to_owned).is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{Converter, class_name, short_name};
 use crate::canonical;
 use crate::parameter::{Input, Output};
 use crate::process::{Common, ExpressionTool, Operation, Process, ProcessGenerator, Version};
+use crate::requirement::RequirementKind;
 
 impl Converter<'_> {
     /// The process that a `run` field holds or names.
@@ -118,7 +119,20 @@ impl Converter<'_> {
             requirements: self.requirements(cursor),
             canonical: canonical::of(self.document, node, &[]).into(),
         };
+        self.check_secrets(&common);
         Some((common, stdin))
+    }
+
+    /// A slip in the name of a secret would leave the secret open.
+    fn check_secrets(&self, common: &Common) {
+        for requirement in common.requirements.required.iter().chain(&common.requirements.hints) {
+            let RequirementKind::Secrets(names) = &requirement.kind else { continue };
+            for name in names.iter().filter(|name| common.inputs.iter().all(|input| input.name != **name)) {
+                let message =
+                    format!("`cwltool:Secrets` names `{name}`, which is no input: nothing is hidden");
+                self.findings.add(Diagnostic::warning("unknown-secret", &requirement.place, message));
+            }
+        }
     }
 
     fn version(&self, cursor: &Cursor) -> Version {

@@ -178,6 +178,13 @@ requirements: {{cwltool:Loop: {{loopWhen: $(true), loop: {{}}, outputMethod: las
             "error misplaced-loop 4: `cwltool:Loop` belongs to a step, not to a process",
         ),
         (
+            format!(
+                "{TOOL}$namespaces: {{cwltool: 'http://commonwl.org/cwltool#'}}
+hints: {{cwltool:Secrets: {{secrets: [i, pasword]}}}}\ninputs: {{i: string}}\noutputs: []"
+            ),
+            "warning unknown-secret 4: `cwltool:Secrets` names `pasword`, which is no input: nothing is hidden",
+        ),
+        (
             format!("{TOOL}inputs: {{i: {{type: int, format: 'http://x/y'}}}}\noutputs: []"),
             "warning format-without-file 3: `format` is ignored: `i` holds no File",
         ),

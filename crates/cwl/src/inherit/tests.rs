@@ -68,3 +68,20 @@ fn what_nobody_asks_for_is_off() {
     let effective = Effective::of(&[&of("requirements: {InlineJavascriptRequirement: {}}")], Version::V1_2);
     assert!(effective.javascript.is_some_and(|library| library.is_empty()));
 }
+
+#[test]
+fn secrets_are_those_of_one_process() {
+    let secrets = |names: &str| {
+        of(&format!(
+            "$namespaces: {{cwltool: 'http://commonwl.org/cwltool#'}}\nhints: {{'cwltool:Secrets': {{secrets: {names}}}}}"
+        ))
+    };
+    let names = |inherited: &Inherited| {
+        let secrets = inherited.effective(Version::V1_2).secrets.unwrap_or_default();
+        secrets.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let outer = Inherited::default().enter(&secrets("[a, b]"));
+    assert_eq!(names(&outer), ["a", "b"]);
+    assert_eq!(names(&outer.enter(&Requirements::default())), [""; 0]);
+    assert_eq!(names(&outer.enter(&secrets("[c]"))), ["c"]);
+}

@@ -22,6 +22,7 @@ use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::result::{JobResult, Outcome, Usage};
+use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, JobId};
 use moil_job::store::{Store, StoreError};
 
@@ -195,6 +196,7 @@ impl Case {
 
     fn lead(self) -> Ended {
         let (sender, messages) = channel();
+        let secrets = Arc::new(SecretStore::new(&[7; 32]));
         let settings = Settings {
             limits: Limits::default(),
             files: Box::new(Memory(String::new())),
@@ -203,6 +205,7 @@ impl Case {
                 ontology: LazyOntology::new(Vec::new()),
                 fetch: Arc::new(Memory(String::new())),
             },
+            secrets: Arc::clone(&secrets),
             loop_limit: 5,
             threads: 2,
         };
@@ -217,7 +220,8 @@ impl Case {
             _ => {}
         };
         let plan = Plan::new(self.node, values(self.inputs));
-        let leader = Leader::new(plan, self.policy, &evaluators, &mut executor, &*self.store, &mut hear);
+        let leader =
+            Leader::new(plan, self.policy, secrets, &evaluators, &mut executor, &*self.store, &mut hear);
         let RunEnd { outputs, failures, interrupted } = leader.run(&messages);
         Ended {
             log: executor.log,

@@ -5,3 +5,4 @@ mod leader;
 mod leader_faults;
 mod loops;
 mod plan;
+mod secrets;

@@ -18,8 +18,10 @@ pub(super) const GROUP: Group = Group {
         Opt::flag(&["--quiet"], "Log only errors, unless a level is given."),
         Opt::flag(&["--no-warnings"], "The same as --quiet.").sets("--quiet", "true").cwltool(),
         Opt::value(&["--logFile"], "FILE", "Write the log to a file too."),
-        Opt::flag(&["--rotatingLogging"], "Start a new log file when one grows large.")
-            .accepted("the log file is not rotated"),
+        Opt::flag(
+            &["--rotatingLogging"],
+            "Start a new log file when one reaches 1 MB, and keep the one before as FILE.1.",
+        ),
         Opt::bool(&["--logColors"], "Colours on a terminal (default: true; NO_COLOR is honoured)."),
         Opt::flag(&["--enable-color"], "The same as --logColors true.").sets("--logColors", "true").cwltool(),
         Opt::flag(&["--disable-color"], "The same as --logColors false.")
@@ -37,7 +39,7 @@ pub(super) const GROUP: Group = Group {
             "DIR",
             "Keep the logs of failed jobs (default: in the current directory).",
         ),
-        Opt::optional(&["--writeLogsGzip"], "DIR", "The same, compressed.").not_yet("compressed logs"),
+        Opt::optional(&["--writeLogsGzip"], "DIR", "The same, compressed."),
         Opt::bool(&["--writeLogsFromAllJobs"], "Keep the logs of jobs that succeeded too."),
         Opt::value(
             &["--maxLogFileSize"],

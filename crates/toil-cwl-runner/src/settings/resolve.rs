@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 use crate::given::{AllGiven, Layer};
 use crate::log::Level;
-use crate::options::{Kind, Verdict};
+use crate::options::Verdict;
 
 /// Why there are no settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,8 +159,7 @@ impl Source<'_> {
             let spelled = &given.spelled;
             // What is switched off is not missed, and a config file is shared with Toil: it is full of
             // options that mean nothing here.
-            let bare = given.option.kind == Kind::OptionalValue;
-            let off = !bare && matches!(given.value.as_str(), "" | "false");
+            let off = matches!(given.value.as_str(), "" | "false");
             let quieter = |level| if given.layer == Layer::Config { Level::Debug } else { level };
             let note = match given.option.verdict {
                 Verdict::Runs => continue,
@@ -409,15 +408,22 @@ impl Source<'_> {
         let plain = self.environment.known("NO_COLOR").is_some()
             || self.environment.known("TERM").is_some_and(|term| term == "dumb");
         let here = |text: Option<&str>| text.map(|dir| self.cwd.join(dir));
+        let (plain_logs, compressed_logs) =
+            (here(self.text("--writeLogs")), here(self.text("--writeLogsGzip")));
+        if plain_logs.is_some() && compressed_logs.is_some() {
+            return Err(UsageError::new("--writeLogs and --writeLogsGzip exclude each other"));
+        }
         Ok(Log {
             level,
             file: self.path("--logFile"),
+            rotating: self.flag("--rotatingLogging", false),
             colours: stderr_is_terminal && self.flag("--logColors", true) && !plain,
             progress: stderr_is_terminal && level >= Level::Warning && !self.flag("--disableProgress", false),
             status_wait: self.read("--statusWait", value::seconds, Duration::from_secs(3600))?,
             real_time: self.flag("--realTimeLogging", false),
             streams_dir: self.path("--log-dir"),
-            jobs_dir: here(self.text("--writeLogs")),
+            compress_jobs: compressed_logs.is_some(),
+            jobs_dir: plain_logs.or(compressed_logs),
             all_jobs: self.flag("--writeLogsFromAllJobs", false),
             keep: match self.read("--maxLogFileSize", value::size, 100 << 20)? {
                 0 => Keep::All,

@@ -247,6 +247,21 @@ fn engines_exclude_each_other() {
 }
 
 #[test]
+fn logs_are_kept_plain_or_compressed() {
+    let kept = |line: &str| {
+        let log = settings(line).log;
+        (log.jobs_dir.map(|dir| dir.file_name().map(|name| name.to_owned())), log.compress_jobs)
+    };
+    assert_eq!(kept("w"), (None, false));
+    assert_eq!(kept("--writeLogs logs w"), (Some(Some("logs".into())), false));
+    assert_eq!(kept("--writeLogsGzip logs w"), (Some(Some("logs".into())), true));
+    assert_eq!(
+        fault("--writeLogs a --writeLogsGzip b w"),
+        (2, "--writeLogs and --writeLogsGzip exclude each other".to_owned())
+    );
+}
+
+#[test]
 fn job_stores_are_found_by_their_locator() {
     let store = |text: &str| settings(&format!("--jobStore {text} wf.cwl")).store.locator;
     assert_eq!(store("/data/store"), Locator::File(PathBuf::from("/data/store")));
@@ -421,10 +436,6 @@ fn options_without_effect_are_remarked_once() {
     assert_eq!(
         fault("--destBucket s3://b w"),
         (1, "--destBucket is not supported yet (outputs in buckets)".to_owned())
-    );
-    assert_eq!(
-        notes("--writeLogsGzip w.cwl"),
-        ["Warning: --writeLogsGzip is not supported yet (compressed logs); the run goes on without it"]
     );
     assert_eq!(settings("--defaultPreemptible false --metrics false w").notes, []);
     // Nobody wrote a variable for this run alone.

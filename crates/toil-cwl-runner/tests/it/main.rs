@@ -7,6 +7,7 @@ mod names;
 mod readme;
 mod runs;
 mod sandbox;
+mod secrets;
 mod seed;
 mod signals;
 mod tools;

@@ -208,6 +208,11 @@ outputs: []
     sandbox.failure(&["--retryCount", "0", "--writeLogs", "logs", "main.cwl"]);
     assert_eq!(sandbox.read("logs/main.cwl.stdout_000.log"), "said\n");
     assert_eq!(sandbox.read("logs/main.cwl.stderr_000.log"), "told\n");
+    sandbox.failure(&["--retryCount", "0", "--writeLogsGzip", "gz", "--log-dir", "all", "main.cwl"]);
+    let names = sandbox.list("gz");
+    assert_eq!(names, ["main.cwl.stderr_000.log.gz", "main.cwl.stdout_000.log.gz"]);
+    assert_eq!(std::fs::read(sandbox.path("gz").join(&names[0])).expect("it is read")[..2], [0x1f, 0x8b]);
+    assert_eq!(sandbox.list("all").len(), 2, "one way of keeping them does not rule out the other");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use moil_job::executor::{Executor as _, Report};
 use moil_job::failure::Failure;
 use moil_job::resources::Resources;
 use moil_job::result::{JobResult, Outcome};
+use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, Job, JobId, JobTool};
 use moil_salad::source::{Place, Source};
 use moil_worker::config::WorkerConfig;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub tool: CommandLineTool,
     pub effective: Effective,
     pub inputs: ValueMap,
+    /// The names of the inputs that are secrets.
+    pub secrets: Vec<Arc<str>>,
 }
 
 /// A job that runs a shell script.
@@ -73,6 +76,7 @@ pub fn command(words: &[&str]) -> Plan {
         },
         effective: Effective::none(Version::V1_2),
         inputs: ValueMap::new(),
+        secrets: Vec::new(),
     }
 }
 
@@ -124,7 +128,15 @@ impl Plan {
         self
     }
 
-    pub fn attempt(self) -> Attempt {
+    /// The inputs with this name are secrets.
+    pub fn secret(mut self, name: &str) -> Self {
+        self.secrets.push(name.into());
+        self
+    }
+
+    pub fn attempt(mut self) -> Attempt {
+        let store = SecretStore::new(&[7; 32]);
+        store.hide_inputs(&self.secrets, &mut self.inputs).unwrap();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = JobId(format!("step[{}]", NEXT.fetch_add(1, Ordering::Relaxed)).into());
         let job = Job {
@@ -135,7 +147,8 @@ impl Plan {
             requested: RESOURCES,
             key: None,
         };
-        Attempt { id: AttemptId { job: id, number: 1 }, job: Arc::new(job), granted: RESOURCES }
+        let secrets = store.mentioned(&job.inputs);
+        Attempt { id: AttemptId { job: id, number: 1 }, job: Arc::new(job), granted: RESOURCES, secrets }
     }
 }
 

@@ -5,3 +5,4 @@ mod attempts;
 mod executor;
 mod failures;
 mod fixture;
+mod secrets;
