@@ -19,6 +19,7 @@ use moil_engine::evaluator::{self, Evaluators};
 use moil_engine::export::{self, Export};
 use moil_engine::fold::messages;
 use moil_engine::fold::statistics::Statistics;
+use moil_engine::generator::Load;
 use moil_engine::graph::Node;
 use moil_engine::leader::{Leader, Message, Policy, RunEnd};
 use moil_engine::plan::Plan;
@@ -37,6 +38,7 @@ use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
+use crate::generated;
 use crate::inputs::Prepared;
 use crate::log::{Level, Log};
 use crate::mpi_config;
@@ -112,11 +114,12 @@ pub fn follow_tool(settings: Settings, remote: &Remote) -> Settings {
 /// # Errors
 /// All that is wrong with it.
 pub fn load_document(settings: &Settings, remote: &Remote) -> Result<Loaded, Vec<Diagnostic>> {
-    let options = LoadOptions {
-        development: settings.documents.development_versions,
-        lenient: !settings.documents.strict,
-    };
-    load::load(&workflow_uri(&settings.workflow, &settings.cwd), remote, options)
+    load::load(&workflow_uri(&settings.workflow, &settings.cwd), remote, load_options(settings))
+}
+
+/// How documents are read.
+pub fn load_options(settings: &Settings) -> LoadOptions {
+    LoadOptions { development: settings.documents.development_versions, lenient: !settings.documents.strict }
 }
 
 /// Runs a process on an input object, and brings the outputs to their place.
@@ -146,7 +149,8 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
         })
     };
-    let evaluators = Evaluators::start(evaluator_settings(settings, loaded, remote), &sender)
+    let load = generated::loader(settings, remote, sender.clone());
+    let evaluators = Evaluators::start(evaluator_settings(settings, loaded, remote, load), &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let reporter = {
         let sender = Mutex::new(sender);
@@ -157,8 +161,8 @@ pub fn run(
     let config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
-    let plan =
-        Plan::new(Arc::new(Node::main(&loaded.process, &inherited, &prepared.overrides)), prepared.values);
+    let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));
+    let plan = Plan::new(main, prepared.values);
     let end = Leader::new(
         plan,
         policy(settings, &work.path),
@@ -191,19 +195,25 @@ pub fn run(
     })
 }
 
-fn evaluator_settings(settings: &Settings, loaded: &Loaded, remote: &Arc<Remote>) -> evaluator::Settings {
+fn evaluator_settings(
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Arc<Remote>,
+    load: Box<Load>,
+) -> evaluator::Settings {
     evaluator::Settings {
         limits: limits(settings),
         files: Box::new(Arc::clone(remote)),
         defaults: defaults(settings),
         inputs: InputOptions {
-            ontology: LazyOntology::new(if settings.documents.skip_schemas {
+            ontology: Arc::new(LazyOntology::new(if settings.documents.skip_schemas {
                 Vec::new()
             } else {
                 loaded.document.schemas.clone()
-            }),
+            })),
             fetch: Arc::clone(remote) as _,
         },
+        load,
         loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }

@@ -25,7 +25,7 @@ use moil_job::result::{JobResult, Outcome, Usage};
 use moil_job::spec::{Attempt, AttemptId, JobId};
 use moil_job::store::{Store, StoreError};
 
-use super::fixture::{Memory, node, outputs, values};
+use super::fixture::{Memory, load, node, outputs, values};
 
 /// What the executor does with an attempt.
 pub enum Act {
@@ -200,9 +200,10 @@ impl Case {
             files: Box::new(Memory(String::new())),
             defaults: Defaults::default(),
             inputs: InputOptions {
-                ontology: LazyOntology::new(Vec::new()),
+                ontology: Arc::new(LazyOntology::new(Vec::new())),
                 fetch: Arc::new(Memory(String::new())),
             },
+            load: Box::new(load),
             loop_limit: 5,
             threads: 2,
         };
