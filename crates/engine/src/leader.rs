@@ -381,9 +381,8 @@ impl<'a> Leader<'a> {
     ) {
         let again = match self.stopping {
             true => None,
-            false => self.policy.retry.after(&failure.kind, &mut entry.tries, granted),
+            false => self.policy.retry.after(&failure.kind, &mut entry.tries, granted, &self.policy.capacity),
         };
-        let again = again.filter(|(_, resources)| self.admission.refusal(resources).is_none());
         self.plan_event(Event::JobFailed {
             attempt,
             name: Arc::clone(&entry.job.name),

@@ -295,11 +295,11 @@ fn a_job_that_ran_out_of_memory_gets_twice_as_much_each_time() {
 }
 
 #[test]
-fn more_memory_than_there_is_is_not_asked_for() {
+fn a_job_that_needs_more_memory_than_there_is_gets_all_of_it_once() {
     let mut case = Case::new(TOOL, |_| Act::Fail(FailureKind::OutOfMemory));
     case.policy.capacity.ram_mib = 600;
     let ended = case.run();
-    assert_eq!((ended.memory, ended.end.as_str()), (vec![256, 512], "failed"));
+    assert_eq!((ended.memory, ended.end.as_str()), (vec![256, 512, 600], "failed"));
 }
 
 #[test]
