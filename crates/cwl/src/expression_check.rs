@@ -17,10 +17,11 @@ use crate::requirement::{BoolOrText, RequirementKind, Requirements, ResourceRequ
 use crate::text::{NumberOrText, Text};
 use crate::types::Type;
 
-/// What is wrong with the expressions of a process and all that it runs.
-pub fn check(process: &Process) -> Vec<Diagnostic> {
+/// What is wrong with the expressions of a process and all that it runs, with the requirements that
+/// are in force around it.
+pub fn check(process: &Process, around: &Inherited) -> Vec<Diagnostic> {
     let mut check = Check::default();
-    check.process(process, &Inherited::default());
+    check.process(process, around);
     check.diagnostics
 }
 

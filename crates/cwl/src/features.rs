@@ -9,10 +9,10 @@ use crate::inherit::Inherited;
 use crate::process::{Process, Step, Workflow};
 use crate::requirement::RequirementKind;
 
-/// What is used without having been asked for, in a process and all that it runs.
-pub fn check(process: &Process) -> Vec<Diagnostic> {
+/// What is used without having been asked for, in a process and all that it runs, or around it.
+pub fn check(process: &Process, around: &Inherited) -> Vec<Diagnostic> {
     let mut check = Check { seen: HashSet::new(), reported: HashSet::new(), diagnostics: Vec::new() };
-    check.process(process, &Inherited::default());
+    check.process(process, around);
     check.diagnostics
 }
 
@@ -29,7 +29,9 @@ impl Check {
     fn process(&mut self, process: &Process, around: &Inherited) {
         let workflow = match process {
             Process::Workflow(workflow) => workflow,
-            Process::Generator(generator) => return self.process(&generator.run, around),
+            Process::Generator(generator) => {
+                return self.process(&generator.run, &around.enter(&generator.common.requirements));
+            }
             _ => return,
         };
         let inside = around.enter(&workflow.common.requirements);

@@ -52,6 +52,23 @@ pub fn is_flag(process: &Common, name: &str) -> bool {
     find(&options(process), name).is_some_and(|option| matches!(option.type_, Type::Boolean))
 }
 
+/// Whether an option stands for an input of the process, or for a field of one.
+pub fn is_option(process: &Common, name: &str) -> bool {
+    find(&options(process), name).is_some()
+}
+
+/// Options for a process that is not known yet, with the values as strings.
+///
+/// # Errors
+/// [`Error::Invalid`], without a place, naming an option without a value.
+pub fn untyped(words: &[(String, Option<String>)]) -> Result<ValueMap, Error> {
+    let value = |name: &str, word: &Option<String>| match word {
+        Some(word) => Ok((Arc::from(bare(name)), Value::from(word.as_str()))),
+        None => Err(Error::Invalid { place: None, message: format!("{name}: a value is expected") }),
+    };
+    words.iter().map(|(name, word)| value(name, word)).collect()
+}
+
 /// Reads options as an input object. `words` are names, with or without dashes, and their values in order;
 /// paths are relative to `base_uri`, a directory's URI that ends in a slash.
 ///

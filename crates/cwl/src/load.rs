@@ -5,6 +5,7 @@ use moil_salad::fetch::Fetch;
 use moil_salad::source::Place;
 
 use crate::document::{Document, LoadOptions};
+use crate::inherit::Inherited;
 use crate::process::Process;
 use crate::{canonical, convert, document, expression_check, features};
 
@@ -24,9 +25,22 @@ pub struct Loaded {
 /// # Errors
 /// All that is wrong with it, warnings included, by place.
 pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> Result<Loaded, Vec<Diagnostic>> {
+    load_inside(uri, fetch, options, &Inherited::default())
+}
+
+/// Loads a process that is to run where requirements are in force already.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_inside(
+    uri: &str,
+    fetch: &dyn Fetch,
+    options: LoadOptions,
+    around: &Inherited,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let (document, diagnostics) = document::load(uri, fetch, options);
     match document {
-        Some(document) => finish(document, diagnostics),
+        Some(document) => finish(document, diagnostics, around),
         None if diagnostics.is_empty() => {
             Err(vec![Diagnostic::unplaced("not-loaded", format!("{uri} holds no process"))])
         }
@@ -39,7 +53,7 @@ pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> Result<Loaded
 /// # Errors
 /// All that is wrong with it, warnings included, by place.
 pub fn load_node(document: Document) -> Result<Loaded, Vec<Diagnostic>> {
-    finish(document, Vec::new())
+    finish(document, Vec::new(), &Inherited::default())
 }
 
 /// Makes a process of its canonical form ([`crate::process::Common::canonical`]).
@@ -55,12 +69,16 @@ pub fn load_canonical(text: &str) -> Result<Process, Vec<Diagnostic>> {
     }
 }
 
-fn finish(document: Document, mut diagnostics: Vec<Diagnostic>) -> Result<Loaded, Vec<Diagnostic>> {
+fn finish(
+    document: Document,
+    mut diagnostics: Vec<Diagnostic>,
+    around: &Inherited,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let conversion = convert::convert(&document);
     diagnostics.extend(conversion.diagnostics);
     if let Some(process) = &conversion.process {
-        diagnostics.extend(features::check(process));
-        diagnostics.extend(expression_check::check(process));
+        diagnostics.extend(features::check(process, around));
+        diagnostics.extend(expression_check::check(process, around));
     }
     let diagnostics = sorted(diagnostics);
     match conversion.process {

@@ -25,7 +25,7 @@ use crate::value::{Value, ValueMap};
 /// How input objects are completed and checked.
 pub struct InputOptions {
     /// The ontologies of the document, asked about formats that are not plainly the wanted ones.
-    pub ontology: LazyOntology,
+    pub ontology: Arc<LazyOntology>,
     /// Reads them.
     pub fetch: Arc<dyn Fetch + Send + Sync>,
 }

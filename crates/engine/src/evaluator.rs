@@ -19,6 +19,7 @@ use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
 use moil_job::secret::SecretStore;
 
+use crate::generator::{Generated, Generator, Load};
 use crate::graph::{Body, Node};
 use crate::leader::Message;
 use crate::plan::{ElementRef, Prepared, StepInputs, StepRef};
@@ -30,9 +31,11 @@ pub enum Task {
     /// Merge the sources of a step.
     Merge { step: StepRef, node: Arc<Node>, sources: Vec<Vec<Value>> },
     /// Prepare an element.
-    Prepare { element: ElementRef, node: Arc<Node>, inputs: StepInputs, round: u32 },
+    Prepare { element: ElementRef, node: Arc<Node>, body: Body, inputs: StepInputs, round: u32 },
     /// Find the next round of a loop.
     NextRound { element: ElementRef, node: Arc<Node>, inputs: ValueMap, outputs: Value, rounds: u32 },
+    /// Load the process that a generator made.
+    Generate { element: ElementRef, generator: Arc<Generator>, given: ValueMap, outputs: Value },
 }
 
 /// What they answer.
@@ -44,6 +47,8 @@ pub enum Answer {
     Prepared(ElementRef, Result<Prepared, Failure>),
     /// To [`Task::NextRound`]: `None` when the loop is over.
     NextRound(ElementRef, Result<Option<ValueMap>, Failure>),
+    /// To [`Task::Generate`].
+    Generated(ElementRef, Result<Generated, Failure>),
 }
 
 /// What evaluators need to know of the run.
@@ -58,6 +63,8 @@ pub struct Settings {
     pub inputs: InputOptions,
     /// The secrets of the run.
     pub secrets: Arc<SecretStore>,
+    /// How the documents of generated processes are loaded.
+    pub load: Box<Load>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.
@@ -136,11 +143,16 @@ impl Worker<'_> {
             Task::Merge { step, node, sources } => {
                 Answer::Merged(step, guarded(|| self.merge(&node, &sources)))
             }
-            Task::Prepare { element, node, inputs, round } => {
-                Answer::Prepared(element, guarded(|| self.prepare(&node, &inputs, element.element, round)))
+            Task::Prepare { element, node, body, inputs, round } => {
+                let prepare = || self.prepare(&node, &body, &inputs, element.element, round);
+                Answer::Prepared(element, guarded(prepare))
             }
             Task::NextRound { element, node, inputs, outputs, rounds } => {
                 Answer::NextRound(element, guarded(|| self.next_round(&node, &inputs, &outputs, rounds)))
+            }
+            Task::Generate { element, generator, given, outputs } => {
+                let generate = || generator.generate(&given, &outputs, &*self.settings.load);
+                Answer::Generated(element, guarded(generate))
             }
         }
     }
@@ -155,6 +167,7 @@ impl Worker<'_> {
     fn prepare(
         &self,
         node: &Node,
+        body: &Body,
         inputs: &StepInputs,
         element: usize,
         round: u32,
@@ -180,21 +193,24 @@ impl Worker<'_> {
             _ => (*inputs.values).clone(),
         };
         let is_loop = node.step().is_some_and(|step| step.loop_.is_some());
-        let common = node.body.common();
-        let effective = node.body.effective();
+        let effective = body.effective();
         // Before anything is checked, since messages show values; and again for what defaults brought.
         let own = [&node.effective, effective].map(|effective| effective.secrets.as_deref());
         for names in own.into_iter().flatten() {
             self.settings.secrets.hide_inputs(names, &mut given)?;
         }
+        let own_ontology = node.ontology().map(|ontology| InputOptions {
+            ontology: Arc::clone(ontology),
+            fetch: Arc::clone(&self.settings.inputs.fetch),
+        });
         let complete = process_inputs::process_inputs(
-            common,
+            body.common(),
             effective,
             &given,
             self.evaluator,
             files,
-            &self.settings.inputs,
-            node.step().is_none(),
+            own_ontology.as_ref().unwrap_or(&self.settings.inputs),
+            node.is_outermost,
         )?;
         let mut inputs = complete.inputs;
         if let (Some(names), Some(complete)) = (&effective.secrets, inputs.as_map()) {
@@ -202,9 +218,9 @@ impl Worker<'_> {
             self.settings.secrets.hide_inputs(names, &mut complete)?;
             inputs = Value::map(complete);
         }
-        let round = is_loop.then_some(given);
         refuse_unknown(effective)?;
-        match &node.body {
+        let round = is_loop.then(|| given.clone());
+        match body {
             Body::Tool(_) => {
                 let context = self.context(&inputs, effective);
                 let request = resource_request::request(effective, &context, self.settings.defaults)?;
@@ -220,7 +236,13 @@ impl Worker<'_> {
                 };
                 Ok(Prepared::Job { inputs, resources, round })
             }
-            Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round, graph: None }),
+            Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round }),
+            Body::Generator(_) => {
+                // What it does not declare may be for the process that it makes.
+                let mut all = given;
+                all.extend(inputs.as_map().cloned().unwrap_or_default());
+                Ok(Prepared::Generator { inputs: all, round })
+            }
             Body::Expression(tool, effective) => {
                 let context = self.context(&inputs, effective);
                 let request = resource_request::request(effective, &context, self.settings.defaults)?;
@@ -232,9 +254,6 @@ impl Worker<'_> {
             Body::Operation(process, _) => {
                 let id = &process.common().id;
                 Err(unsupported(&process.common().place, format!("running the Operation {id}")))
-            }
-            Body::Generator(generator, _) => {
-                Err(unsupported(&generator.common.place, "ProcessGenerator".to_owned()))
             }
         }
     }

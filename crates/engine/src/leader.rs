@@ -22,7 +22,6 @@ use moil_job::store::Store;
 
 use crate::admission::{Admission, Capacity};
 use crate::evaluator::{Answer, Evaluators, Task};
-use crate::graph::Body;
 use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
 
@@ -198,11 +197,14 @@ impl<'a> Leader<'a> {
             let Some(command) = self.plan.next_command() else { break };
             match command {
                 Command::Merge { step, node, sources } => self.evaluate(Task::Merge { step, node, sources }),
-                Command::Prepare { element, node, inputs, round } => {
-                    self.evaluate(Task::Prepare { element, node, inputs, round });
+                Command::Prepare { element, node, body, inputs, round } => {
+                    self.evaluate(Task::Prepare { element, node, body, inputs, round });
                 }
                 Command::NextRound { element, node, inputs, outputs, rounds } => {
                     self.evaluate(Task::NextRound { element, node, inputs, outputs, rounds });
+                }
+                Command::Generate { element, generator, given, outputs } => {
+                    self.evaluate(Task::Generate { element, generator, given, outputs });
                 }
                 Command::Run(run) => self.queue(*run),
             }
@@ -215,13 +217,12 @@ impl<'a> Leader<'a> {
     }
 
     fn queue(&mut self, run: Run) {
-        let Body::Tool(tool) = &run.node.body else { return };
         let resources = run.resources;
         let entry = Entry {
             job: Arc::new(Job {
                 id: JobId(run.path.into()),
                 name: run.name.into(),
-                tool: Arc::clone(tool),
+                tool: run.tool,
                 inputs: run.inputs,
                 requested: resources,
                 key: None,
@@ -330,7 +331,10 @@ impl<'a> Leader<'a> {
             }
             Answer::Prepared(element, Ok(prepared)) => self.plan.prepared(element, prepared),
             Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
-            Answer::Prepared(element, Err(failure)) | Answer::NextRound(element, Err(failure)) => {
+            Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
+            Answer::Prepared(element, Err(failure))
+            | Answer::NextRound(element, Err(failure))
+            | Answer::Generated(element, Err(failure)) => {
                 self.note_failure(format!("step {}", self.plan.element_path(element)), failure);
                 self.plan.failed(element);
             }
@@ -382,9 +386,8 @@ impl<'a> Leader<'a> {
     ) {
         let again = match self.stopping {
             true => None,
-            false => self.policy.retry.after(&failure.kind, &mut entry.tries, granted),
+            false => self.policy.retry.after(&failure.kind, &mut entry.tries, granted, &self.policy.capacity),
         };
-        let again = again.filter(|(_, resources)| self.admission.refusal(resources).is_none());
         self.plan_event(Event::JobFailed {
             attempt,
             name: Arc::clone(&entry.job.name),

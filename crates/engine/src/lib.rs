@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`graph`] | workflows with the requirements in force at every place |
+//! | [`generator`] | processes that make the process to run |
 //! | [`plan`] | which steps are to be prepared and which jobs are to run |
 //! | [`evaluator`] | the threads that evaluate expressions and prepare jobs |
 //! | [`admission`] | which waiting jobs may start now |
@@ -15,6 +16,7 @@ pub mod admission;
 pub mod evaluator;
 pub mod export;
 pub mod fold;
+pub mod generator;
 pub mod graph;
 pub mod leader;
 pub mod plan;

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+mod call;
 mod command;
 
 use std::sync::Arc;
@@ -22,14 +23,16 @@ use moil_job::failure::Failure;
 
 use crate::graph::{Body, Graph, Node};
 
+use call::{Call, Purpose};
 pub use command::{Command, ElementRef, End, Prepared, Run, StepInputs, StepRef};
 
 /// The state machine.
 pub struct Plan {
     main: Arc<Node>,
-    inputs: Arc<ValueMap>,
     workflows: HashMap<u64, RunningWorkflow>,
-    next_workflow: u64,
+    /// Processes at work that are no steps; their numbers are not those of workflows.
+    calls: HashMap<u64, Call>,
+    next_id: u64,
     /// Jobs to be handed out, in the order in which they were prepared, before anything else.
     runs: VecDeque<Box<Run>>,
     /// Other work to be handed out, the next at the end.
@@ -70,6 +73,8 @@ enum StepState {
 }
 
 struct StepRun {
+    /// What it runs, for as long as it runs.
+    body: Body,
     inputs: StepInputs,
     count: usize,
     /// Elements handed out so far.
@@ -97,31 +102,31 @@ enum Ready {
     Command(Box<Command>),
 }
 
-/// The main process is the only step of a workflow that nobody wrote.
+/// The main process.
 const MAIN: ElementRef = ElementRef { step: StepRef { workflow: 0, step: 0 }, element: 0 };
 
 impl Plan {
     /// A plan for running `main` on an input object.
     pub fn new(main: Arc<Node>, inputs: ValueMap) -> Self {
-        let inputs = Arc::new(inputs);
-        let command = Command::Prepare {
-            element: MAIN,
-            node: Arc::clone(&main),
-            inputs: StepInputs { values: Arc::clone(&inputs), scatter: None },
-            round: 0,
-        };
-        Self {
-            main,
-            inputs,
+        let mut plan = Self {
+            main: Arc::clone(&main),
             workflows: HashMap::new(),
-            next_workflow: 1,
+            calls: HashMap::new(),
+            next_id: 0,
             runs: VecDeque::new(),
-            ready: vec![Ready::Command(Box::new(command))],
+            ready: Vec::new(),
             loops: HashMap::new(),
             end: None,
             events: Vec::new(),
             failures: Vec::new(),
-        }
+        };
+        let name = Arc::clone(&main.name);
+        let (path, job) = (name.to_string(), name.to_string());
+        plan.start_call(
+            Call { body: main.body(), node: main, path, name, job, purpose: Purpose::Run },
+            inputs,
+        );
+        plan
     }
 
     /// What failed in the plan itself (outputs that cannot be put together) since this was last called.
@@ -148,7 +153,7 @@ impl Plan {
             Ready::Command(command) => Some(*command),
             Ready::Merge(step) => Some(self.merge_command(step)),
             Ready::Elements(step) => {
-                let (command, more) = self.element_command(step);
+                let (command, more) = self.element_command(step)?;
                 if more {
                     self.ready.push(Ready::Elements(step));
                 }
@@ -163,7 +168,8 @@ impl Plan {
         let node = Arc::clone(self.node(step));
         let results = node.outputs.iter().map(|_| vec![Value::Null; count]).collect();
         self.events.push(Event::StepStarted { step: self.step_name(step), elements: count });
-        let run = StepRun { inputs, count, issued: 0, over: 0, skipped: 0, failed: false, results };
+        let body = node.body();
+        let run = StepRun { body, inputs, count, issued: 0, over: 0, skipped: 0, failed: false, results };
         self.set_state(step, StepState::Running(run));
         if count == 0 {
             self.complete_step(step);
@@ -179,59 +185,54 @@ impl Plan {
 
     /// An element was prepared.
     pub fn prepared(&mut self, element: ElementRef, prepared: Prepared) {
-        let node = Arc::clone(self.node(element.step));
-        match prepared {
-            Prepared::Skipped => self.skipped(element, &node),
-            Prepared::Job { inputs, resources, round } => {
+        let body = self.body(element.step);
+        match (prepared, body) {
+            (Prepared::Skipped, _) => self.skipped(element),
+            (Prepared::Job { inputs, resources, round }, Some(Body::Tool(tool))) => {
                 self.remember_round(element, round);
                 let run = Run {
                     element,
                     path: self.element_path(element),
                     name: self.element_name(element),
                     step_name: self.step_name(element.step),
-                    node,
+                    tool,
                     inputs,
                     resources,
                 };
                 self.runs.push_back(Box::new(run));
             }
-            Prepared::Workflow { inputs, round, graph } => {
+            (Prepared::Workflow { inputs, round }, Some(Body::Workflow(graph))) => {
                 self.remember_round(element, round);
-                let graph = graph.or_else(|| match &node.body {
-                    Body::Workflow(graph) => Some(Arc::clone(graph)),
-                    _ => None,
-                });
-                match graph {
-                    Some(graph) => self.start_workflow(element, graph, inputs),
-                    None => self.failed(element),
-                }
+                self.start_workflow(element, graph, inputs);
             }
-            Prepared::Outputs { outputs, round } => {
+            (Prepared::Generator { inputs, round }, Some(Body::Generator(generator))) => {
+                self.remember_round(element, round);
+                self.start_embedded(element, &generator, inputs);
+            }
+            (Prepared::Outputs { outputs, round }, _) => {
                 self.remember_round(element, round);
                 self.finished(element, outputs);
+            }
+            // Answers are to commands, and so fit what was to be prepared.
+            (Prepared::Job { .. } | Prepared::Workflow { .. } | Prepared::Generator { .. }, _) => {
+                self.failed(element);
             }
         }
     }
 
     /// A job, an expression or a nested workflow gave its output object.
     pub fn finished(&mut self, element: ElementRef, outputs: Value) {
+        let node = Arc::clone(self.node(element.step));
         match self.loops.get_mut(&element) {
             Some(state) => {
                 state.round += 1;
-                let command = Command::NextRound {
-                    element,
-                    inputs: state.inputs.clone(),
-                    outputs: outputs.clone(),
-                    rounds: state.round,
-                    node: Arc::clone(self.node(element.step)),
-                };
-                if let Some(state) = self.loops.get_mut(&element) {
-                    if is_loop_over_all(command.node()) {
-                        state.all.push(outputs);
-                    } else {
-                        state.last = Some(outputs);
-                    }
+                if is_loop_over_all(&node) {
+                    state.all.push(outputs.clone());
+                } else {
+                    state.last = Some(outputs.clone());
                 }
+                let (inputs, rounds) = (state.inputs.clone(), state.round);
+                let command = Command::NextRound { element, node, inputs, outputs, rounds };
                 self.ready.push(Ready::Command(Box::new(command)));
             }
             None => self.element_over(element, Some(&outputs)),
@@ -243,11 +244,13 @@ impl Plan {
         let node = Arc::clone(self.node(element.step));
         match inputs {
             Some(inputs) => {
+                let Some(body) = self.body(element.step) else { return };
                 let Some(state) = self.loops.get_mut(&element) else { return };
                 state.inputs.clone_from(&inputs);
                 let command = Command::Prepare {
                     element,
                     node,
+                    body,
                     inputs: StepInputs { values: Arc::new(inputs), scatter: None },
                     round: state.round,
                 };
@@ -268,16 +271,20 @@ impl Plan {
 
     /// The name of a step with those of the workflows around it.
     pub fn step_name(&self, step: StepRef) -> Arc<str> {
-        match self.workflows.get(&step.workflow) {
-            Some(workflow) => format!("{}{}", workflow.name, workflow.graph.nodes[step.step].name).into(),
-            None => Arc::clone(&self.main.name),
+        match (self.workflows.get(&step.workflow), self.calls.get(&step.workflow)) {
+            (Some(workflow), _) => {
+                format!("{}{}", workflow.name, workflow.graph.nodes[step.step].name).into()
+            }
+            (None, Some(call)) => Arc::clone(&call.name),
+            (None, None) => Arc::clone(&self.main.name),
         }
     }
 
     /// The position of an element: `call[3]/align`.
     pub fn element_path(&self, element: ElementRef) -> String {
-        let Some(workflow) = self.workflows.get(&element.step.workflow) else {
-            return self.main.name.to_string();
+        let id = element.step.workflow;
+        let Some(workflow) = self.workflows.get(&id) else {
+            return self.calls.get(&id).map_or_else(|| self.main.name.to_string(), |call| call.path.clone());
         };
         let mut path = format!("{}{}", workflow.path, escape(&workflow.graph.nodes[element.step.step].name));
         if self.is_scattered(element.step) {
@@ -291,6 +298,9 @@ impl Plan {
 
     /// What people call an element: the step's name, numbered from the second on (`align_3`).
     fn element_name(&self, element: ElementRef) -> String {
+        if let Some(call) = self.calls.get(&element.step.workflow) {
+            return call.job.clone();
+        }
         let name = &self.node(element.step).name;
         let round = self.loops.get(&element).map_or(0, |state| state.round as usize);
         match element.element + round {
@@ -304,10 +314,29 @@ impl Plan {
             .is_some_and(|state| matches!(state, StepState::Running(run) if run.inputs.scatter.is_some()))
     }
 
+    /// Goes before the paths of what runs inside an element.
+    fn path_inside(&self, element: ElementRef) -> String {
+        if element == MAIN { String::new() } else { format!("{}/", self.element_path(element)) }
+    }
+
+    /// Goes before the names of what runs inside an element.
+    fn name_inside(&self, element: ElementRef) -> String {
+        if element == MAIN { String::new() } else { format!("{}/", self.step_name(element.step)) }
+    }
+
     fn node(&self, step: StepRef) -> &Arc<Node> {
         match self.workflows.get(&step.workflow) {
             Some(workflow) => &workflow.graph.nodes[step.step],
-            None => &self.main,
+            None => self.calls.get(&step.workflow).map_or(&self.main, |call| &call.node),
+        }
+    }
+
+    /// What a step runs; `None` where it does not run.
+    fn body(&self, step: StepRef) -> Option<Body> {
+        match self.state(step) {
+            Some(StepState::Running(run)) => Some(run.body.clone()),
+            Some(_) => None,
+            None => self.calls.get(&step.workflow).map(|call| call.body.clone()),
         }
     }
 
@@ -329,13 +358,8 @@ impl Plan {
     }
 
     fn start_workflow(&mut self, parent: ElementRef, graph: Arc<Graph>, inputs: Value) {
-        let (path, name): (String, Arc<str>) = if parent == MAIN {
-            (String::new(), Arc::from(""))
-        } else {
-            (format!("{}/", self.element_path(parent)), format!("{}/", self.step_name(parent.step)).into())
-        };
-        let id = self.next_workflow;
-        self.next_workflow += 1;
+        let (path, name): (String, Arc<str>) = (self.path_inside(parent), self.name_inside(parent).into());
+        let id = self.next_id();
         self.events.push(Event::WorkflowStarted { name: name.trim_end_matches('/').into() });
         let steps: Vec<StepState> =
             graph.nodes.iter().map(|node| StepState::Waiting(node.needs.len())).collect();
@@ -345,6 +369,11 @@ impl Plan {
             .insert(id, RunningWorkflow { graph, path, name, parent, inputs, steps, active: 0, unfinished });
         self.make_ready(id, &free);
         self.complete_workflow_if_over(id);
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
     }
 
     fn make_ready(&mut self, id: u64, steps: &[usize]) {
@@ -371,20 +400,15 @@ impl Plan {
         Command::Merge { step, node, sources }
     }
 
-    fn element_command(&mut self, step: StepRef) -> (Command, bool) {
+    /// The next element of a step that runs, and whether there are more.
+    fn element_command(&mut self, step: StepRef) -> Option<(Command, bool)> {
         let node = Arc::clone(self.node(step));
-        let (element, inputs, more) = match self.run_mut(step) {
-            Some(run) => {
-                run.issued += 1;
-                (run.issued - 1, run.inputs.clone(), run.issued < run.count)
-            }
-            // Only steps that run have elements to hand out.
-            None => {
-                let inputs = StepInputs { values: Arc::clone(&self.inputs), scatter: None };
-                (0, inputs, false)
-            }
-        };
-        (Command::Prepare { element: ElementRef { step, element }, node, inputs, round: 0 }, more)
+        let run = self.run_mut(step)?;
+        run.issued += 1;
+        let element = ElementRef { step, element: run.issued - 1 };
+        let (body, inputs) = (run.body.clone(), run.inputs.clone());
+        let more = run.issued < run.count;
+        Some((Command::Prepare { element, node, body, inputs, round: 0 }, more))
     }
 
     fn remember_round(&mut self, element: ElementRef, round: Option<ValueMap>) {
@@ -396,14 +420,15 @@ impl Plan {
         }
     }
 
-    fn skipped(&mut self, element: ElementRef, node: &Node) {
+    fn skipped(&mut self, element: ElementRef) {
+        let node = Arc::clone(self.node(element.step));
         let nulls = node.outputs.iter().map(|name| (Arc::clone(name), Value::Null)).collect();
         if let Some(run) = self.run_mut(element.step) {
             run.skipped += 1;
         }
         // A loop whose condition is false before the first round has its own kind of nothing.
         if node.step().is_some_and(|step| step.loop_.is_some()) {
-            let outputs = self.loop_outputs(element, node);
+            let outputs = self.loop_outputs(element, &node);
             self.element_over(element, Some(&outputs));
         } else {
             self.element_over(element, Some(&Value::map(nulls)));
@@ -429,12 +454,8 @@ impl Plan {
 
     /// An element is over: with its output object, or without because it failed.
     fn element_over(&mut self, element: ElementRef, outputs: Option<&Value>) {
-        if element == MAIN {
-            self.end = Some(match outputs {
-                Some(outputs) => End::Success(outputs.clone()),
-                None => End::Failed,
-            });
-            return;
+        if let Some(call) = self.calls.remove(&element.step.workflow) {
+            return self.call_over(call, outputs.cloned());
         }
         let names = self.node(element.step).outputs.clone();
         let Some(run) = self.run_mut(element.step) else { return };

@@ -61,6 +61,8 @@ pub struct JobTool {
     pub tool: Arc<CommandLineTool>,
     /// The requirements in force.
     pub effective: Arc<Effective>,
+    /// What stands beside its output files is wanted as well: documents that a generator makes name each other.
+    pub with_siblings: bool,
 }
 
 /// One try at a job.

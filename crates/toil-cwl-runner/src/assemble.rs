@@ -19,6 +19,7 @@ use moil_engine::evaluator::{self, Evaluators};
 use moil_engine::export::{self, Export};
 use moil_engine::fold::messages;
 use moil_engine::fold::statistics::Statistics;
+use moil_engine::generator::Load;
 use moil_engine::graph::Node;
 use moil_engine::leader::{Leader, Message, Policy, RunEnd};
 use moil_engine::plan::Plan;
@@ -38,6 +39,7 @@ use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
+use crate::generated;
 use crate::inputs::Prepared;
 use crate::log::{Level, Log};
 use crate::mpi_config;
@@ -113,11 +115,12 @@ pub fn follow_tool(settings: Settings, remote: &Remote) -> Settings {
 /// # Errors
 /// All that is wrong with it.
 pub fn load_document(settings: &Settings, remote: &Remote) -> Result<Loaded, Vec<Diagnostic>> {
-    let options = LoadOptions {
-        development: settings.documents.development_versions,
-        lenient: !settings.documents.strict,
-    };
-    load::load(&workflow_uri(&settings.workflow, &settings.cwd), remote, options)
+    load::load(&workflow_uri(&settings.workflow, &settings.cwd), remote, load_options(settings))
+}
+
+/// How documents are read.
+pub fn load_options(settings: &Settings) -> LoadOptions {
+    LoadOptions { development: settings.documents.development_versions, lenient: !settings.documents.strict }
 }
 
 /// Runs a process on an input object, and brings the outputs to their place.
@@ -147,8 +150,9 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
         })
     };
+    let load = generated::loader(settings, remote, sender.clone());
     let evaluators =
-        Evaluators::start(evaluator_settings(settings, loaded, remote, &prepared.secrets), &sender)
+        Evaluators::start(evaluator_settings(settings, loaded, remote, &prepared.secrets, load), &sender)
             .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let reporter = {
         let sender = Mutex::new(sender);
@@ -159,8 +163,8 @@ pub fn run(
     let config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
-    let plan =
-        Plan::new(Arc::new(Node::main(&loaded.process, &inherited, &prepared.overrides)), prepared.values);
+    let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));
+    let plan = Plan::new(main, prepared.values);
     let end = Leader::new(
         plan,
         policy(settings, &work.path),
@@ -199,20 +203,22 @@ fn evaluator_settings(
     loaded: &Loaded,
     remote: &Arc<Remote>,
     secrets: &Arc<SecretStore>,
+    load: Box<Load>,
 ) -> evaluator::Settings {
     evaluator::Settings {
         limits: limits(settings),
         files: Box::new(Arc::clone(remote)),
         defaults: defaults(settings),
         inputs: InputOptions {
-            ontology: LazyOntology::new(if settings.documents.skip_schemas {
+            ontology: Arc::new(LazyOntology::new(if settings.documents.skip_schemas {
                 Vec::new()
             } else {
                 loaded.document.schemas.clone()
-            }),
+            })),
             fetch: Arc::clone(remote) as _,
         },
         secrets: Arc::clone(secrets),
+        load,
         loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }

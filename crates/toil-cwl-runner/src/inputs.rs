@@ -10,7 +10,7 @@ use moil_cwl::overrides::{self, Override};
 use moil_cwl::process::Process;
 use moil_cwl::requirement::Requirement;
 use moil_cwl::value::ValueMap;
-use moil_cwl::{document, location};
+use moil_cwl::{document, input_options, location};
 use moil_engine::graph::{self, Overrides};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
@@ -58,8 +58,19 @@ pub fn prepare(
         None => InputObject::default(),
     };
     let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
-    let options = moil_cwl::input_options::parse(loaded.process.common(), &words.options, &cwd)?;
-    object.values.extend(options);
+    let common = loaded.process.common();
+    if let Process::Generator(_) = loaded.process {
+        // What a generator does not declare may be for the process that it makes.
+        let (own, others): (Vec<_>, Vec<_>) =
+            words.options.into_iter().partition(|(name, _)| input_options::is_option(common, name));
+        object.values.extend(input_options::parse(common, &own, &cwd)?);
+        object.values.extend(input_options::untyped(&others)?);
+    } else {
+        object.values.extend(input_options::parse(common, &words.options, &cwd)?);
+        for sentence in input_object::unknown_inputs(common, &object.values) {
+            log.warning(sentence);
+        }
+    }
     let tool = &loaded.document.main;
     let mut all_overrides = Vec::new();
     if let Some(node) = &object.overrides {
@@ -164,7 +175,7 @@ impl Words {
         for word in words {
             match word {
                 InputWord::Option { name, value } => {
-                    open = value.is_none() && !moil_cwl::input_options::is_flag(process.common(), name);
+                    open = value.is_none() && !input_options::is_flag(process.common(), name);
                     sorted.options.push((name.clone(), value.clone()));
                 }
                 InputWord::Plain(text) => match sorted.options.last_mut().filter(|_| open) {

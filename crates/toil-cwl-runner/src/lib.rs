@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`run`] | one run, from the command line to the exit code |
 //! | [`assemble`] | joins the parts for one run |
+//! | [`generated`] | loads the processes that generators make |
 //! | [`inputs`] | the input object |
 //! | [`prints`] | what is printed about a document |
 //! | [`commands`] | the commands of `moil` |
@@ -35,6 +36,7 @@ pub mod docs;
 pub mod environment;
 pub mod exit_code;
 pub mod failure_report;
+pub mod generated;
 pub mod given;
 pub mod help;
 pub mod inputs;

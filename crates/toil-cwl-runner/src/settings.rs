@@ -360,8 +360,6 @@ pub struct Retries {
     pub backoff_factor: f64,
     /// Jobs that ran out of memory get twice as much.
     pub double_memory: bool,
-    /// Jobs that ran out of time get twice as much.
-    pub double_time: bool,
     /// The run ends at the first job that failed for good.
     pub stop_on_first_failure: bool,
 }

@@ -346,7 +346,9 @@ impl Run<'_> {
         match result {
             Ok(result) => {
                 let shelf = self.config.work_root.join(SHELF);
-                if let Some(moved) = self.spare.keep(dirs, &result.outputs, &prepared.staged, &shelf)? {
+                if !self.job.tool.with_siblings
+                    && let Some(moved) = self.spare.keep(dirs, &result.outputs, &prepared.staged, &shelf)?
+                {
                     result.outputs = moved;
                     return Ok(());
                 }
@@ -356,7 +358,9 @@ impl Run<'_> {
                     let _ = std::fs::remove_file(log);
                 }
                 let wanted = paths_of(&result.outputs);
-                scratch::remove_but(&dirs.out, &wanted);
+                if !self.job.tool.with_siblings {
+                    scratch::remove_but(&dirs.out, &wanted);
+                }
                 // A literal among the inputs may be an output as well.
                 if !prepared.staged.is_empty() && !wanted.iter().any(|path| path.starts_with(&dirs.inputs)) {
                     scratch::remove(&dirs.inputs);

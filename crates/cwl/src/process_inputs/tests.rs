@@ -32,7 +32,7 @@ fn run_with(
 ) -> Result<String, String> {
     let evaluator = Evaluator::new(Limits::default());
     let options = InputOptions {
-        ontology: LazyOntology::new(vec!["file:///formats.ttl".to_owned()]),
+        ontology: Arc::new(LazyOntology::new(vec!["file:///formats.ttl".to_owned()])),
         fetch: Arc::new(Formats),
     };
     process_inputs(

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
 use moil_job::resources::Resources;
+use moil_job::spec::JobTool;
 
-use crate::graph::{Graph, Node};
+use crate::generator::Generator;
+use crate::graph::{Body, Node};
 
 /// A step of a running workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +44,8 @@ pub enum Command {
         element: ElementRef,
         /// Its step.
         node: Arc<Node>,
+        /// What that runs.
+        body: Body,
         /// The step's inputs.
         inputs: StepInputs,
         /// Which round of a loop, from 0.
@@ -60,6 +64,17 @@ pub enum Command {
         /// How many rounds have ended.
         rounds: u32,
     },
+    /// Load the process that a generator made: answer with [`Plan::generated`].
+    Generate {
+        /// Which element the generator is.
+        element: ElementRef,
+        /// The generator.
+        generator: Arc<Generator>,
+        /// Its inputs.
+        given: ValueMap,
+        /// The outputs of its embedded process.
+        outputs: Value,
+    },
     /// Run a job: answer with [`Plan::finished`] or [`Plan::failed`].
     Run(Box<Run>),
 }
@@ -69,8 +84,8 @@ pub enum Command {
 pub struct Run {
     /// Which element it is.
     pub element: ElementRef,
-    /// Its step.
-    pub node: Arc<Node>,
+    /// The tool.
+    pub tool: Arc<JobTool>,
     /// Its position in the plan: `call[3]/align`.
     pub path: String,
     /// What people call it.
@@ -112,8 +127,13 @@ pub enum Prepared {
         inputs: Value,
         /// As with jobs.
         round: Option<ValueMap>,
-        /// The workflow, where it is not known before it is prepared (ProcessGenerator).
-        graph: Option<Arc<Graph>>,
+    },
+    /// A generator: its inputs, those that it does not declare included.
+    Generator {
+        /// The input object.
+        inputs: ValueMap,
+        /// As with jobs.
+        round: Option<ValueMap>,
     },
     /// An expression tool, already evaluated.
     Outputs {
@@ -131,13 +151,4 @@ pub enum End {
     Success(Value),
     /// Something failed.
     Failed,
-}
-
-impl Command {
-    pub(super) fn node(&self) -> &Node {
-        match self {
-            Self::Merge { node, .. } | Self::Prepare { node, .. } | Self::NextRound { node, .. } => node,
-            Self::Run(run) => &run.node,
-        }
-    }
 }

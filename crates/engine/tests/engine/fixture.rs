@@ -1,19 +1,22 @@
 //! Documents from memory, and what drives a plan by hand.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use moil_cwl::document::LoadOptions;
 use moil_cwl::error::Error;
 use moil_cwl::expression::{Evaluator, Limits};
 use moil_cwl::files::{Entry, Files, Stat};
 use moil_cwl::inherit::Inherited;
+use moil_cwl::load::Loaded;
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
 use moil_cwl::{json, load, prepare, print};
-use moil_engine::graph::{Body, Node, Overrides};
+use moil_engine::generator::GeneratedDocument;
+use moil_engine::graph::{Body, Graph, Node, Overrides};
 use moil_engine::plan::{Command, ElementRef, End, Plan, Prepared, Run, StepInputs};
 use moil_job::event::Event;
+use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
 use moil_salad::fetch::Fetch;
 
@@ -53,10 +56,15 @@ pub fn node_of(version: &str, text: &str) -> Arc<Node> {
          SubworkflowFeatureRequirement: {{}}\n  StepInputExpressionRequirement: {{}}\n  MultipleInputFeatureRequirement: {{}}\n{}",
         text.replace("TOOL", TOOL)
     );
+    node_of_document(text)
+}
+
+/// A whole document.
+pub fn node_of_document(text: String) -> Arc<Node> {
     let options = LoadOptions { development: true, lenient: true };
     let loaded = load::load("file:///d/main.cwl", &Memory(text), options)
         .unwrap_or_else(|faults| panic!("{faults:#?}"));
-    Arc::new(Node::main(&loaded.process, &Inherited::root(Vec::new()), &Overrides::default()))
+    Arc::new(Node::main(&loaded.process, &Inherited::root(Vec::new()), Overrides::default()))
 }
 
 /// A workflow of CWL v1.2.
@@ -83,6 +91,10 @@ pub struct Driven {
     pub steps: Vec<String>,
     /// Each command, evaluations included: `merge`, `prepare`, `round`, `run`.
     pub commands: Vec<String>,
+    /// How many workflows were made ready to run, each once for all elements of its step.
+    pub graphs: usize,
+    /// How many of them are still in memory at the end.
+    pub graphs_left: usize,
 }
 
 /// Drives a plan with at most `at_once` jobs, which end in the order in which they began. A job's
@@ -97,6 +109,7 @@ pub fn drive(
     let mut plan = Plan::new(main, values(inputs));
     let mut running: VecDeque<Run> = VecDeque::new();
     let (mut log, mut commands, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    let mut graphs: Vec<Weak<Graph>> = Vec::new();
     for _ in 0..1_000_000 {
         let next = if running.len() < at_once { plan.next_command() } else { None };
         match next {
@@ -105,7 +118,15 @@ pub fn drive(
                 log.push(format!("run {}", run.path));
                 running.push_back(*run);
             }
-            Some(command) => commands.push(evaluate(&mut plan, command, &evaluator)),
+            Some(command) => {
+                if let Command::Prepare { body: Body::Workflow(graph), .. } = &command {
+                    let graph = Arc::downgrade(graph);
+                    if !graphs.iter().any(|other| graph.ptr_eq(other)) {
+                        graphs.push(graph);
+                    }
+                }
+                commands.push(evaluate(&mut plan, command, &evaluator));
+            }
             None => match running.pop_front() {
                 Some(run) => {
                     log.push(format!("end {}", run.path));
@@ -129,7 +150,8 @@ pub fn drive(
         Some(End::Failed) => "failed".to_owned(),
         None => "stuck".to_owned(),
     };
-    Driven { log, end, failures, steps, commands }
+    let graphs_left = graphs.iter().filter(|graph| graph.strong_count() > 0).count();
+    Driven { log, end, failures, steps, commands, graphs: graphs.len(), graphs_left }
 }
 
 /// Drives a plan whose jobs give their own paths.
@@ -137,8 +159,22 @@ pub fn drive_all(main: Arc<Node>, inputs: &str, at_once: usize) -> Driven {
     drive(main, inputs, at_once, |run| Some(Value::string(run.path.as_str())))
 }
 
+/// The output object of a job: that of a generator's first stage is given whole.
 pub fn outputs(value: Value) -> Value {
+    if !value.field("runProcess").is_null() {
+        return value;
+    }
     Value::map([("o".into(), value)].into_iter().collect())
+}
+
+/// Loads generated documents, which hold their own text.
+pub fn load(document: &GeneratedDocument, around: &Inherited) -> Result<Loaded, Failure> {
+    let text = document.text.as_deref().unwrap_or_default().to_owned();
+    let loaded = load::load_inside(&document.uri, &Memory(text), LoadOptions::default(), around);
+    loaded.map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
+        Failure::new(FailureKind::BadOutput, faults.join("; "))
+    })
 }
 
 /// What evaluators do, at once.
@@ -158,10 +194,23 @@ fn evaluate(plan: &mut Plan, command: Command, evaluator: &Evaluator) -> String 
             }
             line
         }
-        Command::Prepare { element, node, inputs, round } => {
+        Command::Prepare { element, node, body, inputs, round } => {
             let line = format!("prepare {}", plan.element_path(element));
-            prepare_element(plan, element, &node, &inputs, round, evaluator);
+            prepare_element(plan, element, (&node, &body), &inputs, round, evaluator);
             line
+        }
+        Command::Generate { element, generator, given, outputs } => {
+            let line = format!("generate {}", plan.element_path(element));
+            match generator.generate(&given, &outputs, &load) {
+                Ok(generated) => {
+                    plan.generated(element, generated);
+                    line
+                }
+                Err(failure) => {
+                    plan.failed(element);
+                    format!("{line}: {}", failure.message)
+                }
+            }
         }
         Command::NextRound { element, node, inputs, outputs, rounds } => {
             let line = format!("round {rounds} {}", plan.element_path(element));
@@ -180,7 +229,7 @@ fn evaluate(plan: &mut Plan, command: Command, evaluator: &Evaluator) -> String 
 fn prepare_element(
     plan: &mut Plan,
     element: ElementRef,
-    node: &Node,
+    (node, body): (&Node, &Body),
     inputs: &StepInputs,
     round: u32,
     evaluator: &Evaluator,
@@ -196,10 +245,13 @@ fn prepare_element(
         }
     }
     let round = node.step().is_some_and(|step| step.loop_.is_some()).then(|| given.clone());
+    if let Body::Generator(_) = body {
+        return plan.prepared(element, Prepared::Generator { inputs: given, round });
+    }
     let inputs = Value::map(given);
-    let prepared = match &node.body {
+    let prepared = match body {
         Body::Tool(_) => Prepared::Job { inputs, resources: ONE_CORE, round },
-        Body::Workflow(_) => Prepared::Workflow { inputs, round, graph: None },
+        Body::Workflow(_) => Prepared::Workflow { inputs, round },
         _ => Prepared::Outputs { outputs: outputs(inputs.field("i").clone()), round },
     };
     plan.prepared(element, prepared);

@@ -26,7 +26,7 @@ use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, JobId};
 use moil_job::store::{Store, StoreError};
 
-use super::fixture::{Memory, node, outputs, values};
+use super::fixture::{Memory, load, node, outputs, values};
 
 /// What the executor does with an attempt.
 pub enum Act {
@@ -202,10 +202,11 @@ impl Case {
             files: Box::new(Memory(String::new())),
             defaults: Defaults::default(),
             inputs: InputOptions {
-                ontology: LazyOntology::new(Vec::new()),
+                ontology: Arc::new(LazyOntology::new(Vec::new())),
                 fetch: Arc::new(Memory(String::new())),
             },
             secrets: Arc::clone(&secrets),
+            load: Box::new(load),
             loop_limit: 5,
             threads: 2,
         };
@@ -298,11 +299,11 @@ fn a_job_that_ran_out_of_memory_gets_twice_as_much_each_time() {
 }
 
 #[test]
-fn more_memory_than_there_is_is_not_asked_for() {
+fn a_job_that_needs_more_memory_than_there_is_gets_all_of_it_once() {
     let mut case = Case::new(TOOL, |_| Act::Fail(FailureKind::OutOfMemory));
     case.policy.capacity.ram_mib = 600;
     let ended = case.run();
-    assert_eq!((ended.memory, ended.end.as_str()), (vec![256, 512], "failed"));
+    assert_eq!((ended.memory, ended.end.as_str()), (vec![256, 512, 600], "failed"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The plan by hand and the leader with a made-up executor.
 
 mod fixture;
+mod generators;
 mod leader;
 mod leader_faults;
 mod loops;

@@ -2,7 +2,7 @@
 
 use moil_cwl::value::Value;
 
-use super::fixture::{drive, drive_all, node};
+use super::fixture::{drive, drive_all, node, node_of_document};
 
 const CHAIN: &str = "
 class: Workflow
@@ -278,4 +278,26 @@ fn a_deep_nest_of_workflows_runs() {
     let driven = drive_all(node(&text), r#"{"x": 1}"#, 1);
     assert_eq!(driven.log.len(), 2);
     assert_eq!(driven.end, format!(r#"{{"o":"{}s"}}"#, "s/".repeat(21)));
+}
+
+#[test]
+fn workflows_that_double_forty_times_take_no_memory_until_they_run() {
+    let mut text = "cwlVersion: v1.2\n$graph:\n".to_owned();
+    for level in 0..40 {
+        let (id, run) = (if level == 0 { "main".to_owned() } else { format!("w{level}") }, level + 1);
+        let step = format!("{{run: '#w{run}', in: {{x: x}}, out: [], when: '$(inputs.x)'}}");
+        text += &format!(
+            "- {{class: Workflow, id: {id}, inputs: {{x: boolean}}, outputs: [], steps: {{a: {step}, b: {step}}},
+               requirements: {{SubworkflowFeatureRequirement: {{}}}}}}\n"
+        );
+    }
+    text += "- {class: Operation, id: w40, inputs: {x: boolean}, outputs: []}\n";
+    let driven = drive_all(node_of_document(text), r#"{"x": false}"#, 1);
+    assert_eq!(driven.commands, ["prepare main", "merge a", "prepare a", "merge b", "prepare b"]);
+}
+
+#[test]
+fn a_workflow_is_forgotten_when_its_step_is_over() {
+    let driven = drive_all(node(NESTED), r#"{"x": [1, 2, 3]}"#, 2);
+    assert_eq!((driven.graphs, driven.graphs_left), (2, 0));
 }

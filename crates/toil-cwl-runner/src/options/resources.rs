@@ -45,9 +45,9 @@ pub(super) const RETRIES: Group = Group {
             "FACTOR",
             "How much longer to wait before each further one (default: 3).",
         ),
-        Opt::bool(&["--doubleMem"], "Retry jobs that ran out of memory with twice as much."),
-        Opt::bool(&["--doubleTime"], "Retry jobs that ran out of time with twice as much.")
-            .not_yet("more time for a further try"),
+        Opt::bool(&["--doubleMem"], "Retry jobs that ran out of memory with twice as much, or all there is."),
+        Opt::bool(&["--doubleTime"], "Retry jobs that a grid engine ended with twice the time.")
+            .accepted("this program does not run jobs on grid engines"),
         Opt::bool(
             &["--enableUnlimitedPreemptibleRetries", "--enableUnlimitedPreemptableRetries"],
             "Losing a preemptible node does not count as a try.",

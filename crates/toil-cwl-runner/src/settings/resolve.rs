@@ -504,7 +504,6 @@ impl Source<'_> {
             backoff: self.read("--retryBackoffSeconds", value::seconds, Duration::from_secs(2))?,
             backoff_factor: self.read("--retryBackoffFactor", value::positive, 3.0)?,
             double_memory: self.flag("--doubleMem", false),
-            double_time: self.flag("--doubleTime", false),
             // cwltool's --on-error writes the same setting.
             stop_on_first_failure: matches!(self.text("--stopOnFirstFailure"), Some("true" | "stop")),
         })

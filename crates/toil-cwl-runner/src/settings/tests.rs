@@ -77,7 +77,6 @@ fn the_defaults_are_those_of_toil() {
             backoff: Duration::from_secs(2),
             backoff_factor: 3.0,
             double_memory: false,
-            double_time: false,
             stop_on_first_failure: false
         }
     );

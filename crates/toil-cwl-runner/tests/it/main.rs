@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod docs;
+mod generators;
 mod names;
 mod readme;
 mod runs;

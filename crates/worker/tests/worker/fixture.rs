@@ -142,7 +142,11 @@ impl Plan {
         let job = Job {
             id: id.clone(),
             name: "step".into(),
-            tool: Arc::new(JobTool { tool: Arc::new(self.tool), effective: Arc::new(self.effective) }),
+            tool: Arc::new(JobTool {
+                tool: Arc::new(self.tool),
+                effective: Arc::new(self.effective),
+                with_siblings: false,
+            }),
             inputs: Value::map(self.inputs),
             requested: RESOURCES,
             key: None,
