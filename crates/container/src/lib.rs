@@ -1,0 +1,24 @@
+//! Containers of Singularity and Apptainer: images that many jobs, processes and machines can share, and the
+//! command lines that run a tool in one.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`detect`] | which engine there is, and what its version can do |
+//! | [`probe`] | what it can do on this machine |
+//! | [`image_name`] | names of images, and of the files they are kept in |
+//! | [`invocation`] | what is to run in a container |
+//! | [`apptainer`] | the command line for it |
+//! | [`sif`] | whether an image is whole |
+//! | [`lock`] | locks between processes |
+//! | [`watch`] | what the store tells while it works |
+//! | `process` | running the engine so that nothing of it survives |
+
+pub mod apptainer;
+pub mod detect;
+pub mod image_name;
+pub mod invocation;
+pub mod lock;
+pub mod probe;
+mod process;
+pub mod sif;
+pub mod watch;

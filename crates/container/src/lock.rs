@@ -1,0 +1,258 @@
+//! File locks (`flock`) between processes, for waiting with words.
+//!
+//! A lock is on a file of its own, which stays. The kernel frees it when its holder dies, however it dies. The
+//! holder writes into it who it is, so that whoever waits can say for whom. It is asked for again and again
+//! rather than waited for in the kernel: so waiting can be told of and ended.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::watch::{Event, TELL_EVERY, Watch};
+
+/// The first pause between tries; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The machine's name.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// It is a process of this machine, and it is stopped (SIGSTOP, a debugger).
+    pub stopped: bool,
+}
+
+/// Why a lock could not be taken.
+#[derive(Debug)]
+pub(crate) enum LockError {
+    /// The file cannot be made or opened, or the file system knows no locks.
+    System(io::Error),
+    /// The watch says so.
+    Cancelled,
+}
+
+/// A lock that nobody else has.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    file: File,
+    /// Who had it before and died with it.
+    pub(crate) dead: Option<Holder>,
+}
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        // Empty says that the work was ended in good order.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Takes the lock, waiting as long as it takes; `what` is what its holders do, for `image`.
+pub(crate) fn exclusive(
+    path: &Path,
+    image: &str,
+    what: &str,
+    watch: &dyn Watch,
+) -> Result<Exclusive, LockError> {
+    let file = open(path).map_err(LockError::System)?;
+    let began = Instant::now();
+    let mut told: Option<Instant> = None;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(take(file)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(LockError::System(error)),
+        }
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            told = Some(Instant::now());
+            let holder = holder(path);
+            watch.tell(&Event::Waiting {
+                image,
+                what,
+                lock: path,
+                holder: holder.as_ref(),
+                waited: began.elapsed(),
+            });
+        }
+        if watch.cancelled() {
+            return Err(LockError::Cancelled);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Takes the lock if nobody has it.
+pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<Exclusive>> {
+    let file = open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(take(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Takes part in a lock. Only pruning takes such locks alone, and not for long: so this waits without a word.
+/// `None` where the lock's file is not there and cannot be made: whoever cannot write there cannot prune either.
+pub(crate) fn shared(path: &Path) -> io::Result<Option<File>> {
+    let file = match open(path) {
+        Ok(file) => file,
+        Err(error) if is_read_only(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    file.lock_shared()?;
+    Ok(Some(file))
+}
+
+/// Whether an error says that we may not write there.
+pub(crate) fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Opens the lock's file, and makes it and its folder where they are missing. One that may only be read does, too.
+fn open(path: &Path) -> io::Result<File> {
+    let make = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path.parent().unwrap_or(path))?;
+            make()
+        }
+        // Which error it is depends on whether the folder or the file may not be written to.
+        Err(error) if is_read_only(&error) => File::open(path).map_err(|_| error),
+        other => other,
+    }
+}
+
+fn take(mut file: File) -> Exclusive {
+    let mut text = String::new();
+    let dead = file.read_to_string(&mut text).ok().and_then(|_| parse(&text));
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    // A lock without a name in it is as good; only messages are poorer.
+    let _ = file.set_len(0);
+    let _ = io::Seek::rewind(&mut file);
+    let _ = write!(file, "{} {} {since}\n", host_name(), std::process::id());
+    Exclusive { file, dead }
+}
+
+fn parse(text: &str) -> Option<Holder> {
+    let mut words = text.strip_suffix('\n')?.split(' ');
+    Some(Holder {
+        host: words.next()?.into(),
+        pid: words.next()?.parse().ok()?,
+        since: words.next()?.parse().ok()?,
+        stopped: false,
+    })
+}
+
+/// Who holds the lock, as far as its file tells. What a dead holder left is not believed.
+fn holder(path: &Path) -> Option<Holder> {
+    let mut holder = parse(&fs::read_to_string(path).ok()?)?;
+    if holder.host == host_name() {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", holder.pid)).ok()?;
+        // The name before the state may have brackets and spaces in it.
+        holder.stopped = matches!(stat.rsplit_once(") ")?.1.chars().next(), Some('T' | 't'));
+    }
+    Some(holder)
+}
+
+/// The machine's name as it can stand in file names and lock files.
+pub(crate) fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name
+        .trim()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' })
+        .take(40)
+        .collect();
+    if name.is_empty() { "host".into() } else { name }
+}
+
+/// A name for what this process makes and nobody else must touch: machine, process, number.
+pub(crate) fn own_suffix() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}.{}.{}", host_name(), std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Where the lock of this name is.
+pub(crate) fn path_in(folder: &Path, name: &str, purpose: &str) -> PathBuf {
+    folder.join(format!("{name}.{purpose}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// Gives up after this many questions, and keeps what it was told.
+    struct Impatient {
+        left: Cell<u32>,
+        told: RefCell<Vec<String>>,
+    }
+
+    impl Watch for Impatient {
+        fn tell(&self, event: &Event<'_>) {
+            self.told.borrow_mut().push(format!("{event:?}"));
+        }
+
+        fn cancelled(&self) -> bool {
+            self.left.set(self.left.get().saturating_sub(1));
+            self.left.get() == 0
+        }
+    }
+
+    fn impatient(left: u32) -> Impatient {
+        Impatient { left: Cell::new(left), told: RefCell::default() }
+    }
+
+    #[test]
+    fn whoever_waits_says_for_whom_and_can_give_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("locks/one");
+        let watch = impatient(3);
+        let first = exclusive(&path, "a", "a is pulled", &watch).unwrap();
+        assert!(watch.told.borrow().is_empty());
+        assert!(matches!(exclusive(&path, "a", "a is pulled", &watch), Err(LockError::Cancelled)));
+        let told = watch.told.borrow();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&format!("pid: {}", std::process::id())), "{told:?}");
+        assert!(try_exclusive(&path).unwrap().is_none());
+        drop(first);
+        assert!(try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_holder_that_died_is_known_and_one_that_ended_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one");
+        fs::write(&path, "elsewhere 7 1000\n").unwrap();
+        let lock = try_exclusive(&path).unwrap().unwrap();
+        assert_eq!(lock.dead.as_ref().map(|holder| (holder.pid, holder.since)), Some((7, 1000)));
+        drop(lock);
+        assert_eq!(try_exclusive(&path).unwrap().unwrap().dead, None);
+        // Killed in the middle of writing.
+        fs::write(&path, "elsewhere 7 10").unwrap();
+        assert_eq!(try_exclusive(&path).unwrap().unwrap().dead, None);
+    }
+
+    #[test]
+    fn users_share_and_keep_out_whoever_wants_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one");
+        let (first, second) = (shared(&path).unwrap(), shared(&path).unwrap());
+        assert!(first.is_some() && second.is_some());
+        assert!(try_exclusive(&path).unwrap().is_none());
+        drop(first);
+        assert!(try_exclusive(&path).unwrap().is_none());
+        drop(second);
+        assert!(try_exclusive(&path).unwrap().is_some());
+    }
+}

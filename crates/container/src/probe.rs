@@ -1,0 +1,140 @@
+//! What an engine can do on this machine: tried once per machine and engine version, then remembered.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::detect::Engine;
+
+/// What an engine can do here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// `--userns` works. Root on a machine that lets it do less than everything needs it, too.
+    pub user_namespaces: bool,
+    /// `--net --network none` works beside it.
+    pub network_namespaces: bool,
+    /// SIF files can be mounted. Else images have to be unpacked into sandbox directories.
+    pub fuse: bool,
+}
+
+/// What engines say of an image without the program that was asked for: they got as far as starting it.
+const GOT_THERE: &[&str] =
+    &["executable file not found", "No valid /bin/sh", "/bin/sh doesn't exist in container"];
+
+/// Tries what the engine can do, on an empty directory as image: no image is needed for that. Below `scratch` a
+/// directory is made and removed. The engine gets `environment` and nothing else.
+///
+/// # Errors
+/// The directory cannot be made, or the engine not started.
+pub fn probe(engine: &Engine, environment: &[(OsString, OsString)], scratch: &Path) -> io::Result<Probe> {
+    let image = scratch.join(format!("probe.{}", std::process::id()));
+    fs::create_dir_all(&image)?;
+    let tries = |words: &[&str]| -> io::Result<bool> {
+        let output = Command::new(&engine.program)
+            .arg("exec")
+            .args(words)
+            .arg(&image)
+            .arg("true")
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        Ok(output.status.success() || GOT_THERE.iter().any(|sign| said.contains(sign)))
+    };
+    let tried = tries(&["--userns"]).and_then(|user_namespaces| {
+        let network: &[&str] = if user_namespaces {
+            &["--userns", "--net", "--network", "none"]
+        } else {
+            &["--net", "--network", "none"]
+        };
+        Ok(Probe {
+            user_namespaces,
+            network_namespaces: tries(network)?,
+            // Without user namespaces the engine is set-uid, and the kernel mounts the image for it.
+            fuse: !user_namespaces || can_open_fuse(),
+        })
+    });
+    let removed = fs::remove_dir_all(&image);
+    let probe = tried?;
+    removed?;
+    Ok(probe)
+}
+
+/// A machine can have the device and not let us use it.
+fn can_open_fuse() -> bool {
+    OpenOptions::new().read(true).write(true).open("/dev/fuse").is_ok()
+}
+
+/// As [`probe`], unless `folder` has the answer of an earlier time. The answer is kept per machine (and boot: what
+/// the machine allows may have changed), engine, version and user.
+///
+/// # Errors
+/// As [`probe`]. An answer that cannot be kept is no error: it is found again the next time.
+pub fn remembered(engine: &Engine, environment: &[(OsString, OsString)], folder: &Path) -> io::Result<Probe> {
+    let path = remembered_at(engine, folder);
+    if let Some(probe) = fs::read_to_string(&path).ok().as_deref().and_then(parse) {
+        return Ok(probe);
+    }
+    let probe = probe(engine, environment, folder)?;
+    let partial = path.with_extension(format!("partial.{}", std::process::id()));
+    if fs::write(&partial, print(probe)).is_ok() {
+        // Whoever loses the race has found the same.
+        let _ = fs::rename(&partial, &path);
+    }
+    Ok(probe)
+}
+
+fn remembered_at(engine: &Engine, folder: &Path) -> PathBuf {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let user = File::open("/proc/self").and_then(|file| file.metadata()).map_or(0, |metadata| {
+        use std::os::unix::fs::MetadataExt as _;
+        metadata.uid()
+    });
+    let host = crate::lock::host_name();
+    folder.join(format!(
+        "probe.{host}.{}.{user}.{}-{}",
+        boot.trim(),
+        engine.variable_prefix(),
+        engine.version
+    ))
+}
+
+fn print(probe: Probe) -> String {
+    format!(
+        "user_namespaces={}\nnetwork_namespaces={}\nfuse={}\n",
+        probe.user_namespaces, probe.network_namespaces, probe.fuse
+    )
+}
+
+fn parse(text: &str) -> Option<Probe> {
+    let value = |name: &str| -> Option<bool> {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+    };
+    Some(Probe {
+        user_namespaces: value("user_namespaces")?,
+        network_namespaces: value("network_namespaces")?,
+        fuse: value("fuse")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_kept_and_half_of_it_is_not_believed() {
+        for bits in 0..8_u8 {
+            let probe = Probe {
+                user_namespaces: bits & 1 != 0,
+                network_namespaces: bits & 2 != 0,
+                fuse: bits & 4 != 0,
+            };
+            assert_eq!(parse(&print(probe)), Some(probe));
+        }
+        assert_eq!(parse("user_namespaces=true\nnetwork_name"), None);
+        assert_eq!(parse(""), None);
+    }
+}

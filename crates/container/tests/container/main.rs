@@ -1,0 +1,2 @@
+//! Tests with the real engine.
+fn main() {}
