@@ -41,7 +41,7 @@ pub fn command_line(
     for bind in std::iter::once(&temporary).chain(&invocation.binds) {
         argv_bind(engine, bind, &mut push)?;
     }
-    push(&[word("--pwd"), output.target.as_os_str()]);
+    push(&[word("--pwd"), path(engine, &output.target)?.as_os_str()]);
     match &invocation.network {
         Network::Host => {}
         Network::None => push(&[word("--net"), word("--network"), word("none")]),
@@ -55,12 +55,12 @@ pub fn command_line(
     if invocation.nvidia {
         push(&[word("--nv")]);
     }
-    push(&[absolute(&invocation.image)?.as_os_str()]);
-    argv.extend(invocation.command.iter().cloned());
+    push(&[path(engine, &invocation.image)?.as_os_str()]);
+    argv.extend(invocation.command.iter().map(OsString::from));
     let environment = invocation
         .environment
         .iter()
-        .map(|(name, value)| Ok((variable(engine, name)?, value.clone())))
+        .map(|(name, value)| Ok((variable(engine, name)?, value.into())))
         .collect::<Result<_, _>>()?;
     Ok(CommandLine { argv, environment })
 }
@@ -78,7 +78,7 @@ fn argv_bind(engine: &Engine, bind: &Bind, push: &mut impl FnMut(&[&OsStr])) -> 
 fn mount(engine: &Engine, bind: &Bind) -> Result<OsString, InvocationError> {
     let mut line = b"--mount=type=bind".to_vec();
     for (key, path) in [("source=", &bind.source), ("target=", &bind.target)] {
-        let path = absolute(path)?;
+        let path = self::path(engine, path)?;
         let bytes = path.as_os_str().as_bytes();
         // Readers of comma-separated values take a carriage return before a newline for part of the line's end.
         if bytes.windows(2).any(|pair| pair == b"\r\n") || bytes.ends_with(b"\r") {
@@ -115,7 +115,7 @@ fn field(line: &mut Vec<u8>, key: &str, value: &[u8]) {
 fn plain_bind(engine: &Engine, bind: &Bind) -> Result<OsString, InvocationError> {
     let mut word = OsString::new();
     for path in [&bind.source, &bind.target] {
-        let path = absolute(path)?;
+        let path = self::path(engine, path)?;
         if path.as_os_str().as_bytes().iter().any(|byte| b",:\\".contains(byte)) {
             let fault = "a comma, colon or backslash needs Apptainer or Singularity 3.9, or another name";
             return Err(unspeakable(engine, path, fault));
@@ -133,7 +133,7 @@ fn plain_bind(engine: &Engine, bind: &Bind) -> Result<OsString, InvocationError>
 
 /// `HOST:CONTAINER`, of which no engine has a form with quotation marks.
 fn home(engine: &Engine, output: &Bind) -> Result<OsString, InvocationError> {
-    let (source, target) = (absolute(&output.source)?, absolute(&output.target)?);
+    let (source, target) = (path(engine, &output.source)?, path(engine, &output.target)?);
     for path in [source, target] {
         if path.as_os_str().as_bytes().contains(&b':') {
             let fault =
@@ -157,8 +157,15 @@ fn variable(engine: &Engine, name: &str) -> Result<OsString, InvocationError> {
     Ok(format!("{}ENV_{name}", engine.variable_prefix()).into())
 }
 
-fn absolute(path: &Path) -> Result<&Path, InvocationError> {
-    if path.is_absolute() { Ok(path) } else { Err(InvocationError::Relative { path: path.into() }) }
+/// Checks what holds for every path. Engines hand what they are told to their helpers as JSON.
+fn path<'a>(engine: &Engine, path: &'a Path) -> Result<&'a Path, InvocationError> {
+    if !path.is_absolute() {
+        return Err(InvocationError::Relative { path: path.into() });
+    }
+    if path.to_str().is_none() {
+        return Err(unspeakable(engine, path, "it is not UTF-8; rename it"));
+    }
+    Ok(path)
 }
 
 fn unspeakable(engine: &Engine, path: &Path, fault: &'static str) -> InvocationError {

@@ -25,9 +25,9 @@ pub struct Invocation {
     pub nvidia: bool,
     /// The tool's variables, all that it sees beside the image's own. HOME is not among them: it is the output
     /// directory.
-    pub environment: Vec<(String, OsString)>,
+    pub environment: Vec<(String, String)>,
     /// The words of the command. The image's entry point may come before them.
-    pub command: Vec<OsString>,
+    pub command: Vec<String>,
 }
 
 /// A file or directory of this machine that can be seen in the container.

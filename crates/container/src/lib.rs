@@ -9,16 +9,30 @@
 //! | [`invocation`] | what is to run in a container |
 //! | [`apptainer`] | the command line for it |
 //! | [`sif`] | whether an image is whole |
+//! | [`store`] | the images of a machine: found, fetched, published |
+//! | [`prune`] | listing them and making room |
+//! | [`error`] | why an image cannot be had |
+//! | `pull` | one pull by the engine |
+//! | `layer_cache` | the engine's own cache, put right |
+//! | `sandbox` | images as directories |
+//! | `space` | how much is free on a disk |
 //! | [`lock`] | locks between processes |
 //! | [`watch`] | what the store tells while it works |
 //! | `process` | running the engine so that nothing of it survives |
 
 pub mod apptainer;
 pub mod detect;
+pub mod error;
 pub mod image_name;
 pub mod invocation;
+mod layer_cache;
 pub mod lock;
 pub mod probe;
 mod process;
+pub mod prune;
+mod pull;
+mod sandbox;
 pub mod sif;
+mod space;
+pub mod store;
 pub mod watch;

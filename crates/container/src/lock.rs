@@ -5,8 +5,8 @@
 //! rather than waited for in the kernel: so waiting can be told of and ended.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -42,14 +42,34 @@ pub(crate) enum LockError {
 #[derive(Debug)]
 pub(crate) struct Exclusive {
     file: File,
-    /// Who had it before and died with it.
-    pub(crate) dead: Option<Holder>,
 }
 
 impl Drop for Exclusive {
     fn drop(&mut self) {
-        // Empty says that the work was ended in good order.
+        // What a dead holder leaves in it is told of nobody: a lock's file is read only while somebody has it.
         let _ = self.file.set_len(0);
+        // Not by closing it: a process that another thread forks at this moment has the file open, too.
+        let _ = self.file.unlock();
+    }
+}
+
+/// A lock that only others like this one have.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    file: File,
+}
+
+impl Shared {
+    /// Notes that the lock was taken part in now, as the time of the lock's file.
+    pub(crate) fn note_time(&self) {
+        // In a store that cannot be written to nothing is pruned.
+        let _ = self.file.set_modified(SystemTime::now());
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
@@ -101,14 +121,14 @@ pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<Exclusive>> {
 
 /// Takes part in a lock. Only pruning takes such locks alone, and not for long: so this waits without a word.
 /// `None` where the lock's file is not there and cannot be made: whoever cannot write there cannot prune either.
-pub(crate) fn shared(path: &Path) -> io::Result<Option<File>> {
+pub(crate) fn shared(path: &Path) -> io::Result<Option<Shared>> {
     let file = match open(path) {
         Ok(file) => file,
         Err(error) if is_read_only(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     file.lock_shared()?;
-    Ok(Some(file))
+    Ok(Some(Shared { file }))
 }
 
 /// Whether an error says that we may not write there.
@@ -131,14 +151,11 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn take(mut file: File) -> Exclusive {
-    let mut text = String::new();
-    let dead = file.read_to_string(&mut text).ok().and_then(|_| parse(&text));
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     // A lock without a name in it is as good; only messages are poorer.
     let _ = file.set_len(0);
-    let _ = io::Seek::rewind(&mut file);
-    let _ = write!(file, "{} {} {since}\n", host_name(), std::process::id());
-    Exclusive { file, dead }
+    let _ = writeln!(file, "{} {} {since}", host_name(), std::process::id());
+    Exclusive { file }
 }
 
 fn parse(text: &str) -> Option<Holder> {
@@ -181,9 +198,11 @@ pub(crate) fn own_suffix() -> String {
     format!("{}.{}.{}", host_name(), std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Where the lock of this name is.
-pub(crate) fn path_in(folder: &Path, name: &str, purpose: &str) -> PathBuf {
-    folder.join(format!("{name}.{purpose}"))
+/// Whether what carries this suffix belongs to a process that is gone. Of other machines nothing is known.
+pub(crate) fn is_of_dead_process(suffix: &str) -> Option<bool> {
+    let mut words = suffix.split('.');
+    let (host, pid) = (words.next()?, words.next()?.parse::<u32>().ok()?);
+    (host == host_name()).then(|| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
 #[cfg(test)]
@@ -227,20 +246,6 @@ mod tests {
         assert!(try_exclusive(&path).unwrap().is_none());
         drop(first);
         assert!(try_exclusive(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_holder_that_died_is_known_and_one_that_ended_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("one");
-        fs::write(&path, "elsewhere 7 1000\n").unwrap();
-        let lock = try_exclusive(&path).unwrap().unwrap();
-        assert_eq!(lock.dead.as_ref().map(|holder| (holder.pid, holder.since)), Some((7, 1000)));
-        drop(lock);
-        assert_eq!(try_exclusive(&path).unwrap().unwrap().dead, None);
-        // Killed in the middle of writing.
-        fs::write(&path, "elsewhere 7 10").unwrap();
-        assert_eq!(try_exclusive(&path).unwrap().unwrap().dead, None);
     }
 
     #[test]

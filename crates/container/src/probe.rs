@@ -1,7 +1,7 @@
 //! What an engine can do on this machine: tried once per machine and engine version, then remembered.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,8 +68,8 @@ fn can_open_fuse() -> bool {
     OpenOptions::new().read(true).write(true).open("/dev/fuse").is_ok()
 }
 
-/// As [`probe`], unless `folder` has the answer of an earlier time. The answer is kept per machine (and boot: what
-/// the machine allows may have changed), engine, version and user.
+/// As [`probe`], unless `folder` has the answer of an earlier time. An answer holds for one boot of a machine, for an
+/// engine's version, and for what the process is allowed: pods of one machine may differ in that.
 ///
 /// # Errors
 /// As [`probe`]. An answer that cannot be kept is no error: it is found again the next time.
@@ -89,17 +89,15 @@ pub fn remembered(engine: &Engine, environment: &[(OsString, OsString)], folder:
 
 fn remembered_at(engine: &Engine, folder: &Path) -> PathBuf {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let user = File::open("/proc/self").and_then(|file| file.metadata()).map_or(0, |metadata| {
-        use std::os::unix::fs::MetadataExt as _;
-        metadata.uid()
-    });
-    let host = crate::lock::host_name();
-    folder.join(format!(
-        "probe.{host}.{}.{user}.{}-{}",
-        boot.trim(),
-        engine.variable_prefix(),
-        engine.version
-    ))
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut name = format!("probe.{}.{}-{}", boot.trim(), engine.variable_prefix(), engine.version);
+    for key in ["Uid:", "CapEff:", "NoNewPrivs:", "Seccomp:"] {
+        let value = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        name.push('.');
+        name.push_str(value.split_whitespace().next().unwrap_or_default());
+    }
+    name.push_str(if can_open_fuse() { ".fuse" } else { "" });
+    folder.join(name)
 }
 
 fn print(probe: Probe) -> String {

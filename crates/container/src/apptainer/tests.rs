@@ -26,7 +26,7 @@ fn invocation() -> Invocation {
         network: Network::Host,
         nvidia: false,
         environment: vec![("TMPDIR".into(), "/tmp".into()), ("LC_ALL".into(), "C".into())],
-        command: ["cat", "/var/lib/cwl/stg1/in.txt"].map(OsString::from).to_vec(),
+        command: ["cat", "/var/lib/cwl/stg1/in.txt"].map(String::from).to_vec(),
     }
 }
 
@@ -272,6 +272,9 @@ fn paths_that_cannot_be_expressed_are_refused() {
     }
     let refused = refusal(&apptainer(), |i| i.output.source = "/d:e/out".into());
     assert!(refused.ends_with("choose another directory for temporary files"), "{refused}");
+    let bytes = OsString::from_vec(b"/d/\xff".to_vec());
+    let refused = refusal(&apptainer(), |i| i.binds[0].source = bytes.into());
+    assert!(refused.ends_with("it is not UTF-8; rename it"), "{refused}");
     assert_eq!(refusal(&apptainer(), with_bind("d")), "\"d\" is not an absolute path");
 }
 

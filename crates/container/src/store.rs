@@ -1,0 +1,358 @@
+//! The images of a machine, shared by any number of jobs, processes and machines.
+//!
+//! An image's name in the store's folder is there only when the image is whole: it is made under another name,
+//! checked, synced and renamed. Two locks belong to each image: whoever makes it holds `pull` alone, whoever runs it
+//! takes part in `use`. A third one, around the engine's own cache, is `pull`'s matter. What is ours alone lies in a
+//! folder `.moil` of the store's: locks, images in the making, sandbox directories.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::detect::Engine;
+use crate::error::ImageError;
+use crate::image_name::ImageName;
+use crate::lock::{self, Exclusive, LockError, Shared};
+use crate::pull;
+use crate::sandbox;
+use crate::sif::{self, Sif};
+use crate::space;
+use crate::watch::{Event, Watch};
+
+/// Where images are and how they are made.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The folder of images; made if missing. It may be one that others filled, and one that cannot be written to.
+    pub home: PathBuf,
+    /// Further folders in which images are looked for, never written to.
+    pub also: Vec<PathBuf>,
+    /// The engine's cache directory, for layers.
+    pub layer_cache: PathBuf,
+    /// Where the engine unpacks and converts.
+    pub temporary: PathBuf,
+    /// The engine.
+    pub engine: Engine,
+    /// What the engine gets as environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The program `unsquashfs`, where images have to be unpacked into directories ([`crate::probe::Probe::fuse`]).
+    pub unpack: Option<PathBuf>,
+    /// Nothing is fetched.
+    pub offline: bool,
+    /// Bytes that must be free in each of the three folders before an image is fetched.
+    pub least_free: u64,
+    /// How long an engine may neither read nor write before it is given up.
+    pub patience: Duration,
+    /// The pauses before further tries, where a registry may come round.
+    pub retries: Vec<Duration>,
+}
+
+/// Where an image comes from if it is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The registry that its name says.
+    Registry,
+    /// A file that `docker save` wrote.
+    Archive(PathBuf),
+}
+
+/// An image that can be run. As long as this value lives, pruning leaves the image alone.
+#[derive(Debug)]
+pub struct Image {
+    /// The SIF file, or the sandbox directory.
+    pub path: PathBuf,
+    /// `None` in a store that cannot be written to.
+    in_use: Option<Shared>,
+}
+
+impl Image {
+    /// Whether pruning is kept off: not so in a store that cannot be written to and has no lock of this image.
+    pub fn is_held(&self) -> bool {
+        self.in_use.is_some()
+    }
+}
+
+/// The images of a machine.
+#[derive(Debug)]
+pub struct ImageStore {
+    config: StoreConfig,
+    /// What failed last, so that those who waited for it are told so rather than try it one after the other.
+    failed: Mutex<HashMap<ImageName, (Instant, ImageError)>>,
+}
+
+/// What was found.
+enum Found {
+    Sif(PathBuf, Sif),
+    Sandbox(PathBuf),
+}
+
+impl ImageStore {
+    /// A store; nothing is made or read yet.
+    pub fn new(config: StoreConfig) -> Self {
+        Self { config, failed: Mutex::default() }
+    }
+
+    /// How it was set up.
+    pub fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// Our own folder in the store's.
+    pub(crate) fn own(&self) -> PathBuf {
+        self.config.home.join(".moil")
+    }
+
+    /// The lock of an image, which stays.
+    pub(crate) fn lock_path(&self, file_name: &str, purpose: &str) -> PathBuf {
+        self.own().join("locks").join(format!("{file_name}.{purpose}"))
+    }
+
+    /// The image, fetched if it is not there or if `anew` says so. Waits while another process fetches it.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub fn get(
+        &self,
+        name: &ImageName,
+        source: &Source,
+        anew: bool,
+        watch: &dyn Watch,
+    ) -> Result<Image, ImageError> {
+        let began = Instant::now();
+        let in_use = self.join_users(name)?;
+        let before = self.find(name, watch);
+        let found = match before {
+            Some(found) if !anew || self.config.offline => found,
+            _ if name.as_str().starts_with('/') => return Err(no_file(name)),
+            _ if self.config.offline => {
+                return Err(ImageError::Offline {
+                    image: name.as_str().into(),
+                    folder: self.config.home.clone(),
+                });
+            }
+            before => {
+                let old = match &before {
+                    Some(Found::Sif(_, sif)) => Some(sif.id.as_str()),
+                    _ => None,
+                };
+                self.fetch(name, source, anew, old, began, watch)?
+            }
+        };
+        let path = match found {
+            Found::Sandbox(path) => path,
+            Found::Sif(path, sif) => match &self.config.unpack {
+                None => path,
+                Some(program) => self.unpacked(name, &path, &sif, program, watch)?,
+            },
+        };
+        if let Some(lock) = &in_use {
+            // Pruning goes by it.
+            lock.note_time();
+        }
+        Ok(Image { path, in_use })
+    }
+
+    /// Takes part in the lock that pruning needs alone.
+    fn join_users(&self, name: &ImageName) -> Result<Option<Shared>, ImageError> {
+        let path = self.lock_path(&name.file_name(), "use");
+        lock::shared(&path).map_err(|error| system(name, &path, error))
+    }
+
+    /// Looks for the image, under all names that it may have, whole ones only.
+    fn find(&self, name: &ImageName, watch: &dyn Watch) -> Option<Found> {
+        for folder in std::iter::once(&self.config.home).chain(&self.config.also) {
+            // An absolute name stays as it is.
+            let given = folder.join(name.as_str());
+            if given.join(".singularity.d").is_dir() {
+                return Some(Found::Sandbox(given));
+            }
+            let named = if name.as_str().starts_with('/') {
+                vec![given]
+            } else {
+                name.file_names().iter().map(|file| folder.join(file)).collect()
+            };
+            for path in named {
+                match sif::check(&path) {
+                    Ok(sif) => return Some(Found::Sif(path, sif)),
+                    Err(sif::SifError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        let what = format!("the image {} is not used: {error}", path.display());
+                        watch.tell(&Event::Repaired { what });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Fetches the image, unless another process has done so while we waited.
+    fn fetch(
+        &self,
+        name: &ImageName,
+        source: &Source,
+        anew: bool,
+        old: Option<&str>,
+        began: Instant,
+        watch: &dyn Watch,
+    ) -> Result<Found, ImageError> {
+        let _held = self.alone(name, watch)?;
+        if let Some(error) = self.failed_since(name, began) {
+            return Err(error);
+        }
+        match self.find(name, watch) {
+            // With `anew`, what somebody else fetched since we asked is new enough.
+            Some(Found::Sif(path, sif)) if !anew || old.is_some_and(|old| old != sif.id) => {
+                return Ok(Found::Sif(path, sif));
+            }
+            Some(found @ Found::Sandbox(_)) => return Ok(found),
+            _ => {}
+        }
+        let result = self.make(name, source, watch);
+        if let Err(error) = &result
+            && !matches!(error, ImageError::Cancelled { .. })
+        {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.insert(name.clone(), (Instant::now(), error.clone()));
+        }
+        result
+    }
+
+    /// The lock under which the image is made.
+    fn alone(&self, name: &ImageName, watch: &dyn Watch) -> Result<Exclusive, ImageError> {
+        let path = self.lock_path(&name.file_name(), "pull");
+        lock::exclusive(&path, name.as_str(), "the same image is pulled", watch).map_err(
+            |error| match error {
+                LockError::System(error) => system(name, &path, error),
+                LockError::Cancelled => ImageError::Cancelled { image: name.as_str().into() },
+            },
+        )
+    }
+
+    fn failed_since(&self, name: &ImageName, began: Instant) -> Option<ImageError> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get(name).filter(|(at, _)| *at >= began).map(|(_, error)| error.clone())
+    }
+
+    /// Fetches, checks and publishes the image. The caller holds its lock.
+    fn make(&self, name: &ImageName, source: &Source, watch: &dyn Watch) -> Result<Found, ImageError> {
+        let began = Instant::now();
+        let partial = self.own().join("partial");
+        let target = Unfinished::begin(name, &partial, "sif", &name.file_name())?;
+        let temporary = Unfinished::begin(name, &self.config.temporary, "moil-pull", &name.file_name())?;
+        make_folder(name, &temporary.path)?;
+        make_folder(name, &self.config.layer_cache)?;
+        for folder in [&self.config.home, &self.config.layer_cache, &self.config.temporary] {
+            let free = space::free(folder).map_err(|error| system(name, folder, error))?;
+            if free < self.config.least_free {
+                return Err(ImageError::Space {
+                    image: name.as_str().into(),
+                    folder: folder.clone(),
+                    free,
+                    least: self.config.least_free,
+                });
+            }
+        }
+        pull::pull(&self.config, name, source, &target.path, &temporary.path, watch)?;
+        let file = self.config.home.join(name.file_name());
+        publish(&target.path, &file).map_err(|error| system(name, &file, error))?;
+        let sif = sif::check(&file)
+            .map_err(|error| ImageError::Broken { image: name.as_str().into(), fault: error.to_string() })?;
+        watch.tell(&Event::Pulled { image: name.as_str(), size: sif.size, took: began.elapsed() });
+        Ok(Found::Sif(file, sif))
+    }
+
+    /// The image as a directory. Its name has the image's identity in it, so that an image that was replaced is
+    /// unpacked anew, while jobs may go on in the old one.
+    fn unpacked(
+        &self,
+        name: &ImageName,
+        image: &Path,
+        sif: &Sif,
+        program: &Path,
+        watch: &dyn Watch,
+    ) -> Result<PathBuf, ImageError> {
+        let file_name = name.file_name();
+        let folder = self.own().join("sandboxes");
+        let path = folder.join(format!("{file_name}.{}", sif.id));
+        if path.is_dir() {
+            return Ok(path);
+        }
+        let _held = self.alone(name, watch)?;
+        if path.is_dir() {
+            return Ok(path);
+        }
+        make_folder(name, &folder)?;
+        let unfinished = Unfinished::begin(name, &self.own().join("partial"), "sandbox", &file_name)?;
+        watch.tell(&Event::Unpacking { image: name.as_str() });
+        sandbox::unpack(&self.config, name, program, image, sif.root, &unfinished.path, watch)?;
+        fs::rename(&unfinished.path, &path).map_err(|error| system(name, &path, error))?;
+        Ok(path)
+    }
+}
+
+/// A file or directory in the making, removed when this value goes; after a rename there is nothing to remove.
+struct Unfinished {
+    path: PathBuf,
+}
+
+/// How old what another machine left must be. Of this machine's we know whose it is.
+const FOREIGN_LEFTOVER: Duration = Duration::from_secs(24 * 3600);
+
+impl Unfinished {
+    /// A path of our own for `image`. What dead processes left there for the same image is removed.
+    fn begin(name: &ImageName, folder: &Path, kind: &str, image: &str) -> Result<Self, ImageError> {
+        make_folder(name, folder)?;
+        let prefix = format!("{kind}.{image}.");
+        let entries = fs::read_dir(folder).map_err(|error| system(name, folder, error))?;
+        for entry in entries.flatten() {
+            let file = entry.file_name();
+            let Some(suffix) = file.to_str().and_then(|file| file.strip_prefix(&prefix)) else { continue };
+            let dead = lock::is_of_dead_process(suffix).unwrap_or_else(|| {
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > FOREIGN_LEFTOVER))
+            });
+            if dead {
+                sandbox::remove(&entry.path()).map_err(|error| system(name, &entry.path(), error))?;
+            }
+        }
+        Ok(Self { path: folder.join(prefix + &lock::own_suffix()) })
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // The next one to make this image tries again.
+        let _ = sandbox::remove(&self.path);
+    }
+}
+
+/// Gives a finished file its name, for good: whatever happens to the machine, the name never leads to half of it.
+fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
+    File::open(unfinished)?.sync_all()?;
+    fs::rename(unfinished, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn make_folder(name: &ImageName, folder: &Path) -> Result<(), ImageError> {
+    fs::create_dir_all(folder).map_err(|error| system(name, folder, error))
+}
+
+fn system(name: &ImageName, path: &Path, error: io::Error) -> ImageError {
+    ImageError::System { image: name.as_str().into(), path: path.into(), error: error.to_string() }
+}
+
+/// A path that was given as the name of an image, and is none.
+fn no_file(name: &ImageName) -> ImageError {
+    let path = PathBuf::from(name.as_str());
+    let fault = match sif::check(&path) {
+        Err(error) => error.to_string(),
+        Ok(_) => "it came and went".into(),
+    };
+    ImageError::File { path, fault }
+}

@@ -1,0 +1,199 @@
+//! Images that are there, in the ways in which they can be there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use moil_container::error::ImageError;
+use moil_container::sif;
+use moil_container::store::{ImageStore, Source};
+
+use crate::fixture::{Listener, Place, assert_runs, get, has_engine, name, with_image};
+use crate::registry::{OciImage, Registry};
+
+/// A place with an image in the store that the registry knows nothing of any more.
+fn with_stored_image() -> (Place, Registry, String, PathBuf) {
+    let (place, registry, image) = with_image();
+    let path = get(&place.store(), &image).unwrap().path;
+    (place, registry, image, path)
+}
+
+#[test]
+fn an_image_that_is_there_needs_no_registry_and_no_engine() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image, path) = with_stored_image();
+    let requests = registry.requests();
+    let mut config = place.config();
+    config.engine.program = "/nowhere/apptainer".into();
+    assert_eq!(get(&ImageStore::new(config), &image).unwrap().path, path);
+    assert_eq!(registry.requests(), requests);
+    assert_runs(&place, &path);
+}
+
+#[test]
+fn images_under_older_names_and_in_other_folders_are_found() {
+    if !has_engine() {
+        return;
+    }
+    let (place, _registry, _, path) = with_stored_image();
+    let mut config = place.config();
+    config.also = vec![place.path("of-others")];
+    config.offline = true;
+    let store = ImageStore::new(config);
+    fs::create_dir(place.path("of-others")).unwrap();
+    for (folder, file) in [
+        ("images", "quay.io_bio_tool_1.0.sif"),
+        ("images", "quay.io_bio_tool:1.0.sif"),
+        ("of-others", "quay.io_s_bio_s_tool:1.0.sif"),
+    ] {
+        let other = place.path(folder).join(file);
+        assert!(matches!(get(&store, "quay.io/bio/tool:1.0"), Err(ImageError::Offline { .. })));
+        fs::copy(&path, &other).unwrap();
+        assert_eq!(get(&store, "docker://quay.io/bio/tool:1.0").unwrap().path, other);
+        fs::remove_file(&other).unwrap();
+    }
+    // A path in place of a name, as dockerImageId may have.
+    assert_eq!(get(&store, path.to_str().unwrap()).unwrap().path, path);
+    let nowhere = get(&store, "/nowhere/image.sif").unwrap_err().to_string();
+    assert!(nowhere.starts_with("the image \"/nowhere/image.sif\" is no whole SIF file"), "{nowhere}");
+    // A sandbox directory that somebody else made.
+    fs::create_dir_all(place.path("of-others/mine/.singularity.d")).unwrap();
+    assert_eq!(get(&store, "mine").unwrap().path, place.path("of-others/mine"));
+}
+
+#[test]
+fn an_image_that_was_cut_off_is_replaced() {
+    if !has_engine() {
+        return;
+    }
+    let (place, _registry, image, path) = with_stored_image();
+    let size = fs::metadata(&path).unwrap().len();
+    for keep in [0, 60, 20_000, size - 1] {
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(keep).unwrap();
+        let watch = Listener::default();
+        let got = place.store().get(&name(&image), &Source::Registry, false, &watch).unwrap();
+        assert_eq!(got.path, path);
+        assert!(watch.was_told("is not used: it"), "{keep}");
+        assert_eq!(sif::check(&path).unwrap().size, size);
+    }
+    assert_runs(&place, &path);
+    // Nothing may be fetched: it is not handed out either.
+    fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
+    let config = moil_container::store::StoreConfig { offline: true, ..place.config() };
+    assert!(matches!(get(&ImageStore::new(config), &image), Err(ImageError::Offline { .. })));
+}
+
+#[test]
+fn fetching_anew_takes_what_the_tag_means_now() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image, path) = with_stored_image();
+    let old = sif::check(&path).unwrap();
+    registry.push("lib/bb:1", &OciImage::with_ballast(100_000));
+    let store = place.store();
+    assert_eq!(get(&store, &image).unwrap().path, path);
+    assert_eq!(sif::check(&path).unwrap(), old);
+    // A job that runs meanwhile does not hold it up, and what the job has open stays as it is.
+    let _running = get(&store, &image).unwrap();
+    let open = fs::File::open(&path).unwrap();
+    store.get(&name(&image), &Source::Registry, true, &Listener::default()).unwrap();
+    assert!(sif::check(&path).unwrap().size > old.size);
+    assert_eq!(open.metadata().unwrap().len(), old.size);
+}
+
+#[test]
+fn without_fuse_images_are_unpacked_once() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image, path) = with_stored_image();
+    let mut config = place.config();
+    config.unpack = Some(which::which("unsquashfs").unwrap());
+    let store = ImageStore::new(config);
+    let first = get(&store, &image).unwrap();
+    assert!(first.path.is_dir(), "{:?}", first.path);
+    assert_runs(&place, &first.path);
+    let made = fs::metadata(&first.path).unwrap().modified().unwrap();
+    assert_eq!(get(&store, &image).unwrap().path, first.path);
+    assert_eq!(fs::metadata(&first.path).unwrap().modified().unwrap(), made);
+    place.assert_tidy();
+    // The image is replaced: jobs go on in the old directory, new ones get a new one.
+    registry.push("lib/bb:1", &OciImage::with_ballast(1000));
+    let second = store.get(&name(&image), &Source::Registry, true, &Listener::default()).unwrap();
+    assert_ne!(second.path, first.path);
+    assert!(first.path.join("bin/busybox").exists() && second.path.join("etc/ballast").exists());
+    assert_eq!(store.prune(u64::MAX).unwrap().removed, [""; 0].map(PathBuf::from));
+    assert!(first.path.exists(), "a job may run in it");
+    drop(first);
+    let kept = second.path.clone();
+    drop(second);
+    store.prune(u64::MAX).unwrap();
+    assert_eq!(place.names("images/.moil/sandboxes").len(), 1);
+    assert!(kept.exists() && path.exists());
+}
+
+#[test]
+fn pruning_leaves_what_is_in_use() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image, path) = with_stored_image();
+    let store = place.store();
+    let other = registry.push("lib/other:1", &OciImage::small());
+    let running = get(&store, &other).unwrap();
+    // Nobody asked this store for it: it is others'.
+    let foreign = place.path("images/foreign:1.sif");
+    fs::copy(&path, &foreign).unwrap();
+    let pruned = place.store().prune(0).unwrap();
+    assert_eq!(pruned.removed, [path.clone()]);
+    assert_eq!(pruned.in_use, [running.path.clone()]);
+    assert!(running.is_held() && running.path.exists() && foreign.exists() && !path.exists());
+    drop(running);
+    assert_eq!(store.prune(0).unwrap().removed.len(), 1);
+    // It comes back from the engine's layers; without them, from the registry.
+    let sent = registry.layers_sent();
+    get(&store, &image).unwrap();
+    assert_eq!(registry.layers_sent(), sent);
+    assert!(store.prune_layers().unwrap().unwrap() > 0);
+    store.prune(0).unwrap();
+    get(&store, &image).unwrap();
+    assert_eq!(registry.layers_sent(), sent + 1);
+}
+
+#[test]
+fn pruning_takes_the_least_recently_used_first() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image, first) = with_stored_image();
+    let store = place.store();
+    let second = get(&store, &registry.push("lib/other:1", &OciImage::small())).unwrap().path;
+    // Used once more.
+    get(&store, &image).unwrap();
+    let sizes: u64 = store.list().unwrap().iter().map(|stored| stored.size).sum();
+    assert_eq!(store.prune(sizes - 1).unwrap().removed, [second]);
+    assert!(first.exists());
+}
+
+#[test]
+fn an_archive_of_docker_save_becomes_an_image() {
+    if !has_engine() || !crate::fixture::is_there("docker-registry", &["skopeo"]) {
+        return;
+    }
+    let (place, _registry, _) = with_image();
+    OciImage::small().write_layout(&place.path("layout"), "bb");
+    let archive = place.path("saved image.tar");
+    let status = std::process::Command::new("skopeo")
+        .args(["copy", "--quiet"])
+        .arg(format!("oci:{}:bb", place.path("layout").display()))
+        .arg(format!("docker-archive:{}:bb:1", archive.display()))
+        .status();
+    assert!(status.unwrap().success());
+    let source = Source::Archive(archive);
+    let got = place.store().get(&name("loaded:1"), &source, false, &Listener::default()).unwrap();
+    assert_runs(&place, &got.path);
+    place.assert_tidy();
+}
