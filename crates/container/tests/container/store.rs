@@ -148,8 +148,8 @@ fn pruning_leaves_what_is_in_use() {
     let foreign = place.path("images/foreign:1.sif");
     fs::copy(&path, &foreign).unwrap();
     let pruned = place.store().prune(0).unwrap();
-    assert_eq!(pruned.removed, [path.clone()]);
-    assert_eq!(pruned.in_use, [running.path.clone()]);
+    assert_eq!(pruned.removed, std::slice::from_ref(&path));
+    assert_eq!(pruned.in_use, std::slice::from_ref(&running.path));
     assert!(running.is_held() && running.path.exists() && foreign.exists() && !path.exists());
     drop(running);
     assert_eq!(store.prune(0).unwrap().removed.len(), 1);
