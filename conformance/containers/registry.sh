@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A registry on a loopback address. registry.sh start | stop | configure HOME
+# A registry on a loopback address. registry.sh start | status | stop | configure HOME
 #   start          starts it, unless it answers already; its contents and log are in the cache folder
+#   status         whether one answers, as exit code
 #   stop           ends the one that start began
 #   configure HOME makes engines that run with this home directory take images of docker.io and quay.io from it
 set -euo pipefail
@@ -60,10 +61,11 @@ END
 
 case ${1-} in
 start) start ;;
+status) answers ;;
 stop) stop ;;
 configure) configure "${2:?which home directory?}" ;;
 *)
-    echo "usage: $0 start | stop | configure HOME" >&2
+    echo "usage: $0 start | status | stop | configure HOME" >&2
     exit 2
     ;;
 esac

@@ -10,6 +10,31 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImageName(String);
 
+/// A registry that has the images of docker.io, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubMirror {
+    /// Its host, with a port or a path if it has one.
+    pub host: String,
+    /// It speaks HTTP without TLS.
+    pub plain: bool,
+}
+
+impl HubMirror {
+    /// Reads a URL as `SINGULARITY_DOCKER_HUB_MIRROR` has it; a bare host will do.
+    pub fn parse(url: &str) -> Option<Self> {
+        let (plain, rest) = match url.trim().split_once("://") {
+            Some(("http", rest)) => (true, rest),
+            Some(("https" | "docker", rest)) => (false, rest),
+            Some(_) => return None,
+            None => (false, url.trim()),
+        };
+        let host = rest.trim_end_matches('/');
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "@?#".contains(c);
+        (!host.is_empty() && !host.starts_with('-') && !host.contains(odd))
+            .then(|| Self { host: host.into(), plain })
+    }
+}
+
 /// A name that cannot be one of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadImageName {
@@ -85,9 +110,17 @@ impl ImageName {
         &self.0
     }
 
-    /// What an engine is told to pull.
-    pub fn url(&self) -> String {
-        format!("docker://{}", self.0)
+    /// What an engine is told to pull, where images of docker.io come from another registry.
+    pub fn url(&self, hub: Option<&HubMirror>) -> String {
+        match hub {
+            Some(hub) if self.registry() == "docker.io" => {
+                let path = self.0.strip_prefix("docker.io/").unwrap_or(&self.0);
+                // Only docker.io adds this by itself.
+                let library = if path.contains('/') { "" } else { "library/" };
+                format!("docker://{}/{library}{path}", hub.host)
+            }
+            _ => format!("docker://{}", self.0),
+        }
     }
 
     /// Whether the name says which contents it means, so that it never means others.
@@ -191,6 +224,28 @@ mod tests {
             ("foo@sha256:12", "docker.io"),
         ] {
             assert_eq!(ImageName::parse(name).unwrap().registry(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mirror_takes_the_place_of_docker_hub_only() {
+        let hub = HubMirror::parse("http://mirror:5000/").unwrap();
+        assert_eq!(hub, HubMirror { host: "mirror:5000".into(), plain: true });
+        for (name, expected) in [
+            ("debian:12", "docker://mirror:5000/library/debian:12"),
+            ("docker.io/debian:12", "docker://mirror:5000/library/debian:12"),
+            ("docker.io/library/debian:12", "docker://mirror:5000/library/debian:12"),
+            ("bio/bwa@sha256:12", "docker://mirror:5000/bio/bwa@sha256:12"),
+            ("quay.io/bio/bwa:1", "docker://quay.io/bio/bwa:1"),
+        ] {
+            assert_eq!(ImageName::parse(name).unwrap().url(Some(&hub)), expected);
+        }
+        assert_eq!(ImageName::parse("debian:12").unwrap().url(None), "docker://debian:12");
+        let plain = |url| HubMirror::parse(url).map(|hub| (hub.host, hub.plain));
+        assert_eq!(plain("https://m/hub"), Some(("m/hub".into(), false)));
+        assert_eq!(plain("m"), Some(("m".into(), false)));
+        for url in ["", "http://", "ftp://m", "http://a b", "--help"] {
+            assert_eq!(plain(url), None, "{url}");
         }
     }
 

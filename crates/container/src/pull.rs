@@ -121,7 +121,7 @@ fn attempt(
     let program = &config.engine.program;
     let mut command = Command::new(program);
     command
-        .args(arguments(image, source, target))
+        .args(arguments(config, image, source, target))
         .env_clear()
         .envs(environment(config, temporary))
         .current_dir(temporary);
@@ -150,10 +150,17 @@ fn attempt(
     }
 }
 
-fn arguments(image: &ImageName, source: &Source, target: &Path) -> Vec<OsString> {
+fn arguments(config: &StoreConfig, image: &ImageName, source: &Source, target: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--nocolor".into()];
     match source {
-        Source::Registry => words.extend(["pull".into(), target.into(), image.url().into()]),
+        Source::Registry => {
+            words.push("pull".into());
+            let hub = config.hub_mirror.as_ref();
+            if hub.is_some_and(|hub| hub.plain) && image.registry() == "docker.io" {
+                words.push("--no-https".into());
+            }
+            words.extend([target.into(), image.url(hub).into()]);
+        }
         Source::Archive(path) => {
             let mut archive = OsString::from("docker-archive:");
             archive.push(path);

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::detect::Engine;
 use crate::error::ImageError;
-use crate::image_name::ImageName;
+use crate::image_name::{HubMirror, ImageName};
 use crate::lock::{self, Exclusive, LockError, Shared};
 use crate::pull;
 use crate::sandbox;
@@ -40,6 +41,8 @@ pub struct StoreConfig {
     pub environment: Vec<(OsString, OsString)>,
     /// The program `unsquashfs`, where images have to be unpacked into directories ([`crate::probe::Probe::fuse`]).
     pub unpack: Option<PathBuf>,
+    /// Where images of docker.io are fetched from instead.
+    pub hub_mirror: Option<HubMirror>,
     /// Nothing is fetched.
     pub offline: bool,
     /// Bytes that must be free in each of the three folders before an image is fetched.
@@ -242,7 +245,11 @@ impl ImageStore {
         let partial = self.own().join("partial");
         let target = Unfinished::begin(name, &partial, "sif", &name.file_name())?;
         let temporary = Unfinished::begin(name, &self.config.temporary, "moil-pull", &name.file_name())?;
-        make_folder(name, &temporary.path)?;
+        // All users may share the folder for temporary files: one that is there already is not ours.
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&temporary.path)
+            .map_err(|error| system(name, &temporary.path, error))?;
         make_folder(name, &self.config.layer_cache)?;
         for folder in [&self.config.home, &self.config.layer_cache, &self.config.temporary] {
             let free = space::free(folder).map_err(|error| system(name, folder, error))?;
@@ -315,7 +322,8 @@ impl Unfinished {
                 modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > FOREIGN_LEFTOVER))
             });
             if dead {
-                sandbox::remove(&entry.path()).map_err(|error| system(name, &entry.path(), error))?;
+                // In a folder that all users share, it may be another user's.
+                let _ = sandbox::remove(&entry.path());
             }
         }
         Ok(Self { path: folder.join(prefix + &lock::own_suffix()) })

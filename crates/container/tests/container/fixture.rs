@@ -100,6 +100,7 @@ pub fn config(folder: &Path) -> StoreConfig {
         engine: engine(),
         environment: environment(folder),
         unpack: None,
+        hub_mirror: None,
         offline: false,
         least_free: 0,
         patience: Duration::from_secs(120),

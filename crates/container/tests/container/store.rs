@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use moil_container::error::ImageError;
+use moil_container::image_name::HubMirror;
 use moil_container::sif;
 use moil_container::store::{ImageStore, Source};
 
@@ -176,6 +177,22 @@ fn pruning_takes_the_least_recently_used_first() {
     let sizes: u64 = store.list().unwrap().iter().map(|stored| stored.size).sum();
     assert_eq!(store.prune(sizes - 1).unwrap().removed, [second]);
     assert!(first.exists());
+}
+
+#[test]
+fn images_of_docker_hub_come_from_a_mirror() {
+    if !has_engine() {
+        return;
+    }
+    let (_, registry, _) = with_image();
+    registry.push("library/bb:1", &OciImage::small());
+    // Nothing in the engine's own configuration says that this registry speaks plain HTTP.
+    let place = Place::new("127.0.0.1:1");
+    let mut config = place.config();
+    config.hub_mirror = HubMirror::parse(&format!("http://{}", registry.address));
+    let got = get(&ImageStore::new(config), "bb:1").unwrap();
+    assert_eq!(got.path, place.path("images/bb:1.sif"));
+    assert_runs(&place, &got.path);
 }
 
 #[test]
