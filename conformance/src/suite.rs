@@ -96,15 +96,7 @@ impl Loader<'_> {
         }
         let text = fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         self.hash.update(text.as_bytes());
-        let source = Arc::new(Source { uri: format!("file://{}", path.display()), text });
-        let (node, diagnostics) = reader::read(&source);
-        let node = match node {
-            Some(node) if !has_errors(&diagnostics) => node,
-            _ => {
-                let words: Vec<_> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
-                return Err(format!("{}: {}", path.display(), words.join("; ")));
-            }
-        };
+        let node = read(path, text)?;
         let folder = path.parent().unwrap_or(path);
         self.items(&node, folder, depth)
     }
@@ -148,7 +140,18 @@ impl Loader<'_> {
                 "label" | "short_name" => {}
                 "tool" => test.tool = self.relative(folder, &string()?),
                 "job" => test.job = Some(self.relative(folder, &string()?)),
-                "output" => test.output = Some(value.clone()),
+                "output" => {
+                    let imported = value.as_map().and_then(|map| map.get("$import")).and_then(Node::as_str);
+                    test.output = Some(match imported {
+                        Some(file) => {
+                            let path = folder.join(file);
+                            let text = fs::read_to_string(&path)
+                                .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+                            read(&path, text)?
+                        }
+                        None => value.clone(),
+                    });
+                }
                 "should_fail" => match &value.kind {
                     moil_salad::node::Kind::Bool(flag) => test.should_fail = *flag,
                     _ => return Err(wrong("true or false")),
@@ -178,6 +181,17 @@ impl Loader<'_> {
         let path = folder.join(name);
         let path = path.strip_prefix(self.root).unwrap_or(&path);
         path.to_string_lossy().into_owned()
+    }
+}
+
+fn read(path: &Path, text: String) -> Result<Node, String> {
+    let source = Arc::new(Source { uri: format!("file://{}", path.display()), text });
+    match reader::read(&source) {
+        (Some(node), diagnostics) if !has_errors(&diagnostics) => Ok(node),
+        (_, diagnostics) => {
+            let words: Vec<_> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
+            Err(format!("{}: {}", path.display(), words.join("; ")))
+        }
     }
 }
 

@@ -305,6 +305,12 @@ impl<'a> Leader<'a> {
                 self.answer(*answer);
             }
             Message::Report(Report::Started(_)) => {}
+            Message::Report(Report::Note(attempt, text)) => {
+                if let Some((entry, _)) = self.running.get(&attempt) {
+                    let name = Arc::clone(&entry.job.name);
+                    self.plan_event(Event::Note { name, text });
+                }
+            }
             Message::Report(Report::Output(attempt, line)) => {
                 if let Some((entry, _)) = self.running.get(&attempt) {
                     let name = Arc::clone(&entry.job.name);

@@ -81,6 +81,13 @@ pub enum Event {
         /// The line.
         line: String,
     },
+    /// What a job is doing before its tool runs, or what it waits for.
+    Note {
+        /// The job's name.
+        name: Arc<str>,
+        /// In a sentence.
+        text: String,
+    },
     /// Something that people should know, and that stops nothing.
     Warning(String),
 }

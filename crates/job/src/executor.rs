@@ -21,6 +21,8 @@ pub trait Executor {
 pub enum Report {
     /// The tool's process runs.
     Started(AttemptId),
+    /// What the attempt is doing that takes long, or waits for, in a sentence for people.
+    Note(AttemptId, String),
     /// A line of the tool's output, where live output was asked for.
     Output(AttemptId, String),
     /// The tool and all that it started are gone; its outputs are still looked at. At most once for each

@@ -39,6 +39,7 @@ use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
+use crate::containers;
 use crate::generated;
 use crate::inputs::Prepared;
 use crate::log::{Level, Log};
@@ -160,7 +161,8 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
         })
     };
-    let config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
+    let mut config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
+    config.containers = containers::finder(settings, surroundings.log);
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
     let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));

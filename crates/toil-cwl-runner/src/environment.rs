@@ -42,7 +42,6 @@ const fn never(name: &'static str, meaning: &'static str, why: &'static str) -> 
 
 const KUBERNETES: &str = "Kubernetes";
 const AWS: &str = "the AWS job store";
-const CONTAINERS: &str = "containers";
 
 /// All variables that stand for no option.
 pub const TABLE: &[Variable] = &[
@@ -65,18 +64,17 @@ pub const TABLE: &[Variable] = &[
         "Files that say how to reach the cluster.",
         "`~/.kube/config`, service account",
     ),
-    later("CWL_SINGULARITY_CACHE", CONTAINERS, "Where images are kept.", "below `SINGULARITY_CACHEDIR`"),
-    later("CWL_SINGULARITY_IMAGES", CONTAINERS, "Where unpacked images are.", "none"),
-    later(
+    runs("CWL_SINGULARITY_CACHE", "Where images are kept.", "`images` in `SINGULARITY_CACHEDIR`"),
+    runs("CWL_SINGULARITY_IMAGES", "Where unpacked images are.", "none"),
+    runs(
         "SINGULARITY_CACHEDIR",
-        CONTAINERS,
-        "Parent of the directory of images.",
-        "below the work directory",
+        "Layers of images, and the images.",
+        "`~/.apptainer` for layers, `~/.cache/moil/images` for images",
     ),
-    later("APPTAINER_CACHEDIR", CONTAINERS, "The same.", ""),
-    later("SINGULARITY_TMPDIR", CONTAINERS, "Temporary files of Singularity.", "the work directory"),
-    later("APPTAINER_TMPDIR", CONTAINERS, "The same.", ""),
-    later("SINGULARITY_DOCKER_HUB_MIRROR", CONTAINERS, "A mirror of Docker Hub.", "none"),
+    runs("APPTAINER_CACHEDIR", "The same; goes before it.", ""),
+    runs("SINGULARITY_TMPDIR", "Temporary files of the conversion of images.", "beside the images"),
+    runs("APPTAINER_TMPDIR", "The same; goes before it.", ""),
+    runs("SINGULARITY_DOCKER_HUB_MIRROR", "A mirror of Docker Hub.", "none"),
     later("TOIL_AWS_ZONE", AWS, "The zone, and so the region, of new job stores.", "`TOIL_AWS_REGION`"),
     later("TOIL_AWS_REGION", AWS, "The region of new job stores.", "as the AWS tools find it"),
     later("TOIL_AWS_PROFILE", AWS, "The profile of the credentials.", "`AWS_PROFILE`"),

@@ -14,6 +14,7 @@
 //! | [`options`] | the table of options |
 //! | [`argparse`] | the command line, read by that table |
 //! | [`environment`] | the table of environment variables |
+//! | `containers` | how containers are run |
 //! | [`config_file`] | the config file |
 //! | [`given`] | options with their values, from all three |
 //! | [`settings`] | what they mean: typed, with defaults |
@@ -32,6 +33,7 @@ pub mod argparse;
 pub mod assemble;
 pub mod commands;
 pub mod config_file;
+mod containers;
 pub mod docs;
 pub mod environment;
 pub mod exit_code;

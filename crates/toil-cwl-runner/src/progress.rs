@@ -35,6 +35,7 @@ pub fn plain_line(event: &Event) -> Option<String> {
             format!("[job {name}] {}", status.words())
         }
         Event::ToolOutput { name, line } => format!("[{name}] {line}"),
+        Event::Note { name, text } => format!("[job {name}] {text}"),
         Event::JobStarted { .. } | Event::Warning(_) => return None,
     })
 }

@@ -14,6 +14,7 @@ use moil_job::failure::FailureKind;
 
 use crate::attempt_dir::AttemptDir;
 use crate::files::LocalFiles;
+use crate::place::Place;
 use crate::process::boxed;
 use crate::system::Result;
 use crate::tree::HostTree;
@@ -30,15 +31,15 @@ pub(crate) fn collect(
     effective: &Effective,
     context: &Context<'_>,
     dirs: &AttemptDir,
+    place: &Place,
     staged: &[StagingEntry],
 ) -> Result<Value> {
-    let outdir = dirs.out.to_string_lossy();
-    let tree = HostTree::new(staged);
+    let tree = HostTree::new(place, staged);
     let finished = Finished {
-        outdir: &outdir,
+        outdir: &place.out,
         tree: &tree,
         staged,
-        to_host: &|path| file_uri(path),
+        to_host: &|path| file_uri(&place.on_host(path).to_string_lossy()),
         files: &LocalFiles,
     };
     moil_cwl::collect::outputs(tool, effective, context, finished).map_err(|error| {

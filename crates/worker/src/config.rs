@@ -9,6 +9,7 @@ use moil_cwl::expression::Limits;
 use moil_cwl::value::Value;
 
 use crate::cancel::Cancel;
+use crate::container::Finder;
 use crate::downloads::{Download, Downloads};
 use crate::kept_logs::KeptLogs;
 use crate::spawner::{Limit, Spawner};
@@ -53,6 +54,8 @@ pub struct WorkerConfig {
     pub stack_size: usize,
     /// What was fetched already.
     pub downloads: Arc<Downloads>,
+    /// Finds out how containers are run; `None` where all tools run without.
+    pub containers: Option<Arc<Finder>>,
     /// Tells whether the machine ran out of memory.
     pub out_of_memory: OutOfMemory,
 }
@@ -78,6 +81,7 @@ impl WorkerConfig {
             download: None,
             stack_size: 32 << 20,
             downloads: Arc::default(),
+            containers: None,
             out_of_memory: OutOfMemory::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! Whether this machine can give a job what it requires. Containers will be chosen here.
+//! Whether this machine can give a job what it requires.
 
 use std::path::Path;
 
@@ -20,18 +20,6 @@ pub(crate) fn check(effective: &Effective, config: &WorkerConfig) -> Result<()> 
             ..unsupported(format!("the requirement {name} is not known"))
                 .with_advice("if the tool works without it, move it from requirements to hints")
         }));
-    }
-    if let Some((docker, true)) = &effective.docker {
-        let image = [&docker.pull, &docker.image_id, &docker.load, &docker.import]
-            .into_iter()
-            .find_map(|name| name.as_deref())
-            .unwrap_or("an image built from dockerFile");
-        return Err(Box::new(
-            unsupported(format!(
-                "the tool must run in a container ({image}), and containers are switched off"
-            ))
-            .with_advice("leave out --no-container, or move DockerRequirement from requirements to hints"),
-        ));
     }
     if effective.cuda.is_some() && !has_program(config, "nvidia-smi") {
         return Err(Box::new(

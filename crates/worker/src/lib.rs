@@ -2,13 +2,15 @@
 //!
 //! The way of an attempt ([`run`]): its directories are made ([`attempt_dir`]), inputs of other machines are
 //! fetched ([`downloads`]), what this machine cannot do is refused (`image`), inputs are put in place
-//! ([`stage`]), the tool runs (`process`, started by the [`spawner`]), its outputs are found (`collect`, over
+//! (`stage`), the tool runs (`process`, started by the [`spawner`]), its outputs are found (`collect`, over
 //! `tree`), measured ([`publish`]), and the scratch goes ([`scratch`]). Each stage looks at the same
 //! switch ([`cancel`]).
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | what the binary decides once for all attempts |
+//! | [`container`] | running a tool in a container |
+//! | `place` | under which paths a tool sees its directories |
 //! | [`local`] | the executor of this machine |
 //! | [`spawner`] | the helper process that starts tools and lets nothing survive |
 //! | [`files`] | files of this machine, as the pure functions see them |
@@ -23,6 +25,7 @@ pub mod attempt_dir;
 pub mod cancel;
 mod collect;
 pub mod config;
+pub mod container;
 pub mod downloads;
 pub mod files;
 mod image;
@@ -30,6 +33,7 @@ pub mod kept_logs;
 mod live;
 pub mod local;
 pub mod machine;
+mod place;
 mod process;
 pub mod publish;
 pub mod run;
@@ -37,7 +41,7 @@ pub mod scratch;
 mod secrets;
 pub mod spare;
 pub mod spawner;
-pub mod stage;
+mod stage;
 pub mod summary;
 pub mod system;
 mod tree;

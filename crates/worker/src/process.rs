@@ -9,6 +9,7 @@ use moil_cwl::environment;
 use moil_cwl::expression::Context;
 use moil_cwl::inherit::Effective;
 use moil_cwl::number::Number;
+use moil_cwl::staging::{StagingEntry, StagingSource};
 use moil_cwl::streams::Streams;
 use moil_cwl::text::NumberOrText;
 use moil_cwl::value::Value;
@@ -17,7 +18,9 @@ use moil_job::failure::{Failure, FailureKind};
 use crate::attempt_dir::AttemptDir;
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
+use crate::files;
 use crate::live::Follower;
+use crate::place::Place;
 use crate::spawner::{self, Command, Exit, Running, Stage};
 use crate::system::{self, Result};
 
@@ -39,7 +42,7 @@ pub(crate) struct End {
 /// What expressions give.
 pub(crate) fn environment(
     config: &WorkerConfig,
-    dirs: &AttemptDir,
+    place: &Place,
     effective: &Effective,
     context: &Context<'_>,
     mpi: bool,
@@ -53,11 +56,13 @@ pub(crate) fn environment(
             Some((_, known)) => *known = value,
             None => variables.push((name, value)),
         };
-    for (name, value) in &config.host_environment {
+    // A container has programs of its own.
+    let host = config.host_environment.iter().filter(|(name, _)| !place.is_container() || name != "PATH");
+    for (name, value) in host {
         set(name.clone(), value.clone());
     }
-    set("HOME".into(), dirs.out.clone().into());
-    set("TMPDIR".into(), dirs.tmp.clone().into());
+    set("HOME".into(), place.out.clone().into());
+    set("TMPDIR".into(), place.tmp.clone().into());
     for (name, value) in required {
         set((*name).into(), (*value).into());
     }
@@ -111,7 +116,24 @@ pub(crate) struct StreamPaths {
 ///
 /// # Errors
 /// Where a directory cannot be made.
-pub(crate) fn stream_paths(streams: &Streams, dirs: &AttemptDir) -> Result<StreamPaths> {
+pub(crate) fn stream_paths(
+    streams: &Streams,
+    dirs: &AttemptDir,
+    place: &Place,
+    staged: &[StagingEntry],
+) -> Result<StreamPaths> {
+    let input = |path: &String| {
+        let path = if path.starts_with('/') { path.clone() } else { format!("{}/{path}", place.out) };
+        // On this machine a place for a mount is an empty file.
+        let source = staged.iter().find(|entry| entry.target == path && !entry.writable);
+        match source.map(|entry| &entry.source) {
+            Some(StagingSource::Location { location, .. }) if place.is_container() => {
+                files::path_of(location).ok()
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| place.on_host(&path))
+    };
     let output = |name: &Option<String>, log: PathBuf| -> Result<PathBuf> {
         let Some(name) = name else { return Ok(log) };
         let path = dirs.out.join(name);
@@ -128,7 +150,7 @@ pub(crate) fn stream_paths(streams: &Streams, dirs: &AttemptDir) -> Result<Strea
         Ok(path)
     };
     Ok(StreamPaths {
-        stdin: streams.stdin.as_ref().map(|path| dirs.out.join(path)),
+        stdin: streams.stdin.as_ref().map(input),
         stdout: output(&streams.stdout, dirs.stdout_log())?,
         stderr: output(&streams.stderr, dirs.stderr_log())?,
     })

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use moil_container::invocation::Bind;
 use moil_cwl::command_line::Word;
 use moil_cwl::expression::{Context, Evaluator};
 use moil_cwl::inherit::Effective;
@@ -23,7 +24,9 @@ use moil_job::spec::{Attempt, Job};
 use crate::attempt_dir::AttemptDir;
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
+use crate::container::{self, Container, EngineCommand, Inside};
 use crate::files::LocalFiles;
+use crate::place::Place;
 use crate::process::{self, End, StreamPaths, boxed};
 use crate::secrets::Masks;
 use crate::spare::Spare;
@@ -73,12 +76,25 @@ struct Prepared {
     runtime: Value,
     /// All that was put in place.
     staged: Vec<StagingEntry>,
+    /// Where the tool sees it.
+    place: Place,
+    /// The tool's container; as long as it is there, so is its image.
+    _container: Option<Container>,
     command: Command,
     /// For people.
     shown: String,
     limit: Option<Duration>,
     /// The streams that are logs, not output files.
     logs: Vec<PathBuf>,
+}
+
+/// What was put in place.
+struct Staged {
+    /// The input object with final paths.
+    inputs: Value,
+    entries: Vec<StagingEntry>,
+    /// What is to be mounted in a container.
+    binds: Vec<Bind>,
 }
 
 impl Run<'_> {
@@ -120,24 +136,27 @@ impl Run<'_> {
     }
 
     fn prepare(&self, dirs: &AttemptDir) -> Result<Prepared> {
-        let (out, tmp) = (utf8(&dirs.out)?, utf8(&dirs.tmp)?);
-        let runtime = runtime(&request(&self.job.requested, self.effective()), out, tmp);
-        let loaded = self.load(&self.config.localise(&self.job.inputs, self.cancel)?)?;
-        let staging = staging::stage_inputs(&loaded, utf8(&dirs.inputs)?).map_err(boxed)?;
-        check_sources(&staging.entries)?;
         image::check(self.effective(), self.config)?;
+        let loaded = self.load(&self.config.localise(&self.job.inputs, self.cancel)?)?;
+        let container = self.container()?;
+        let place = match &container {
+            None => Place::host(dirs)?,
+            Some(_) => Place::container(dirs, container::output_directory(self.effective())),
+        };
+        let runtime = runtime(&request(&self.job.requested, self.effective()), &place.out, &place.tmp);
+        let staging = staging::stage_inputs(&loaded, &place.inputs).map_err(boxed)?;
+        check_sources(&staging.entries)?;
 
-        let (inputs, staged) = self.stage(staging, &runtime, out)?;
+        let Staged { inputs, entries: staged, binds } = self.stage(staging, &runtime, &place)?;
         let context = self.context(&inputs, &runtime);
         let mut words = command_line::words(self.tool(), &context).map_err(boxed)?;
         let mpi = process::mpi_prefix(self.config, self.effective(), &context)?;
-        let variables = process::environment(self.config, dirs, self.effective(), &context, !mpi.is_empty())?;
+        let variables =
+            process::environment(self.config, &place, self.effective(), &context, !mpi.is_empty())?;
         let environment = self.reveal_in(variables);
-        let argv = |words: Vec<Word>| {
-            let words = shell::argv(words, self.effective().shell);
-            mpi.iter().cloned().chain(words).collect::<Vec<_>>()
-        };
-        let shown = summary::command(&argv(words.clone()));
+        let argv = |words: Vec<Word>| shell::argv(words, self.effective().shell);
+        let shown: Vec<String> = mpi.iter().cloned().chain(argv(words.clone())).collect();
+        let shown = summary::command(&shown);
         // Before the words are quoted, so that no value can break out of its quotes.
         for word in &mut words {
             if let Cow::Owned(revealed) = self.attempt.secrets.reveal(&word.text) {
@@ -152,8 +171,23 @@ impl Run<'_> {
                     .with_advice("give it a baseCommand, arguments, or an input with an inputBinding"),
             ));
         }
+        let (argv, environment) = match &container {
+            None => (argv.into_iter().map(OsString::from).collect(), environment),
+            Some(container) => {
+                let inside = Inside {
+                    words: argv,
+                    environment,
+                    binds,
+                    network: limits::network(self.effective(), &context).map_err(boxed)?,
+                    nvidia: self.effective().cuda.is_some(),
+                };
+                let EngineCommand { argv, environment } = container.command(&place, dirs, inside)?;
+                (argv, environment)
+            }
+        };
+        let argv: Vec<OsString> = mpi.into_iter().map(OsString::from).chain(argv).collect();
         let streams = streams::streams(self.tool(), &context).map_err(boxed)?;
-        let StreamPaths { stdin, stdout, stderr } = process::stream_paths(&streams, dirs)?;
+        let StreamPaths { stdin, stdout, stderr } = process::stream_paths(&streams, dirs, &place, &staged)?;
         let logs: Vec<PathBuf> = [(&streams.stdout, &stdout), (&streams.stderr, &stderr)]
             .into_iter()
             .filter(|(name, _)| name.is_none())
@@ -164,7 +198,7 @@ impl Run<'_> {
         Ok(Prepared {
             shown,
             command: Command {
-                argv: argv.into_iter().map(OsString::from).collect(),
+                argv,
                 environment,
                 cwd: dirs.out.clone(),
                 stdin,
@@ -175,41 +209,55 @@ impl Run<'_> {
             inputs,
             runtime,
             staged,
+            place,
+            _container: container,
             limit,
             logs,
         })
     }
 
+    fn container(&self) -> Result<Option<Container>> {
+        let tell = |text| (self.reporter)(Report::Note(self.attempt.id.clone(), text));
+        Container::choose(self.effective(), self.config.containers.as_deref(), self.cancel, &tell)
+    }
+
     /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
-    fn stage(&self, staging: Staging, runtime: &Value, out: &str) -> Result<(Value, Vec<StagingEntry>)> {
-        let mut stager = Stager::new(self.cancel, self.config).revealing(&self.attempt.secrets);
+    fn stage(&self, staging: Staging, runtime: &Value, place: &Place) -> Result<Staged> {
+        let mut stager = Stager::new(self.cancel, self.config, place).revealing(&self.attempt.secrets);
         let Some(listing) = &self.effective().initial_work_dir else {
             stager.stage(&staging.entries)?;
-            return Ok((staging.inputs, staging.entries));
+            return Ok(Staged { inputs: staging.inputs, entries: staging.entries, binds: stager.binds });
         };
         let context = self.context(&staging.inputs, runtime);
-        let mut work_dir =
-            initial_work_dir::work_dir(listing, self.effective(), &context, &staging, out, false)
-                .map_err(boxed)?;
+        let mut work_dir = initial_work_dir::work_dir(
+            listing,
+            self.effective(),
+            &context,
+            &staging,
+            &place.out,
+            place.is_container(),
+        )
+        .map_err(boxed)?;
         check_sources(&work_dir.entries)?;
         if self.effective().inplace_update {
-            share_in_place(&mut work_dir.entries, &self.config.work_root);
+            stager = stager.sharing(share_in_place(&mut work_dir.entries, &self.config.work_root));
         }
         let mut staged = staging.entries;
         staged.append(&mut work_dir.entries);
         stager.stage(&staged)?;
-        Ok((work_dir.inputs, staged))
+        Ok(Staged { inputs: work_dir.inputs, entries: staged, binds: stager.binds })
     }
 
     /// Removes the files that were made with secrets, unless they are outputs: nothing of them is to stay on the
     /// disk, whatever becomes of the directory.
-    fn remove_secrets(&self, staged: &[StagingEntry], result: Option<&JobResult>) {
-        for entry in staged {
+    fn remove_secrets(&self, prepared: &Prepared, result: Option<&JobResult>) {
+        for entry in &prepared.staged {
             let StagingSource::Literal(text) = &entry.source else { continue };
-            let is_output = |result: &JobResult| holds(&result.outputs, Path::new(&entry.target));
+            let path = prepared.place.on_host(&entry.target);
+            let is_output = |result: &JobResult| holds(&result.outputs, &path);
             if self.attempt.secrets.are_in(text) && !result.is_some_and(is_output) {
                 // The tool may have removed it.
-                let _ = std::fs::remove_file(&entry.target);
+                let _ = std::fs::remove_file(&path);
             }
         }
     }
@@ -277,7 +325,14 @@ impl Run<'_> {
             _ => with_exit_code(&prepared.runtime, i64::from(exit_code)),
         };
         let context = self.context(&prepared.inputs, &runtime);
-        let outputs = collect::collect(self.tool(), self.effective(), &context, dirs, &prepared.staged)?;
+        let outputs = collect::collect(
+            self.tool(),
+            self.effective(),
+            &context,
+            dirs,
+            &prepared.place,
+            &prepared.staged,
+        )?;
         self.cancel.check()?;
         let outputs = self.masks.hide_in_outputs(&outputs);
         publish::publish(&outputs, &dirs.out, self.config.checksums, self.cancel)
@@ -329,7 +384,7 @@ impl Run<'_> {
     /// Keeps what is wanted beyond the attempt and removes what is not; gives the outputs their last place.
     fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: &mut Result<JobResult>) -> Result<()> {
         prepared.logs.iter().for_each(|log| self.masks.hide_in_log(log));
-        self.remove_secrets(&prepared.staged, result.as_ref().ok());
+        self.remove_secrets(prepared, result.as_ref().ok());
         for kept in self.config.kept_logs.iter().filter(|kept| kept.all || result.is_err()) {
             for log in &prepared.logs {
                 // The job is over: a log that cannot be copied is no reason for it to fail.
@@ -347,6 +402,7 @@ impl Run<'_> {
             Ok(result) => {
                 let shelf = self.config.work_root.join(SHELF);
                 if !self.job.tool.with_siblings
+                    && !prepared.place.is_container()
                     && let Some(moved) = self.spare.keep(dirs, &result.outputs, &prepared.staged, &shelf)?
                 {
                     result.outputs = moved;
@@ -421,7 +477,7 @@ fn paths_of(value: &Value) -> BTreeSet<PathBuf> {
     paths
 }
 
-fn utf8(path: &Path) -> Result<&str> {
+pub(crate) fn utf8(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         let message = format!("the work directory {} is not UTF-8, which CWL cannot name", path.display());
         Box::new(Failure::new(FailureKind::System, message).with_advice("choose another one with --workDir"))

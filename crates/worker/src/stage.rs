@@ -1,4 +1,4 @@
-//! Puts the inputs of an attempt in place: links where nothing may write, copies where the tool may.
+//! Puts the inputs of an attempt in place: copies where the tool may write; elsewhere links, or in a container mounts.
 
 use std::collections::HashSet;
 use std::fs;
@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use moil_container::invocation::Bind;
 use moil_cwl::staging::{StagingEntry, StagingSource};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::Secrets;
@@ -13,6 +14,7 @@ use moil_job::secret::Secrets;
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::files::{is_missing, path_of};
+use crate::place::Place;
 use crate::system::{self, Result};
 
 /// Directories nested deeper than this are refused; a link that leads back to itself gets here too.
@@ -21,26 +23,46 @@ const DEEPEST: usize = 500;
 const PIECE: u64 = 64 << 20;
 
 /// Puts entries in place.
-pub struct Stager<'a> {
+pub(crate) struct Stager<'a> {
     /// Ends the work.
-    pub cancel: &'a Cancel,
+    cancel: &'a Cancel,
     /// How what is not on this machine is fetched.
-    pub config: &'a WorkerConfig,
+    config: &'a WorkerConfig,
+    /// Where the paths of the tool are.
+    place: &'a Place,
+    /// What a container is to see where it is not already: in the order in which it is to be mounted.
+    pub(crate) binds: Vec<Bind>,
     /// Directories that are known to be there.
     made: HashSet<PathBuf>,
     /// What literals mention.
     secrets: Secrets,
+    /// Targets that are not copied although the tool may change them.
+    shared: HashSet<String>,
 }
 
 impl<'a> Stager<'a> {
     /// A stager that copies everything writable.
-    pub fn new(cancel: &'a Cancel, config: &'a WorkerConfig) -> Self {
-        Self { cancel, config, made: HashSet::new(), secrets: Secrets::default() }
+    pub(crate) fn new(cancel: &'a Cancel, config: &'a WorkerConfig, place: &'a Place) -> Self {
+        Self {
+            cancel,
+            config,
+            place,
+            binds: Vec::new(),
+            made: HashSet::new(),
+            secrets: Secrets::default(),
+            shared: HashSet::new(),
+        }
+    }
+
+    /// The same, with what [`share_in_place`] gave.
+    #[must_use]
+    pub(crate) fn sharing(self, shared: HashSet<String>) -> Self {
+        Self { shared, ..self }
     }
 
     /// The same, with the secrets that stand in literals.
     #[must_use]
-    pub fn revealing(self, secrets: &Secrets) -> Self {
+    pub(crate) fn revealing(self, secrets: &Secrets) -> Self {
         Self { secrets: secrets.clone(), ..self }
     }
 
@@ -48,7 +70,7 @@ impl<'a> Stager<'a> {
     ///
     /// # Errors
     /// [`FailureKind::BadInput`] naming all sources that are not there; what the system says otherwise.
-    pub fn stage(&mut self, entries: &[StagingEntry]) -> Result<()> {
+    pub(crate) fn stage(&mut self, entries: &[StagingEntry]) -> Result<()> {
         for entry in entries {
             self.cancel.check()?;
             self.entry(entry)?;
@@ -57,31 +79,49 @@ impl<'a> Stager<'a> {
     }
 
     fn entry(&mut self, entry: &StagingEntry) -> Result<()> {
-        let target = Path::new(&entry.target);
-        self.make_parent(target)?;
+        let target = self.place.on_host(&entry.target);
+        self.make_parent(&target)?;
         match &entry.source {
             StagingSource::Literal(text) => {
-                remove_link(target)?;
-                fs::write(target, self.secrets.reveal(text).as_bytes())
-                    .map_err(|error| system::failure("write", target, &error))
+                remove_link(&target)?;
+                fs::write(&target, self.secrets.reveal(text).as_bytes())
+                    .map_err(|error| system::failure("write", &target, &error))?;
             }
-            StagingSource::EmptyDirectory => make_directory(target),
-            StagingSource::Location { location, .. } => {
+            StagingSource::EmptyDirectory => make_directory(&target)?,
+            StagingSource::Location { location, is_directory } => {
                 let source = match path_of(location) {
                     Ok(source) => source,
                     Err(_) => self.config.fetch(location, self.cancel)?,
                 };
-                self.local(&source, target, entry.writable)
+                if entry.writable {
+                    remove_link(&target)?;
+                    self.copy(&source, &target, 0)?;
+                } else if self.place.is_container() {
+                    return self.mount(source, &target, &entry.target, *is_directory);
+                } else {
+                    link(&source, &target)?;
+                }
             }
         }
+        if let Some(writable) = self.place.to_be_mounted(&entry.target) {
+            self.binds.push(Bind { source: target, target: PathBuf::from(&entry.target), writable });
+        }
+        Ok(())
     }
 
-    fn local(&self, source: &Path, target: &Path, writable: bool) -> Result<()> {
-        if writable {
+    /// Lets a container see a source under a path; what stands there on this machine is only a place for the mount.
+    fn mount(&mut self, source: PathBuf, target: &Path, path: &str, is_directory: bool) -> Result<()> {
+        if is_directory {
+            make_directory(target)?;
+        } else {
             remove_link(target)?;
-            return self.copy(source, target, 0);
+            fs::write(target, "").map_err(|error| system::failure("write", target, &error))?;
         }
-        link(source, target)
+        // A mount of a link would be one of whatever the link means inside.
+        let source = fs::canonicalize(&source).map_err(|error| system::failure("read", &source, &error))?;
+        let writable = self.shared.contains(path);
+        self.binds.push(Bind { source, target: PathBuf::from(path), writable });
+        Ok(())
     }
 
     /// Makes sure that a target's directory is there.
@@ -148,22 +188,26 @@ impl<'a> Stager<'a> {
 }
 
 /// Lets a tool with InplaceUpdateRequirement change what an earlier step of this run made: entries whose source
-/// lies below `made` become links. What was there before the run stays a copy.
-pub fn share_in_place(entries: &mut [StagingEntry], made: &Path) {
+/// lies below `made` become links. What was there before the run stays a copy. Returns the targets of those that the
+/// tool may change.
+pub(crate) fn share_in_place(entries: &mut [StagingEntry], made: &Path) -> HashSet<String> {
+    let mut shared = HashSet::new();
     for entry in entries {
         if let StagingSource::Location { location, .. } = &entry.source
             && path_of(location).is_ok_and(|path| path.starts_with(made))
+            && std::mem::replace(&mut entry.writable, false)
         {
-            entry.writable = false;
+            shared.insert(entry.target.clone());
         }
     }
+    shared
 }
 
 /// Checks that all local sources are there and are what the inputs say: done before anything is made.
 ///
 /// # Errors
 /// [`FailureKind::BadInput`], naming all that are missing.
-pub fn check_sources(entries: &[StagingEntry]) -> Result<()> {
+pub(crate) fn check_sources(entries: &[StagingEntry]) -> Result<()> {
     let mut missing = Vec::new();
     for entry in entries {
         let StagingSource::Location { location, is_directory } = &entry.source else { continue };

@@ -10,27 +10,33 @@ use moil_cwl::output_tree::{Kind, Tree, TreeEntry};
 use moil_cwl::staging::{StagingEntry, StagingSource};
 
 use crate::files::{is_missing, location_of, path_of};
+use crate::place::Place;
 
-/// The output directory of a tool that ran on the host.
-pub(crate) struct HostTree {
-    /// Links that were staged, with what they lead to.
+/// The output directory of a tool that ran on the host or in a container.
+pub(crate) struct HostTree<'a> {
+    place: &'a Place,
+    /// Links or mounts that were staged, by the paths of this machine, with what links lead to.
     staged: HashMap<PathBuf, PathBuf>,
 }
 
-impl HostTree {
+impl<'a> HostTree<'a> {
     /// A tree in which `entries` were staged.
-    pub(crate) fn new(entries: &[StagingEntry]) -> Self {
+    pub(crate) fn new(place: &'a Place, entries: &[StagingEntry]) -> Self {
         let links = entries.iter().filter(|entry| !entry.writable).filter_map(|entry| match &entry.source {
             StagingSource::Location { location, .. } => {
-                Some((PathBuf::from(&entry.target), path_of(location).ok()?))
+                Some((place.on_host(&entry.target), path_of(location).unwrap_or_default()))
             }
             StagingSource::Literal(_) | StagingSource::EmptyDirectory => None,
         });
-        Self { staged: links.collect() }
+        Self { place, staged: links.collect() }
     }
 
     fn kind(&self, path: &Path, metadata: &fs::Metadata) -> Result<Kind, Error> {
         let file_type = metadata.file_type();
+        // A tool cannot replace what is mounted.
+        if self.place.is_container() && self.staged.contains_key(path) {
+            return Ok(Kind::Input);
+        }
         Ok(if file_type.is_symlink() {
             let target = fs::read_link(path).map_err(|error| failed(path, &error.to_string()))?;
             if self.staged.get(path) == Some(&target) {
@@ -56,9 +62,9 @@ impl HostTree {
     }
 }
 
-impl Tree for HostTree {
+impl Tree for HostTree<'_> {
     fn list(&self, directory: &str) -> Result<Vec<TreeEntry>, Error> {
-        let directory = Path::new(directory);
+        let directory = &*self.place.on_host(directory);
         let is_directory = fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_dir());
         if !is_directory {
             return Ok(Vec::new());
@@ -84,7 +90,7 @@ impl Tree for HostTree {
     }
 
     fn stat(&self, path: &str) -> Result<Option<Kind>, Error> {
-        let path = Path::new(path);
+        let path = &*self.place.on_host(path);
         match fs::symlink_metadata(path) {
             Ok(metadata) => self.kind(path, &metadata).map(Some),
             Err(error) if is_missing(&error) => Ok(None),
@@ -119,7 +125,8 @@ mod tests {
             target: path(name).to_str().unwrap().to_owned(),
             writable: false,
         });
-        let tree = HostTree::new(&staged);
+        let place = Place::here();
+        let tree = HostTree::new(&place, &staged);
         let link = |target: &str| Kind::Link { target: target.to_owned() };
         let expected = [
             ("directory", Kind::Directory),
@@ -145,7 +152,7 @@ mod tests {
     fn names_that_are_not_utf8_are_refused_with_the_name() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"bad\xff")), "").unwrap();
-        let error = HostTree::new(&[]).list(dir.path().to_str().unwrap()).unwrap_err();
+        let error = HostTree::new(&Place::here(), &[]).list(dir.path().to_str().unwrap()).unwrap_err();
         assert!(error.to_string().contains("not UTF-8: bad\u{fffd}"), "{error}");
     }
 }

@@ -48,6 +48,7 @@ pub fn message(event: &Event, seconds: f64) -> Option<Value> {
             "retry_in_seconds": retry_in,
         }),
         Event::Warning(text) => json!({ "event": "warning", "message": text }),
+        Event::Note { name, text } => json!({ "event": "note", "name": &**name, "message": text }),
         Event::ToolOutput { .. } => return None,
     };
     message["seconds"] = json!(seconds);

@@ -66,6 +66,7 @@ impl RunStatus {
             }
             Event::WorkflowStarted { .. }
             | Event::WorkflowFinished { .. }
+            | Event::Note { .. }
             | Event::ToolOutput { .. }
             | Event::Warning(_) => {}
         }

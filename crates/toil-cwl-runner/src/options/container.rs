@@ -10,8 +10,7 @@ pub(super) const GROUP: Group = Group {
     options: &[
         Opt::flag(&["--no-container"], "Run all tools without containers.").sets("--singularity", "none"),
         Opt::flag(&["--singularity"], "Run containers with Apptainer or Singularity.")
-            .constant("singularity")
-            .not_yet(TOPIC),
+            .constant("singularity"),
         Opt::flag(&["--docker"], "Run containers with Docker.")
             .sets("--singularity", "docker")
             .not_yet(TOPIC)
@@ -29,17 +28,15 @@ pub(super) const GROUP: Group = Group {
             "Run containers with this command, such as udocker.",
         )
         .not_yet(TOPIC),
-        Opt::value(&["--default-container"], "IMAGE", "The image of tools that name none.").refused(TOPIC),
+        Opt::value(&["--default-container"], "IMAGE", "The image of tools that name none."),
         Opt::flag(&["--beta-use-biocontainers"], "Find images for software packages.").not_yet(TOPIC),
         Opt::flag(&["--no-prepull"], "Do not fetch images before the run.")
             .accepted("images are fetched when they are first needed"),
         Opt::flag(&["--enable-pull"], "Fetch images that are missing (default).").cwltool(),
         Opt::flag(&["--disable-pull"], "Never fetch images.").sets("--enable-pull", "false").cwltool(),
-        Opt::flag(&["--force-docker-pull"], "Fetch images even if they are there.").not_yet(TOPIC),
-        Opt::value(&["--singularity-sandbox-path"], "DIR", "Where unpacked images are.")
-            .not_yet(TOPIC)
-            .cwltool(),
-        Opt::value(&["--custom-net"], "NAME", "The network of containers.").not_yet(TOPIC),
+        Opt::flag(&["--force-docker-pull"], "Fetch images even if they are there."),
+        Opt::value(&["--singularity-sandbox-path"], "DIR", "Where unpacked images are.").cwltool(),
+        Opt::value(&["--custom-net"], "NAME", "The network of containers."),
         Opt::flag(&["--no-match-user"], "Do not run containers as the current user.").accepted(DOCKER_ONLY),
         Opt::flag(&["--no-read-only"], "Let tools write to the root file system of the container.")
             .accepted(DOCKER_ONLY),

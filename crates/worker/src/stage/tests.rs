@@ -59,7 +59,7 @@ fn what_may_not_be_written_is_linked() {
         entry(StagingSource::Literal("inner".into()), &place.path("in/3/empty/inner"), false),
     ];
     check_sources(&entries).unwrap();
-    Stager::new(&Cancel::new(), &place.config()).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).unwrap();
     assert_eq!(fs::read_link(place.path("in/0/new name")).unwrap(), place.path("user/a b#.txt"));
     assert_eq!(fs::read_link(place.path("in/1/d")).unwrap(), place.path("user/d"));
     assert_eq!((place.text("in/2/literal"), place.text("in/3/empty/inner")), ("text".into(), "inner".into()));
@@ -74,7 +74,7 @@ fn what_may_be_written_is_a_copy_writable_at_every_level() {
     ];
     symlink("nowhere", place.path("user/d/broken")).unwrap();
     symlink("x", place.path("user/d/link")).unwrap();
-    Stager::new(&Cancel::new(), &place.config()).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).unwrap();
     assert_eq!(
         (place.mode("out/d/e"), place.mode("out/d/e/f"), place.mode("out/d/x")),
         (0o755, 0o644, 0o755)
@@ -98,7 +98,7 @@ fn copies_keep_the_time_of_change() {
     let source = place.path("user/a b#.txt");
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     fs::File::options().append(true).open(&source).unwrap().set_modified(time).unwrap();
-    Stager::new(&Cancel::new(), &place.config())
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here())
         .stage(&[entry(located(&source, false), &place.path("out/copy"), true)])
         .unwrap();
     assert_eq!(fs::metadata(place.path("out/copy")).unwrap().modified().unwrap(), time);
@@ -113,8 +113,9 @@ fn only_files_of_the_run_are_changed_in_place() {
         entry(located(&place.path("work/made"), false), &place.path("out/made"), true),
         entry(located(&place.path("user/a b#.txt"), false), &place.path("out/given"), true),
     ];
-    share_in_place(&mut entries, &place.path("work"));
-    Stager::new(&Cancel::new(), &place.config()).stage(&entries).unwrap();
+    let shared = share_in_place(&mut entries, &place.path("work"));
+    assert_eq!(shared, HashSet::from([entries[0].target.clone()]));
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).unwrap();
     fs::write(place.path("out/made"), "changed").unwrap();
     fs::write(place.path("out/given"), "changed").unwrap();
     assert_eq!((place.text("work/made"), place.text("user/a b#.txt")), ("changed".into(), "original".into()));
@@ -147,7 +148,9 @@ fn a_directory_that_links_to_itself_is_refused() {
     let place = Place::new();
     symlink(place.path("user/d"), place.path("user/d/again")).unwrap();
     let entries = [entry(located(&place.path("user/d"), true), &place.path("out/d"), true)];
-    assert!(Stager::new(&Cancel::new(), &place.config()).stage(&entries).is_err());
+    assert!(
+        Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).is_err()
+    );
 }
 
 #[test]
@@ -157,7 +160,7 @@ fn staging_stops_when_cancelled() {
     cancel.cancel(std::time::Duration::ZERO);
     let entries = [entry(StagingSource::EmptyDirectory, &place.path("in/0/x"), false)];
     assert_eq!(
-        Stager::new(&cancel, &place.config()).stage(&entries).unwrap_err().kind,
+        Stager::new(&cancel, &place.config(), &crate::place::Place::here()).stage(&entries).unwrap_err().kind,
         FailureKind::Cancelled
     );
     assert!(!place.path("in").exists());

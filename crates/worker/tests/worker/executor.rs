@@ -143,7 +143,7 @@ fn live_output_is_told_line_by_line() {
                 first_before_end |= lines.is_empty();
                 lines.push(line);
             }
-            Report::Started(_) | Report::ToolEnded(_) => {}
+            Report::Started(_) | Report::Note(..) | Report::ToolEnded(_) => {}
             Report::Finished(..) => break,
         }
     }

@@ -216,7 +216,7 @@ impl Bench {
         loop {
             match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
                 Report::Finished(id, outcome) => return (id, outcome),
-                Report::Started(_) | Report::Output(..) | Report::ToolEnded(_) => {}
+                Report::Started(_) | Report::Note(..) | Report::Output(..) | Report::ToolEnded(_) => {}
             }
         }
     }
@@ -226,7 +226,7 @@ impl Bench {
         loop {
             match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
                 Report::Started(_) => return,
-                Report::Output(..) | Report::ToolEnded(_) => {}
+                Report::Note(..) | Report::Output(..) | Report::ToolEnded(_) => {}
                 Report::Finished(_, outcome) => panic!("{outcome:?}"),
             }
         }
