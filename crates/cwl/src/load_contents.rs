@@ -154,7 +154,7 @@ impl Loader<'_> {
             Value::Directory(directory) if what.listing != LoadListing::None => {
                 Value::Directory(Arc::new(listing(directory, what.listing, self.files)?))
             }
-            Value::List(items) if holds_files(value) => {
+            Value::List(items) if has_work(value, what) => {
                 let item_type = type_.alternatives().iter().find_map(|t| match t {
                     Type::Array(array) => Some(&array.items),
                     _ => None,
@@ -206,12 +206,42 @@ impl Loader<'_> {
     }
 }
 
-/// Whether there is anything to load; what has nothing is shared, not copied.
+/// Whether there is anything to load; what has nothing is shared, not copied: an array may go to each
+/// of as many elements as it has items.
+fn has_work(value: &Value, what: What) -> bool {
+    match value {
+        Value::File(_) => what.contents,
+        Value::Directory(_) => what.listing != LoadListing::None,
+        Value::List(items) => items.iter().any(|item| has_work(item, what)),
+        // Its type says what is to be loaded.
+        Value::Map(_) => holds_files(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn holds_files(value: &Value) -> bool {
     match value {
         Value::File(_) | Value::Directory(_) => true,
         Value::List(items) => items.iter().any(holds_files),
         Value::Map(entries) => entries.values().any(holds_files),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preparing_fixture::{Disk, input, value};
+
+    #[test]
+    fn an_array_of_files_that_are_not_loaded_is_shared_and_not_copied() {
+        let files = value(r#"[{"class": "File", "location": "file:///a"}]"#);
+        let load = |input: &Input, listing| load_input(input, &files, listing, &Disk::default());
+        let plain = input("a", Type::File.array_of());
+        let loaded = load(&plain, LoadListing::Deep).expect("nothing is loaded");
+        let (Value::List(before), Value::List(after)) = (&files, &loaded) else { panic!("no list") };
+        assert!(Arc::ptr_eq(before, after));
+        let loading = Input { load_contents: true, ..plain };
+        assert!(load(&loading, LoadListing::None).is_err(), "the file is not there");
     }
 }

@@ -457,12 +457,12 @@ impl Plan {
         if let Some(call) = self.calls.remove(&element.step.workflow) {
             return self.call_over(call, outputs.cloned());
         }
-        let names = self.node(element.step).outputs.clone();
+        let node = Arc::clone(self.node(element.step));
         let Some(run) = self.run_mut(element.step) else { return };
         run.over += 1;
         match outputs {
             Some(outputs) => {
-                for (name, values) in names.iter().zip(&mut run.results) {
+                for (name, values) in node.outputs.iter().zip(&mut run.results) {
                     values[element.element] = outputs.field(name).clone();
                 }
             }

@@ -121,10 +121,17 @@ fn garbage_fails_the_step() {
     check("]", "");
     check("{cwlVersion: v1.2, class: CommandLineTool, inputs: [], outputs: [], baseComand: x}", "baseComand");
     check("{cwlVersion: v1.2, class: CommandLineTool, inputs: [], outputs: []}", "has no output `o`");
-    let driven = drive(node(&step("")), r#"{"x": 1}"#, 1, |_| Some(Value::Null));
-    assert_eq!(
-        driven.commands.last().map(String::as_str),
-        Some("generate g: its `run` gave no `runProcess`")
+    let check = |outputs: &str, told: &str| {
+        let driven = drive(node(&step("")), r#"{"x": 1}"#, 1, |_| Some(Value::map(values(outputs))));
+        let last = driven.commands.last().map(String::as_str).unwrap_or_default();
+        assert_eq!((driven.end.as_str(), last), ("failed", format!("generate g: {told}").as_str()));
+    };
+    check("{}", "its `run` gave no `runProcess`");
+    check(r#"{"runProcess": 7}"#, "the `runProcess` of its `run` is a number (7), but must be a File");
+    let file = r#"{"class": "File", "location": "file:///d/made.cwl"}"#;
+    check(
+        &format!(r#"{{"runProcess": {file}, "runInputs": [1]}}"#),
+        "the `runInputs` of its `run` is an array of 1, but must be an input object",
     );
 }
 

@@ -2,6 +2,7 @@
 
 use toil_cwl_runner::exit_code::ExitCode;
 
+use super::sandbox::Sandbox;
 use super::{Answer, call};
 
 fn validate(document: &str, options: &str) -> Answer {
@@ -85,4 +86,26 @@ fn an_expression_that_does_not_end_is_an_error() {
     let answer = validate(&WORKFLOW.replace("$(inputs.a + 1)", "\"$(inputs.a\""), "--json");
     assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
     assert!(answer.stdout.contains("\"code\": \"unfinished-expression\""), "{}", answer.stdout);
+}
+
+#[test]
+fn workflows_that_double_forty_times_are_loaded_once_and_run_only_as_far_as_they_go() {
+    let sandbox = Sandbox::new();
+    for level in 0..40 {
+        let step = format!("{{run: w{}.cwl, in: {{go: go}}, out: [], when: $(inputs.go)}}", level + 1);
+        sandbox.write(
+            &format!("w{level}.cwl"),
+            format!(
+                "{{cwlVersion: v1.2, class: Workflow, requirements: {{SubworkflowFeatureRequirement: {{}}}},
+                   inputs: {{go: boolean}}, outputs: [], steps: {{a: {step}, b: {step}}}}}"
+            ),
+        );
+    }
+    sandbox.write("w40.cwl", "{cwlVersion: v1.2, class: Operation, inputs: {go: boolean}, outputs: []}");
+    for option in ["--validate", "--print-dot", "--pack", "--print-deps"] {
+        assert_eq!(sandbox.run(&[option, "w0.cwl"]).code, ExitCode::SUCCESS, "{option}");
+    }
+    assert_eq!(sandbox.run(&["--outdir", "out", "w0.cwl", "--go=false"]).stdout, "{}\n");
+    let told = sandbox.run(&["--outdir", "out", "--stopOnFirstFailure", "w0.cwl", "--go"]);
+    assert_eq!(told.code, ExitCode::UNSUPPORTED, "{}", told.stderr);
 }
