@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use moil_cwl::expression::ConsoleText;
+
 use crate::failure::Failure;
 use crate::resources::Resources;
 use crate::result::Usage;
@@ -81,6 +83,8 @@ pub enum Event {
         /// The line.
         line: String,
     },
+    /// An expression wrote to its console (`--js-console`).
+    Console(ConsoleText),
     /// Something that people should know, and that stops nothing.
     Warning(String),
 }

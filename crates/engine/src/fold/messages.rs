@@ -48,7 +48,7 @@ pub fn message(event: &Event, seconds: f64) -> Option<Value> {
             "retry_in_seconds": retry_in,
         }),
         Event::Warning(text) => json!({ "event": "warning", "message": text }),
-        Event::ToolOutput { .. } => return None,
+        Event::ToolOutput { .. } | Event::Console(_) => return None,
     };
     message["seconds"] = json!(seconds);
     Some(message)

@@ -67,6 +67,7 @@ impl RunStatus {
             Event::WorkflowStarted { .. }
             | Event::WorkflowFinished { .. }
             | Event::ToolOutput { .. }
+            | Event::Console(_)
             | Event::Warning(_) => {}
         }
     }
