@@ -15,7 +15,7 @@ fn library(parts: &[&str]) -> Arc<Vec<Text>> {
 }
 
 fn engine() -> Engine {
-    Engine::new(Limits { time: Duration::from_secs(10), memory: 64 << 20 })
+    Engine::new(Limits { time: Duration::from_secs(60), memory: 64 << 20 })
 }
 
 fn evaluate_in(engine: &mut Engine, code: &str, parts: &[&str]) -> Result<String, String> {
