@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moil_salad::source::Place;
+
 use self::scan::Found;
 pub use self::syntax::SyntaxCheck;
 use crate::error::Error;
@@ -39,7 +41,22 @@ impl Default for Limits {
 pub struct Evaluator {
     limits: Limits,
     engine: RefCell<Engine>,
+    listener: RefCell<Option<Listener>>,
 }
+
+/// Something that a script wrote to its `console`.
+#[derive(Clone, Debug)]
+pub struct ConsoleText {
+    /// The string of the document that holds the script.
+    pub place: Place,
+    /// Whether it is an error or a warning.
+    pub is_error: bool,
+    /// What was written; may be several lines.
+    pub text: String,
+}
+
+/// Told what scripts write, when their evaluation has ended.
+pub type Listener = Arc<dyn Fn(ConsoleText) + Send + Sync>;
 
 /// What an expression sees, but for `self`.
 #[derive(Clone, Copy)]
@@ -59,7 +76,22 @@ pub struct Context<'a> {
 impl Evaluator {
     /// An evaluator with these limits.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, engine: RefCell::new(Engine::new(limits)) }
+        Self { limits, engine: RefCell::new(Engine::new(limits)), listener: RefCell::default() }
+    }
+
+    /// From now on scripts have a `console`, and what they write to it is told; with `None` they have none, as
+    /// CWL wants it.
+    pub fn listen(&self, listener: Option<Listener>) {
+        self.engine.borrow_mut().set_console(listener.is_some());
+        *self.listener.borrow_mut() = listener;
+    }
+
+    fn tell_console(&self, place: &Place) {
+        if let Some(listener) = &*self.listener.borrow() {
+            for (is_error, text) in self.engine.borrow().take_console() {
+                listener(ConsoleText { place: place.clone(), is_error, text });
+            }
+        }
     }
 
     /// From now on evaluations end early, with an error, once `stop` says so.
@@ -122,7 +154,9 @@ impl Context<'_> {
                 }
                 Some(Found::Block(range)) => {
                     let block = &text[range.clone()];
-                    let value = self.block(block, self_).map_err(|reason| error(whole, block, reason))?;
+                    let value = self.block(block, self_);
+                    self.evaluator.tell_console(&whole.place);
+                    let value = value.map_err(|reason| error(whole, block, reason))?;
                     if block.len() == text.len() {
                         return Ok(value);
                     }

@@ -1,11 +1,12 @@
 //! JavaScript by QuickJS (CWL v1.2 §"Expressions"): strict, without host objects, within limits of
-//! time, memory and stack.
+//! time, memory and stack. Only `--js-console` adds an object: `console`.
 //!
 //! Every evaluation has a context of its own, so nothing that a script does to its globals or to
 //! built-in prototypes is seen by another one. Only the runtime (the heap) and the bytecode of the
 //! libraries are kept.
 
 mod bytecode;
+mod console;
 mod library;
 mod memory;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use rquickjs::function::Func;
 use rquickjs::{Context, Ctx, Error, Runtime, Value as JsValue};
 
 use self::bytecode::Bytecode;
+use self::console::Console;
 use self::library::{Libraries, Library};
 use self::memory::Memory;
 use crate::expression::Limits;
@@ -115,6 +117,8 @@ pub struct Engine {
     watch: Rc<Watch>,
     libraries: Libraries,
     observer: Option<Rc<Bytecode>>,
+    /// Where scripts write to; without it they have no `console`.
+    console: Option<Rc<Console>>,
 }
 
 /// What the callbacks of the runtime see.
@@ -138,7 +142,24 @@ impl Watch {
 impl Engine {
     /// An engine with these limits. Does nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, runtime: None, watch: Rc::default(), libraries: Libraries::default(), observer: None }
+        Self {
+            limits,
+            runtime: None,
+            watch: Rc::default(),
+            libraries: Libraries::default(),
+            observer: None,
+            console: None,
+        }
+    }
+
+    /// From now on scripts have a `console`, or have none.
+    pub fn set_console(&mut self, wanted: bool) {
+        self.console = wanted.then(Rc::default);
+    }
+
+    /// What scripts wrote to the console since the last call: whether it is an error or a warning, and the text.
+    pub fn take_console(&self) -> Vec<(bool, String)> {
+        self.console.as_ref().map(|console| console.take()).unwrap_or_default()
     }
 
     /// From now on evaluations end early once `stop` says so.
@@ -379,6 +400,13 @@ impl<'js> Evaluation<'_, 'js> {
     /// runs: its functions see them, its top level does not.
     fn define(&self, code: &str, roots: &Roots<'_>) -> rquickjs::Result<()> {
         let globals = self.ctx.globals();
+        let is_indirect = contains_any(code, INDIRECT_WORDS) || self.library.is_some_and(|l| l.is_indirect);
+        let may_name = |name: &str| {
+            is_indirect || code.contains(name) || self.library.is_some_and(|l| l.source.contains(name))
+        };
+        if let Some(console) = self.engine.console.as_ref().filter(|_| may_name("console")) {
+            console.install(self.ctx)?;
+        }
         let variables = [("inputs", roots.inputs), ("self", roots.self_), ("runtime", roots.runtime)];
         if let Some(library) = self.library {
             for (name, _) in variables {
@@ -388,10 +416,9 @@ impl<'js> Evaluation<'_, 'js> {
                 bytecode::run(self.ctx, bytecode)?;
             }
         }
-        let is_indirect = contains_any(code, INDIRECT_WORDS) || self.library.is_some_and(|l| l.is_indirect);
         for (name, value) in variables {
             // Large inputs cost time, so they are handed over only if something could look at them.
-            if is_indirect || code.contains(name) || self.library.is_some_and(|l| l.source.contains(name)) {
+            if may_name(name) {
                 globals.set(name, self.ctx.json_parse(print::compact(value))?)?;
             }
         }

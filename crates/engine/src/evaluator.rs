@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use moil_cwl::expression::{Context, Evaluator, Limits};
+use moil_cwl::expression::{Context, Evaluator, Limits, Listener};
 use moil_cwl::expression_tool;
 use moil_cwl::files::Files;
 use moil_cwl::inherit::Effective;
@@ -55,6 +55,8 @@ pub enum Answer {
 pub struct Settings {
     /// Limits of one evaluation.
     pub limits: Limits,
+    /// Told what expressions write; without it they have no console.
+    pub console: Option<Listener>,
     /// How files are seen.
     pub files: Box<dyn Files + Send>,
     /// What a job gets where its document does not say.
@@ -116,6 +118,7 @@ impl Drop for Evaluators {
 
 fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Message>, stop: &Arc<AtomicBool>) {
     let evaluator = Evaluator::new(settings.limits);
+    evaluator.listen(settings.console.clone());
     let stopped = Arc::clone(stop);
     evaluator.stop_when(Some(Box::new(move || stopped.load(Ordering::Relaxed))));
     let worker = Worker { evaluator: &evaluator, settings };

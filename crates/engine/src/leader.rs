@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
+use moil_cwl::expression::ConsoleText;
 use moil_cwl::value::Value;
 use moil_job::event::{Event, Status};
 use moil_job::executor::{Executor, Report};
@@ -32,6 +33,8 @@ pub enum Message {
     Answer(Box<Answer>),
     /// From the executor.
     Report(Report),
+    /// An expression wrote to its console, here or in a worker.
+    Console(ConsoleText),
     /// Something that people should know, and that stops nothing.
     Warning(String),
     /// A signal: end what runs and stop. A second one stops without waiting.
@@ -319,6 +322,7 @@ impl<'a> Leader<'a> {
             }
             Message::Report(Report::ToolEnded(attempt)) => self.tool_ended(attempt),
             Message::Report(Report::Finished(attempt, outcome)) => self.finished(attempt, outcome),
+            Message::Console(text) => self.plan_event(Event::Console(text)),
             Message::Warning(text) => self.plan_event(Event::Warning(text)),
             Message::Interrupt => {
                 self.interrupts += 1;

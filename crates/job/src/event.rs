@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use moil_cwl::expression::ConsoleText;
+
 use crate::failure::Failure;
 use crate::resources::Resources;
 use crate::result::Usage;
@@ -88,6 +90,8 @@ pub enum Event {
         /// In a sentence.
         text: String,
     },
+    /// An expression wrote to its console (`--js-console`).
+    Console(ConsoleText),
     /// Something that people should know, and that stops nothing.
     Warning(String),
 }

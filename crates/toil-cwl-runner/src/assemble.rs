@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use moil_cwl::document::LoadOptions;
-use moil_cwl::expression::Limits;
+use moil_cwl::expression::{Limits, Listener};
 use moil_cwl::inherit::Inherited;
 use moil_cwl::load::{self, Loaded};
 use moil_cwl::ontology::LazyOntology;
@@ -152,9 +152,11 @@ pub fn run(
         })
     };
     let load = generated::loader(settings, remote, sender.clone());
-    let evaluators =
-        Evaluators::start(evaluator_settings(settings, loaded, remote, &prepared.secrets, load), &sender)
-            .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
+    let console = settings.tools.js_console.then(|| console(&sender));
+    let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
+    evaluation.console.clone_from(&console);
+    let evaluators = Evaluators::start(evaluation, &sender)
+        .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let reporter = {
         let sender = Mutex::new(sender);
         Arc::new(move |report| {
@@ -163,6 +165,7 @@ pub fn run(
     };
     let mut config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
     config.containers = containers::finder(settings, surroundings.log);
+    config.console = console;
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
     let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));
@@ -200,6 +203,14 @@ pub fn run(
     })
 }
 
+/// Hands what expressions write to the leader, so that it comes in its place among the events.
+fn console(sender: &Sender<Message>) -> Listener {
+    let sender = Mutex::new(sender.clone());
+    Arc::new(move |text| {
+        _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Console(text));
+    })
+}
+
 fn evaluator_settings(
     settings: &Settings,
     loaded: &Loaded,
@@ -209,6 +220,7 @@ fn evaluator_settings(
 ) -> evaluator::Settings {
     evaluator::Settings {
         limits: limits(settings),
+        console: None,
         files: Box::new(Arc::clone(remote)),
         defaults: defaults(settings),
         inputs: InputOptions {
@@ -357,31 +369,23 @@ impl<'a> Audience<'a> {
             _ = writeln!(file, "{message}");
         }
         self.statistics.take(event);
-        let warning = match event {
-            Event::Warning(text) => Some(text),
-            _ => None,
-        };
+        let said = progress::said(event);
         match &mut self.display {
             Some(display) => {
-                self.log.with_stderr(|stderr| {
-                    if warning.is_some() {
-                        _ = display.clear(stderr);
-                    }
-                });
-                if let Some(text) = warning {
-                    self.log.warning(text);
+                if !said.is_empty() {
+                    self.log.with_stderr(|stderr| _ = display.clear(stderr));
                 }
+                said.iter().for_each(|(level, line)| self.log.log(*level, line));
                 self.log.with_stderr(|stderr| _ = display.take(event, stderr));
             }
-            None => match warning {
-                Some(text) => self.log.warning(text),
-                None if self.log.enabled(Level::Info) => {
-                    if let Some(line) = progress::plain_line(event) {
-                        self.log.info(line);
-                    }
+            None => {
+                said.iter().for_each(|(level, line)| self.log.log(*level, line));
+                if self.log.enabled(Level::Info)
+                    && let Some(line) = progress::plain_line(event)
+                {
+                    self.log.info(line);
                 }
-                None => {}
-            },
+            }
         }
     }
 

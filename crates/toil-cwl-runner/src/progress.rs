@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use moil_cwl::expression::ConsoleText;
 use moil_engine::fold::status::{Counts, RunStatus};
 use moil_job::event::{Event, Status};
 use moil_job::failure::FailureKind;
+
+use crate::log::Level;
 
 /// How often the lines are drawn at most.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -36,8 +39,20 @@ pub fn plain_line(event: &Event) -> Option<String> {
         }
         Event::ToolOutput { name, line } => format!("[{name}] {line}"),
         Event::Note { name, text } => format!("[job {name}] {text}"),
-        Event::JobStarted { .. } | Event::Warning(_) => return None,
+        Event::JobStarted { .. } | Event::Console(_) | Event::Warning(_) => return None,
     })
+}
+
+/// What an event says in words of its own, beside any display of the progress.
+pub fn said(event: &Event) -> Vec<(Level, String)> {
+    match event {
+        Event::Warning(text) => vec![(Level::Warning, text.clone())],
+        Event::Console(ConsoleText { place, is_error, text }) => {
+            let level = if *is_error { Level::Warning } else { Level::Info };
+            text.split('\n').map(|line| (level, format!("[console {place}] {line}"))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Draws the state of the run on a terminal.

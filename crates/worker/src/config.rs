@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moil_cwl::expression::Limits;
+use moil_cwl::expression::{Limits, Listener};
 use moil_cwl::value::Value;
 
 use crate::cancel::Cancel;
@@ -30,6 +30,8 @@ pub struct WorkerConfig {
     pub host_environment: Vec<(OsString, OsString)>,
     /// Limits of each evaluation of an expression.
     pub limits: Limits,
+    /// Told what expressions write; without it they have no console.
+    pub console: Option<Listener>,
     /// Limits of each tool's process, such as that of core dumps.
     pub process_limits: Vec<Limit>,
     /// Whether output files get a checksum; off with `--no-compute-checksum`.
@@ -69,6 +71,7 @@ impl WorkerConfig {
             tmp_root: None,
             host_environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
             limits: Limits::default(),
+            console: None,
             process_limits: Vec::new(),
             checksums: true,
             leave_tmpdir: false,

@@ -1,7 +1,7 @@
 //! Running a tool in a container: whether it does, its image, and the command line of the engine.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use moil_container::apptainer;
@@ -169,6 +169,15 @@ pub(crate) struct Inside {
 pub(crate) struct EngineCommand {
     pub(crate) argv: Vec<OsString>,
     pub(crate) environment: Vec<(OsString, OsString)>,
+}
+
+/// A command that reads a file through a pipe: what tools in containers are used to, since Docker does the same.
+/// Some (`wc`) write something else where they can see how long their input is.
+pub(crate) fn piped(file: &Path, command: Vec<OsString>) -> Vec<OsString> {
+    let mut argv: Vec<OsString> = ["/bin/sh", "-c", r#"cat < "$0" | "$@""#].map(OsString::from).into();
+    argv.push(file.into());
+    argv.extend(command);
+    argv
 }
 
 /// The failure of a tool that cannot do without a container.

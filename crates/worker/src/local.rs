@@ -181,9 +181,15 @@ impl Shared {
         }
     }
 
+    fn evaluator(&self) -> Evaluator {
+        let evaluator = Evaluator::new(self.config.limits);
+        evaluator.listen(self.config.console.clone());
+        evaluator
+    }
+
     /// What a thread of the pool does.
     fn serve(&self) {
-        let mut evaluator = Evaluator::new(self.config.limits);
+        let mut evaluator = self.evaluator();
         let spare = Spare::default();
         while let Some((attempt, cancel)) = self.next() {
             let id = attempt.id.clone();
@@ -192,7 +198,7 @@ impl Shared {
             let run = || run::run(&attempt, &self.config, &evaluator, &spare, &cancel, &self.reporter);
             let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
                 // Whatever state the panic left it in.
-                evaluator = Evaluator::new(self.config.limits);
+                evaluator = self.evaluator();
                 failed(internal(panic.as_ref()))
             });
             evaluator.stop_when(None);

@@ -185,9 +185,13 @@ impl Run<'_> {
                 (argv, environment)
             }
         };
-        let argv: Vec<OsString> = mpi.into_iter().map(OsString::from).chain(argv).collect();
+        let mut argv: Vec<OsString> = mpi.into_iter().map(OsString::from).chain(argv).collect();
         let streams = streams::streams(self.tool(), &context).map_err(boxed)?;
-        let StreamPaths { stdin, stdout, stderr } = process::stream_paths(&streams, dirs, &place, &staged)?;
+        let StreamPaths { mut stdin, stdout, stderr } =
+            process::stream_paths(&streams, dirs, &place, &staged)?;
+        if let Some(path) = stdin.take_if(|_| place.is_container()) {
+            argv = container::piped(&path, argv);
+        }
         let logs: Vec<PathBuf> = [(&streams.stdout, &stdout), (&streams.stderr, &stderr)]
             .into_iter()
             .filter(|(name, _)| name.is_none())

@@ -15,7 +15,7 @@ fn library(parts: &[&str]) -> Arc<Vec<Text>> {
 }
 
 fn engine() -> Engine {
-    Engine::new(Limits { time: Duration::from_secs(10), memory: 64 << 20 })
+    Engine::new(Limits { time: Duration::from_secs(60), memory: 64 << 20 })
 }
 
 fn evaluate_in(engine: &mut Engine, code: &str, parts: &[&str]) -> Result<String, String> {
@@ -309,4 +309,62 @@ fn no_limit_of_memory_breaks_the_engine() {
     }
     // Both kinds were met, so that the limits were around what is needed.
     assert!(outcomes[0] > 50 && outcomes[1] > 50, "{outcomes:?}");
+}
+
+#[test]
+fn scripts_have_a_console_only_where_it_is_wanted() {
+    let mut engine = engine();
+    let written = |engine: &mut Engine, code: &str, library: &[&str]| {
+        let result = evaluate_in(engine, code, library);
+        let lines = engine.take_console();
+        let lines =
+            lines.iter().map(|(is_error, text)| format!("{}{text}", if *is_error { "! " } else { "" }));
+        (result, lines.collect::<Vec<_>>())
+    };
+    let (result, lines) = written(&mut engine, "{console.log(1); return 1;}", &[]);
+    assert!(result.is_err_and(|words| words.contains("console is not defined")) && lines.is_empty());
+    engine.set_console(true);
+    for (code, expected) in [
+        (
+            "{console.log('a', 1, [true, null], {b: 'c'}, undefined); return 1;}",
+            vec!["a 1 [true,null] {\"b\":\"c\"} undefined"],
+        ),
+        (
+            "{console.error('no'); console.warn(new TypeError('x')); return 1;}",
+            vec!["! no", "! TypeError: x"],
+        ),
+        (
+            "{var o = {}; o.o = o; console.info(o, function f() {}); return 1;}",
+            vec!["[object] function f() {}"],
+        ),
+        ("{console.debug(); console.trace(Symbol('s')); return 1;}", vec!["", "! Symbol(s)"]),
+        ("{globalThis['con' + 'sole'].log('this'); return 1;}", vec!["this"]),
+        ("(shout('lib') || 1)", vec!["LIB"]),
+        ("(1)", vec![]),
+    ] {
+        let (result, lines) =
+            written(&mut engine, code, &["function shout(x) { console.log(x.toUpperCase()); }"]);
+        assert_eq!(
+            (result.as_deref(), lines),
+            (Ok("1"), expected.iter().map(ToString::to_string).collect()),
+            "{code}"
+        );
+    }
+    let (result, lines) = written(&mut engine, "{console.log('before'); throw new Error('x');}", &[]);
+    assert!(result.is_err() && lines == ["before"], "what was written before a failure tells why");
+    engine.set_console(false);
+    assert!(written(&mut engine, "{console.log(1); return 1;}", &[]).0.is_err());
+}
+
+#[test]
+fn a_script_that_writes_without_end_does_not_fill_the_memory() {
+    let mut engine = Engine::new(Limits { time: Duration::from_millis(300), memory: 64 << 20 });
+    engine.set_console(true);
+    assert!(evaluate_in(&mut engine, "{while (true) { console.log('0123456789'); }}", &[]).is_err());
+    let lines = engine.take_console();
+    assert!(lines.iter().map(|(_, text)| text.len()).sum::<usize>() < 300_000);
+    assert!(lines.last().is_some_and(|(_, text)| text.contains("left out")), "{:?}", lines.last());
+    // The next one has room again.
+    assert_eq!(evaluate_in(&mut engine, "{console.log('next'); return 1;}", &[]).as_deref(), Ok("1"));
+    assert_eq!(engine.take_console(), [(false, "next".to_owned())]);
 }

@@ -49,7 +49,7 @@ pub fn message(event: &Event, seconds: f64) -> Option<Value> {
         }),
         Event::Warning(text) => json!({ "event": "warning", "message": text }),
         Event::Note { name, text } => json!({ "event": "note", "name": &**name, "message": text }),
-        Event::ToolOutput { .. } => return None,
+        Event::ToolOutput { .. } | Event::Console(_) => return None,
     };
     message["seconds"] = json!(seconds);
     Some(message)

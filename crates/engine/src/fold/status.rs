@@ -68,6 +68,7 @@ impl RunStatus {
             | Event::WorkflowFinished { .. }
             | Event::Note { .. }
             | Event::ToolOutput { .. }
+            | Event::Console(_)
             | Event::Warning(_) => {}
         }
     }

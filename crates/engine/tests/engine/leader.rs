@@ -199,6 +199,7 @@ impl Case {
         let secrets = Arc::new(SecretStore::new(&[7; 32]));
         let settings = Settings {
             limits: Limits::default(),
+            console: None,
             files: Box::new(Memory(String::new())),
             defaults: Defaults::default(),
             inputs: InputOptions {

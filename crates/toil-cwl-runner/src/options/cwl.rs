@@ -183,9 +183,7 @@ pub(super) const TOOLS: Group = Group {
             "Set a variable for workers; without a value it is taken from here.",
         ),
         Opt::value(&["--eval-timeout"], "SECONDS", "How long one expression may take (default: 20)."),
-        Opt::flag(&["--js-console"], "Show what expressions print.")
-            .not_yet("the console of expressions")
-            .cwltool(),
+        Opt::flag(&["--js-console"], "Give expressions a console, and log what they write to it.").cwltool(),
         Opt::value(&["--cwl-loop-iteration-limit"], "N", "How often one step may loop (default: 1000)."),
         Opt::value(&["--mpi-config-file"], "FILE", "How MPI programs are started on this machine."),
         Opt::value(&["--beta-dependency-resolvers-configuration"], "FILE", "How to find software packages.")

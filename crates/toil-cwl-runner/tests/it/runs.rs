@@ -226,3 +226,47 @@ fn messages_tell_what_happened() {
     assert_eq!(names, ["job_started", "job_finished"]);
     assert_eq!(events[1]["name"], "main.cwl");
 }
+
+#[test]
+fn what_expressions_write_is_logged_where_it_is_wanted() {
+    let sandbox = Sandbox::with(
+        "
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}, StepInputExpressionRequirement: {}}
+inputs: {text: string}
+outputs: {out: {type: string, outputSource: say/out}}
+steps:
+  say:
+    in:
+      text:
+        source: text
+        valueFrom: '${if (typeof console !== \"undefined\") {console.log(\"in the step\", self)} return self}'
+    out: [out]
+    run:
+      class: CommandLineTool
+      baseCommand: [echo, x]
+      inputs: {text: string}
+      stdout: out.txt
+      outputs:
+        out:
+          type: string
+          outputBinding:
+            glob: out.txt
+            outputEval: '${if (typeof console !== \"undefined\") {console.error(\"in the tool\\nline two\")} return inputs.text}'
+",
+    );
+    let answer = sandbox.run(&["--js-console", "main.cwl", "--text", "hello"]);
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    let place = sandbox.path("main.cwl");
+    for line in [
+        "[I] [console PLACE:12:20] in the step hello",
+        "[W] [console PLACE:24:25] in the tool",
+        "24:25] line two",
+    ] {
+        let line = line.replace("PLACE", &place.to_string_lossy());
+        assert!(answer.stderr.contains(&line), "{line} in {}", answer.stderr);
+    }
+    let answer = sandbox.run(&["main.cwl", "--text", "hello"]);
+    assert!(answer.code == ExitCode::SUCCESS && !answer.stderr.contains("console"), "{}", answer.stderr);
+}
