@@ -40,7 +40,10 @@ fn find(settings: &Settings, log: &Log) -> Found {
     let path = settings.environment.get("PATH").unwrap_or_default();
     let engine = match detect::detect(path, &environment) {
         Ok(engine) => engine,
-        Err(DetectError::NotFound) if settings.containers.engine == Engine::Auto => return Ok(None),
+        Err(DetectError::NotFound) if settings.containers.engine == Engine::Auto => {
+            log.warning("neither apptainer nor singularity is installed: tools that only hint at a container run without");
+            return Ok(None);
+        }
         Err(error) => {
             return Err(Failure::new(FailureKind::Unsupported, "there is no container engine")
                 .with_cause(error)

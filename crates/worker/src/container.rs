@@ -76,48 +76,61 @@ pub(crate) fn output_directory(effective: &Effective) -> Option<&str> {
     effective.docker.as_ref().and_then(|(docker, _)| docker.output_directory.as_deref())
 }
 
-impl Container {
-    /// The container of a job, its image fetched; `None` where the tool wants none, or where it is only a hint that
-    /// it does and there are no containers. `finder` is `None` where they are switched off.
+/// The container that a tool is to run in; its image is not there yet.
+pub(crate) struct Chosen {
+    containers: Arc<Containers>,
+    name: ImageName,
+    source: Source,
+}
+
+/// The container of a job; `None` where the tool wants none, or where it is only a hint that it does and there are
+/// no containers. `finder` is `None` where they are switched off.
+///
+/// # Errors
+/// [`FailureKind::Unsupported`] where a tool requires a container and there are none; [`FailureKind::BadInput`] for
+/// what is no name of an image.
+pub(crate) fn choose(effective: &Effective, finder: Option<&Finder>) -> Result<Option<Chosen>> {
+    let docker = effective.docker.as_ref();
+    let default_image = finder.and_then(|finder| finder.default_image.as_deref());
+    let (name, source) = match (docker, default_image) {
+        (Some((docker, _)), _) if finder.is_some() => image_of(docker)?,
+        (None, Some(image)) => (image, Source::Registry),
+        (Some((docker, true)), _) => return Err(refused(docker, "containers are switched off")),
+        _ => return Ok(None),
+    };
+    let containers = match finder.map(Finder::get).transpose()?.flatten() {
+        Some(containers) => Arc::clone(containers),
+        None => match docker {
+            Some((docker, true)) => return Err(refused(docker, "there is no container engine here")),
+            _ => return Ok(None),
+        },
+    };
+    let name = ImageName::parse(name).map_err(|error| {
+        Box::new(
+            Failure::new(FailureKind::BadInput, error.to_string())
+                .with_advice("correct dockerPull (or dockerImageId) of DockerRequirement"),
+        )
+    })?;
+    Ok(Some(Chosen { containers, name, source }))
+}
+
+impl Chosen {
+    /// The container with its image, fetched where it is not there. Waits while another job or process fetches it.
     ///
     /// # Errors
-    /// [`FailureKind::Image`] where the image cannot be had, [`FailureKind::Unsupported`] where a tool requires a
-    /// container and there are none.
-    pub(crate) fn choose(
-        effective: &Effective,
-        finder: Option<&Finder>,
-        cancel: &Cancel,
-        tell: &dyn Fn(String),
-    ) -> Result<Option<Self>> {
-        let docker = effective.docker.as_ref();
-        let default_image = finder.and_then(|finder| finder.default_image.as_deref());
-        let (name, source) = match (docker, default_image) {
-            (Some((docker, _)), _) if finder.is_some() => image_of(docker)?,
-            (None, Some(image)) => (image, Source::Registry),
-            (Some((docker, true)), _) => return Err(refused(docker, "containers are switched off")),
-            _ => return Ok(None),
-        };
-        let containers = match finder.map(Finder::get).transpose()?.flatten() {
-            Some(containers) => containers,
-            None => match docker {
-                Some((docker, true)) => return Err(refused(docker, "there is no container engine here")),
-                _ => return Ok(None),
-            },
-        };
-        let name = ImageName::parse(name).map_err(|error| {
-            Box::new(
-                Failure::new(FailureKind::BadInput, error.to_string())
-                    .with_advice("correct dockerPull (or dockerImageId) of DockerRequirement"),
-            )
-        })?;
+    /// [`FailureKind::Image`] where the image cannot be had; [`FailureKind::Cancelled`].
+    pub(crate) fn fetch(self, cancel: &Cancel, tell: &dyn Fn(String)) -> Result<Container> {
+        let Self { containers, name, source } = self;
         let watch = Watcher { cancel, tell };
         let image =
             containers.images.get(&name, &source, containers.always_pull, &watch).map_err(|error| {
                 if cancel.is_cancelled() { Box::new(Cancel::failure()) } else { cannot_have(&error) }
             })?;
-        Ok(Some(Self { containers: Arc::clone(containers), image }))
+        Ok(Container { containers, image })
     }
+}
 
+impl Container {
     /// The process that runs a command in the container: its words and its environment.
     ///
     /// # Errors

@@ -136,16 +136,20 @@ impl Run<'_> {
     }
 
     fn prepare(&self, dirs: &AttemptDir) -> Result<Prepared> {
-        image::check(self.effective(), self.config)?;
         let loaded = self.load(&self.config.localise(&self.job.inputs, self.cancel)?)?;
-        let container = self.container()?;
-        let place = match &container {
-            None => Place::host(dirs)?,
-            Some(_) => Place::container(dirs, container::output_directory(self.effective())),
+        let chosen = container::choose(self.effective(), self.config.containers.as_deref());
+        let place = match &chosen {
+            Ok(Some(_)) => Place::container(dirs, container::output_directory(self.effective())),
+            _ => Place::host(dirs)?,
         };
         let runtime = runtime(&request(&self.job.requested, self.effective()), &place.out, &place.tmp);
         let staging = staging::stage_inputs(&loaded, &place.inputs).map_err(boxed)?;
         check_sources(&staging.entries)?;
+        // Whoever has to correct the inputs should not have to wait for an image first.
+        let chosen = chosen?;
+        image::check(self.effective(), self.config)?;
+        let tell = |text| (self.reporter)(Report::Note(self.attempt.id.clone(), text));
+        let container = chosen.map(|chosen| chosen.fetch(self.cancel, &tell)).transpose()?;
 
         let Staged { inputs, entries: staged, binds } = self.stage(staging, &runtime, &place)?;
         let context = self.context(&inputs, &runtime);
@@ -218,11 +222,6 @@ impl Run<'_> {
             limit,
             logs,
         })
-    }
-
-    fn container(&self) -> Result<Option<Container>> {
-        let tell = |text| (self.reporter)(Report::Note(self.attempt.id.clone(), text));
-        Container::choose(self.effective(), self.config.containers.as_deref(), self.cancel, &tell)
     }
 
     /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
