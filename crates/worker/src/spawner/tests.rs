@@ -197,8 +197,12 @@ fn daemons_do_not_survive_their_tool() {
 fn what_ends_shortly_after_the_tool_may_finish() {
     let dir = tempfile::tempdir().unwrap();
     let spawner = Spawner::start().unwrap();
-    run(&spawner, &shell(dir.path(), "(sleep 0.05; echo late > late) &")).unwrap();
-    assert_eq!(fs::read_to_string(dir.path().join("late")).unwrap(), "late\n");
+    // On a busy machine it may get no turn in time: once is enough.
+    let is_late = || {
+        run(&spawner, &shell(dir.path(), "(sleep 0.02; echo late > late) &")).unwrap();
+        fs::read_to_string(dir.path().join("late")).is_ok_and(|text| text == "late\n")
+    };
+    assert!((0..50).any(|_| is_late()));
 }
 
 #[test]
