@@ -1,10 +1,11 @@
 //! The threads that evaluate: they merge the sources of steps, prepare
 //! elements and run expression tools. Pure work, one evaluator per thread.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use moil_cwl::expression::{Context, Evaluator, Limits, Listener};
 use moil_cwl::expression_tool;
@@ -43,6 +44,8 @@ pub enum Task {
 pub enum Answer {
     /// To [`Task::Merge`].
     Merged(StepRef, Result<StepInputs, Failure>),
+    /// To [`Task::Merge`], where the step is not scattered: with what preparing its only element gave.
+    MergedAndPrepared(StepRef, StepInputs, Body, Result<Prepared, Failure>),
     /// To [`Task::Prepare`].
     Prepared(ElementRef, Result<Prepared, Failure>),
     /// To [`Task::NextRound`]: `None` when the loop is over.
@@ -75,8 +78,39 @@ pub struct Settings {
 
 /// The threads. Dropping this ends them; nobody waits for one that still evaluates, since it changes nothing.
 pub struct Evaluators {
-    tasks: Sender<Task>,
-    stop: Arc<AtomicBool>,
+    queue: Arc<Queue>,
+}
+
+/// What is to be done. One thread is woken for each task, not one after the other as with a channel behind a lock.
+#[derive(Default)]
+struct Queue {
+    tasks: Mutex<VecDeque<Task>>,
+    added: Condvar,
+    stop: AtomicBool,
+}
+
+impl Queue {
+    fn tasks(&self) -> MutexGuard<'_, VecDeque<Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The next task; `None` when there will be none.
+    fn next(&self) -> Option<Task> {
+        let mut tasks = self.tasks();
+        loop {
+            if self.is_stopped() {
+                return None;
+            }
+            if let Some(task) = tasks.pop_front() {
+                return Some(task);
+            }
+            tasks = self.added.wait(tasks).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 /// Stacks are large, since JavaScript libraries recurse.
@@ -88,46 +122,42 @@ impl Evaluators {
     /// # Errors
     /// The system's, where it gives no threads.
     pub fn start(settings: Settings, reply: &Sender<Message>) -> std::io::Result<Self> {
-        let (tasks, queue) = channel::<Task>();
-        let queue = Arc::new(Mutex::new(queue));
+        let queue = Arc::new(Queue::default());
         let settings = Arc::new(settings);
-        let stop = Arc::new(AtomicBool::new(false));
         for number in 0..settings.threads.max(1) {
             let (queue, settings, reply) = (Arc::clone(&queue), Arc::clone(&settings), reply.clone());
-            let stop = Arc::clone(&stop);
             std::thread::Builder::new()
                 .name(format!("evaluator-{number}"))
                 .stack_size(STACK)
-                .spawn(move || work(&queue, &settings, &reply, &stop))?;
+                .spawn(move || work(&queue, &settings, &reply))?;
         }
-        Ok(Self { tasks, stop })
+        Ok(Self { queue })
     }
 
     /// Hands a task to the next free thread.
     pub fn submit(&self, task: Task) {
-        // Fails only when all threads are gone; then the leader's channel is closed as well, and it notices.
-        let _ = self.tasks.send(task);
+        self.queue.tasks().push_back(task);
+        self.queue.added.notify_one();
     }
 }
 
 impl Drop for Evaluators {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        // Under the lock, so that no thread is between looking and waiting.
+        let tasks = self.queue.tasks();
+        self.queue.stop.store(true, Ordering::Relaxed);
+        drop(tasks);
+        self.queue.added.notify_all();
     }
 }
 
-fn work(queue: &Mutex<Receiver<Task>>, settings: &Settings, reply: &Sender<Message>, stop: &Arc<AtomicBool>) {
+fn work(queue: &Arc<Queue>, settings: &Settings, reply: &Sender<Message>) {
     let evaluator = Evaluator::new(settings.limits);
     evaluator.listen(settings.console.clone());
-    let stopped = Arc::clone(stop);
-    evaluator.stop_when(Some(Box::new(move || stopped.load(Ordering::Relaxed))));
+    let stopped = Arc::clone(queue);
+    evaluator.stop_when(Some(Box::new(move || stopped.is_stopped())));
     let worker = Worker { evaluator: &evaluator, settings };
-    loop {
-        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(task) = task else { return };
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
+    while let Some(task) = queue.next() {
         let answer = worker.answer(task);
         if reply.send(Message::Answer(Box::new(answer))).is_err() {
             return;
@@ -144,7 +174,16 @@ impl Worker<'_> {
     fn answer(&self, task: Task) -> Answer {
         match task {
             Task::Merge { step, node, sources } => {
-                Answer::Merged(step, guarded(|| self.merge(&node, &sources)))
+                let merge = || self.merge(&node, &sources).map(|inputs| (inputs, node.body()));
+                match guarded(merge) {
+                    // Nothing else can come next: a way to the leader and back is saved.
+                    Ok((inputs, body)) if inputs.scatter.is_none() => {
+                        let prepared = guarded(|| self.prepare(&node, &body, &inputs, 0, 0));
+                        Answer::MergedAndPrepared(step, inputs, body, prepared)
+                    }
+                    Ok((inputs, _)) => Answer::Merged(step, Ok(inputs)),
+                    Err(failure) => Answer::Merged(step, Err(failure)),
+                }
             }
             Task::Prepare { element, node, body, inputs, round } => {
                 let prepare = || self.prepare(&node, &body, &inputs, element.element, round);

@@ -307,7 +307,6 @@ impl<'a> Leader<'a> {
                 self.evaluating -= 1;
                 self.answer(*answer);
             }
-            Message::Report(Report::Started(_)) => {}
             Message::Report(Report::Note(attempt, text)) => {
                 if let Some((entry, _)) = self.running.get(&attempt) {
                     let name = Arc::clone(&entry.job.name);
@@ -334,6 +333,10 @@ impl<'a> Leader<'a> {
     fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Merged(step, Ok(inputs)) => self.plan.merged(step, inputs),
+            Answer::MergedAndPrepared(step, inputs, body, prepared) => {
+                let element = self.plan.merged_and_prepared(step, inputs, body);
+                self.answer(Answer::Prepared(element, prepared));
+            }
             Answer::Merged(step, Err(failure)) => {
                 let name = self.plan.step_name(step);
                 self.note_failure(format!("step {name}"), failure);

@@ -164,18 +164,32 @@ impl Plan {
 
     /// The inputs of a step were merged.
     pub fn merged(&mut self, step: StepRef, inputs: StepInputs) {
-        let count = inputs.scatter.as_ref().map_or(1, |scatter| scatter.count());
-        let node = Arc::clone(self.node(step));
-        let results = node.outputs.iter().map(|_| vec![Value::Null; count]).collect();
-        self.events.push(Event::StepStarted { step: self.step_name(step), elements: count });
-        let body = node.body();
-        let run = StepRun { body, inputs, count, issued: 0, over: 0, skipped: 0, failed: false, results };
-        self.set_state(step, StepState::Running(run));
-        if count == 0 {
+        let body = self.node(step).body();
+        if self.begin_step(step, inputs, body) == 0 {
             self.complete_step(step);
         } else {
             self.ready.push(Ready::Elements(step));
         }
+    }
+
+    /// The inputs of a step that is not scattered were merged, and its only element, which is returned, is prepared
+    /// already: what came of that is told next, with [`Self::prepared`] or [`Self::failed`].
+    pub fn merged_and_prepared(&mut self, step: StepRef, inputs: StepInputs, body: Body) -> ElementRef {
+        self.begin_step(step, inputs, body);
+        if let Some(run) = self.run_mut(step) {
+            run.issued = 1;
+        }
+        ElementRef { step, element: 0 }
+    }
+
+    /// Returns how many elements the step has.
+    fn begin_step(&mut self, step: StepRef, inputs: StepInputs, body: Body) -> usize {
+        let count = inputs.scatter.as_ref().map_or(1, |scatter| scatter.count());
+        let results = self.node(step).outputs.iter().map(|_| vec![Value::Null; count]).collect();
+        self.events.push(Event::StepStarted { step: self.step_name(step), elements: count });
+        let run = StepRun { body, inputs, count, issued: 0, over: 0, skipped: 0, failed: false, results };
+        self.set_state(step, StepState::Running(run));
+        count
     }
 
     /// The inputs of a step could not be merged.

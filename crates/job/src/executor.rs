@@ -19,8 +19,6 @@ pub trait Executor {
 /// What an executor tells. It is given a function to call, from any thread, when it is made.
 #[derive(Clone, Debug)]
 pub enum Report {
-    /// The tool's process runs.
-    Started(AttemptId),
     /// What the attempt is doing that takes long, or waits for, in a sentence for people.
     Note(AttemptId, String),
     /// A line of the tool's output, where live output was asked for.

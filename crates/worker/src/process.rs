@@ -166,13 +166,11 @@ pub(crate) fn run(
     limit: Option<Duration>,
     cancel: &Cancel,
     logs: &[&Path],
-    started: &dyn Fn(),
     tell: &mut dyn FnMut(String),
 ) -> Result<End> {
     cancel.check()?;
     let running = config.spawner.spawn(command).map_err(|error| cannot_start(command, error))?;
     cancel.attach(running.killer());
-    started();
     let end = wait(config, &running, limit, logs, tell);
     cancel.detach();
     cancel.check()?;

@@ -288,19 +288,11 @@ impl Run<'_> {
 
     fn execute(&self, dirs: &AttemptDir, prepared: &Prepared) -> Result<JobResult> {
         let logs: Vec<&Path> = prepared.logs.iter().map(PathBuf::as_path).collect();
-        let started = || (self.reporter)(Report::Started(self.attempt.id.clone()));
         let mut tell =
             |line: String| (self.reporter)(Report::Output(self.attempt.id.clone(), self.masks.hide(&line)));
-        let End { exit, timed_out } = process::run(
-            self.config,
-            &prepared.command,
-            prepared.limit,
-            self.cancel,
-            &logs,
-            &started,
-            &mut tell,
-        )
-        .map_err(|failure| self.with_command(prepared, failure))?;
+        let End { exit, timed_out } =
+            process::run(self.config, &prepared.command, prepared.limit, self.cancel, &logs, &mut tell)
+                .map_err(|failure| self.with_command(prepared, failure))?;
         (self.reporter)(Report::ToolEnded(self.attempt.id.clone()));
         let exit_code = summary::exit_code(exit.status);
         if timed_out {

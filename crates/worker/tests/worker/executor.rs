@@ -24,7 +24,7 @@ fn a_job_that_runs_is_cancelled_with_its_descendants() {
     let mut bench = Bench::with(|config| config.grace = Duration::from_millis(100));
     let id =
         bench.submit(script("setsid sh -c 'trap \"\" TERM; echo $$ > pid; sleep 1000' & wait; sleep 1000"));
-    bench.started();
+    bench.wait_for(1, "pid");
     let pid_file = bench.attempts()[0].join("out/pid");
     let pid = loop {
         match std::fs::read_to_string(&pid_file) {
@@ -114,11 +114,9 @@ fn many_quick_jobs_each_end_once() {
 fn shutting_down_ends_everything_at_once_and_reports_it() {
     let mut bench = Bench::with(|config| config.grace = Duration::from_secs(1000));
     for _ in 0..5 {
-        bench.submit(script("trap '' TERM; sleep 1000; sleep 1000"));
+        bench.submit(script("trap '' TERM; touch up; sleep 1000; sleep 1000"));
     }
-    for _ in 0..5 {
-        bench.started();
-    }
+    bench.wait_for(5, "up");
     let start = Instant::now();
     bench.executor.shut_down();
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
@@ -143,7 +141,7 @@ fn live_output_is_told_line_by_line() {
                 first_before_end |= lines.is_empty();
                 lines.push(line);
             }
-            Report::Started(_) | Report::Note(..) | Report::ToolEnded(_) => {}
+            Report::Note(..) | Report::ToolEnded(_) => {}
             Report::Finished(..) => break,
         }
     }

@@ -216,20 +216,21 @@ impl Bench {
         loop {
             match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
                 Report::Finished(id, outcome) => return (id, outcome),
-                Report::Started(_) | Report::Note(..) | Report::Output(..) | Report::ToolEnded(_) => {}
+                Report::Note(..) | Report::Output(..) | Report::ToolEnded(_) => {}
             }
         }
     }
 
-    /// Waits until the tool's process runs.
-    pub fn started(&self) {
-        loop {
-            match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
-                Report::Started(_) => return,
-                Report::Note(..) | Report::Output(..) | Report::ToolEnded(_) => {}
-                Report::Finished(_, outcome) => panic!("{outcome:?}"),
+    /// Waits until the tools of so many attempts have written `name` into their output directories.
+    pub fn wait_for(&self, count: usize, name: &str) {
+        for _ in 0..6_000 {
+            let there = std::fs::read_dir(self.path("work")).into_iter().flatten().flatten();
+            if there.filter(|attempt| attempt.path().join("out").join(name).exists()).count() == count {
+                return;
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
+        panic!("{name} was not written");
     }
 
     pub fn run(&mut self, plan: Plan) -> Outcome {
