@@ -39,11 +39,14 @@ pub(crate) fn repair(cache: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
-/// Removes layers whose contents are not what their name says. Reads all of them: for when a pull has failed and
-/// nobody knows why.
-pub(crate) fn remove_wrong_blobs(cache: &Path) -> io::Result<Vec<PathBuf>> {
+/// Removes layers whose contents are not what their name says. Reads all of them, which may take minutes: for when a
+/// pull has failed and nobody knows why. Before each it asks whether to go on.
+pub(crate) fn remove_wrong_blobs(cache: &Path, go_on: &dyn Fn() -> bool) -> io::Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     for path in files(&cache.join("cache/blob/blobs/sha256"))? {
+        if !go_on() {
+            break;
+        }
         if name(&path).len() == 64 && sha256(&path)? != name(&path) {
             remove(&path, &mut removed)?;
         }
@@ -154,7 +157,7 @@ mod tests {
     fn a_cache_that_is_not_there_is_in_order() {
         let folder = tempfile::tempdir().unwrap();
         assert!(repair(folder.path()).unwrap().is_empty());
-        assert!(remove_wrong_blobs(folder.path()).unwrap().is_empty());
+        assert!(remove_wrong_blobs(folder.path(), &|| true).unwrap().is_empty());
         assert_eq!(clear(folder.path()).unwrap(), 0);
     }
 
@@ -194,6 +197,6 @@ mod tests {
         fs::write(blobs.join(EMPTY), "").unwrap();
         let wrong = EMPTY.replace('e', "f");
         fs::write(blobs.join(&wrong), "").unwrap();
-        assert_eq!(names(&remove_wrong_blobs(folder.path()).unwrap()), [&wrong]);
+        assert_eq!(names(&remove_wrong_blobs(folder.path(), &|| true).unwrap()), [&wrong]);
     }
 }

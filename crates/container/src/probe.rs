@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::detect::Engine;
+use crate::process::{self, End};
 
 /// What an engine can do here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub struct Probe {
 const GOT_THERE: &[&str] =
     &["executable file not found", "No valid /bin/sh", "/bin/sh doesn't exist in container"];
 
+/// How long an engine may do nothing before it is taken to be unable.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Tries what the engine can do, on an empty directory as image: no image is needed for that. Below `scratch` a
 /// directory is made and removed. The engine gets `environment` and nothing else.
 ///
@@ -32,17 +37,16 @@ pub fn probe(engine: &Engine, environment: &[(OsString, OsString)], scratch: &Pa
     let image = scratch.join(format!("probe.{}", std::process::id()));
     fs::create_dir_all(&image)?;
     let tries = |words: &[&str]| -> io::Result<bool> {
-        let output = Command::new(&engine.program)
+        let mut command = Command::new(&engine.program);
+        command
             .arg("exec")
             .args(words)
             .arg(&image)
             .arg("true")
             .env_clear()
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        Ok(output.status.success() || GOT_THERE.iter().any(|sign| said.contains(sign)))
+            .envs(environment.iter().map(|(name, value)| (name, value)));
+        let finished = process::run(&mut command, PATIENCE, &mut |_| true)?;
+        Ok(finished.end == End::Exited(0) || GOT_THERE.iter().any(|sign| finished.said.contains(sign)))
     };
     let tried = tries(&["--userns"]).and_then(|user_namespaces| {
         let network: &[&str] = if user_namespaces {

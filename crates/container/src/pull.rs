@@ -75,8 +75,15 @@ fn locked(
         Err(error @ (ImageError::Engine { .. } | ImageError::Broken { .. })) => error,
         other => return other,
     };
+    let what = format!(
+        "{} could not be made, perhaps for a broken layer: those in {} are checked",
+        image.as_str(),
+        cache.display()
+    );
+    watch.tell(&Event::Repaired { what });
     let mut removed = repair()?;
-    removed.extend(layer_cache::remove_wrong_blobs(cache).map_err(|error| system(cache, error))?);
+    let wrong = layer_cache::remove_wrong_blobs(cache, &|| !watch.cancelled());
+    removed.extend(wrong.map_err(|error| system(cache, error))?);
     tell_removed(watch, &removed);
     // Others who use the cache without our lock may have been writing the index while it was read.
     if removed.is_empty() && !error.to_string().contains("unexpected end of JSON input") {

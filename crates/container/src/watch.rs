@@ -42,7 +42,7 @@ pub enum Event<'a> {
         /// The image.
         image: &'a str,
     },
-    /// Something broken was found and put right, or a leftover was removed.
+    /// Something broken was found and put right, a leftover was removed, or it is looked for such things.
     Repaired {
         /// What, in a sentence without a full stop.
         what: String,
