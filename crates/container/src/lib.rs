@@ -6,6 +6,7 @@
 //! | [`detect`] | which engine there is, and what its version can do |
 //! | [`probe`] | what it can do on this machine |
 //! | [`image_name`] | names of images, and of the files they are kept in |
+//! | [`direct`] | running it without an engine, in an unpacked image |
 //! | [`invocation`] | what is to run in a container |
 //! | [`apptainer`] | the command line for it |
 //! | [`sif`] | whether an image is whole |
@@ -22,6 +23,7 @@
 
 pub mod apptainer;
 pub mod detect;
+pub mod direct;
 pub mod error;
 pub mod image_name;
 pub mod invocation;

@@ -271,6 +271,33 @@ impl ImageStore {
         Ok(Found::Sif(file, sif))
     }
 
+    /// An image as a directory, unpacked by `program` where it is not yet; `None` where it is not and there is no
+    /// program.
+    ///
+    /// # Errors
+    /// Why it cannot be unpacked.
+    pub fn directory(
+        &self,
+        name: &ImageName,
+        image: &Image,
+        program: Option<&Path>,
+        watch: &dyn Watch,
+    ) -> Result<Option<PathBuf>, ImageError> {
+        if image.path.is_dir() {
+            return Ok(Some(image.path.clone()));
+        }
+        let sif = sif::check(&image.path)
+            .map_err(|fault| ImageError::File { path: image.path.clone(), fault: fault.to_string() })?;
+        match program {
+            Some(program) => self.unpacked(name, &image.path, &sif, program, watch).map(Some),
+            None => Ok(Some(self.sandbox_path(name, &sif)).filter(|path| path.is_dir())),
+        }
+    }
+
+    fn sandbox_path(&self, name: &ImageName, sif: &Sif) -> PathBuf {
+        self.own().join("sandboxes").join(format!("{}.{}", name.file_name(), sif.id))
+    }
+
     /// The image as a directory. Its name has the image's identity in it, so that an image that was replaced is
     /// unpacked anew, while jobs may go on in the old one.
     fn unpacked(
@@ -283,7 +310,7 @@ impl ImageStore {
     ) -> Result<PathBuf, ImageError> {
         let file_name = name.file_name();
         let folder = self.own().join("sandboxes");
-        let path = folder.join(format!("{file_name}.{}", sif.id));
+        let path = self.sandbox_path(name, sif);
         if path.is_dir() {
             return Ok(path);
         }

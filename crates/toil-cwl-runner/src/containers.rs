@@ -12,6 +12,7 @@ use moil_container::probe;
 use moil_container::store::{ImageStore, StoreConfig};
 use moil_job::failure::{Failure, FailureKind};
 use moil_worker::container::{Containers, Finder, Found};
+use moil_worker::direct::Direct;
 
 use crate::environment::Environment;
 use crate::log::Log;
@@ -61,7 +62,8 @@ fn find(settings: &Settings, log: &Log) -> Found {
             .with_cause(error)
     };
     let probe = probe::remembered(&engine, &environment, &folders.home.join(".moil")).map_err(failed)?;
-    let unpack = (!probe.fuse).then(|| program("unsquashfs", &settings.environment)).flatten();
+    let unsquash = program("unsquashfs", &settings.environment);
+    let unpack = unsquash.clone().filter(|_| !probe.fuse);
     if !probe.fuse && unpack.is_none() {
         return Err(Failure::new(FailureKind::Unsupported, format!("{engine} cannot mount images here"))
             .with_cause("/dev/fuse cannot be used, and unsquashfs is not installed")
@@ -91,6 +93,8 @@ fn find(settings: &Settings, log: &Log) -> Found {
         environment,
         always_pull: settings.containers.always_pull,
         network: settings.containers.network.clone(),
+        // Where the engine needs privileges, so would we.
+        direct: unsquash.filter(|_| probe.user_namespaces).map(Direct::new),
     })))
 }
 

@@ -1,11 +1,12 @@
 //! Running a tool in a container: whether it does, its image, and the command line of the engine.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use moil_container::apptainer;
 use moil_container::detect::Engine;
+use moil_container::direct::Isolation;
 use moil_container::error::ImageError;
 use moil_container::image_name::ImageName;
 use moil_container::invocation::{Bind, Invocation, Network};
@@ -18,6 +19,8 @@ use moil_job::failure::{Failure, FailureKind};
 
 use crate::attempt_dir::AttemptDir;
 use crate::cancel::Cancel;
+use crate::config::WorkerConfig;
+use crate::direct::Direct;
 use crate::place::Place;
 use crate::system::Result;
 
@@ -36,6 +39,8 @@ pub struct Containers {
     pub always_pull: bool,
     /// `--custom-net`: the network of tools that may use one.
     pub network: Option<String>,
+    /// How tools are run without the engine; `None` where that cannot be.
+    pub direct: Option<Direct>,
 }
 
 /// Finds out how containers are run here, when the first tool wants one: that takes longer than a short job.
@@ -69,6 +74,8 @@ impl Finder {
 pub(crate) struct Container {
     containers: Arc<Containers>,
     image: Image,
+    /// The image as a directory, where it is used often.
+    directory: Option<PathBuf>,
 }
 
 /// `dockerOutputDirectory`, where the tool is to run in a container.
@@ -126,7 +133,12 @@ impl Chosen {
             containers.images.get(&name, &source, containers.always_pull, &watch).map_err(|error| {
                 if cancel.is_cancelled() { Box::new(Cancel::failure()) } else { cannot_have(&error) }
             })?;
-        Ok(Container { containers, image })
+        let directory = containers.direct.as_ref().and_then(|direct| {
+            let unpack = direct.is_used_often(&name).then_some(direct.unpack.as_path());
+            // Without it the engine does the same, in more time.
+            containers.images.directory(&name, &image, unpack, &watch).ok().flatten()
+        });
+        Ok(Container { containers, image, directory })
     }
 }
 
@@ -135,8 +147,14 @@ impl Container {
     ///
     /// # Errors
     /// What the engine's options cannot express.
-    pub(crate) fn command(&self, place: &Place, dirs: &AttemptDir, inside: Inside) -> Result<EngineCommand> {
-        let Inside { words, environment, binds, network, nvidia } = inside;
+    pub(crate) fn command(
+        &self,
+        config: &WorkerConfig,
+        place: &Place,
+        dirs: &AttemptDir,
+        inside: Inside,
+    ) -> Result<EngineCommand> {
+        let Inside { words, environment, binds, network, nvidia, with_engine } = inside;
         let output = Bind { source: dirs.out.clone(), target: PathBuf::from(&place.out), writable: true };
         // HOME is the output directory anyway, and nothing but the host's own variables can be other than text.
         let environment = environment
@@ -159,12 +177,18 @@ impl Container {
             environment,
             command: words,
         };
+        let direct = self.containers.direct.as_ref().zip(self.directory.as_ref()).filter(|_| !with_engine);
+        if let Some((direct, directory)) = direct
+            && let Some(command) = direct.command(config, place, dirs, directory, &invocation)
+        {
+            return Ok(command);
+        }
         let line = apptainer::command_line(&self.containers.engine, &self.containers.probe, &invocation)
             .map_err(|error| Box::new(Failure::new(FailureKind::BadInput, error.to_string())))?;
         let mut environment = self.containers.environment.clone();
         environment.retain(|(name, _)| line.environment.iter().all(|(known, _)| known != name));
         environment.extend(line.environment);
-        Ok(EngineCommand { argv: line.argv, environment })
+        Ok(EngineCommand { argv: line.argv, environment, isolation: None })
     }
 }
 
@@ -176,21 +200,16 @@ pub(crate) struct Inside {
     pub(crate) binds: Vec<Bind>,
     pub(crate) network: bool,
     pub(crate) nvidia: bool,
+    /// Whether another program of this machine starts the command, which so has to be the engine's.
+    pub(crate) with_engine: bool,
 }
 
 /// The engine's process.
 pub(crate) struct EngineCommand {
     pub(crate) argv: Vec<OsString>,
     pub(crate) environment: Vec<(OsString, OsString)>,
-}
-
-/// A command that reads a file through a pipe: what tools in containers are used to, since Docker does the same.
-/// Some (`wc`) write something else where they can see how long their input is.
-pub(crate) fn piped(file: &Path, command: Vec<OsString>) -> Vec<OsString> {
-    let mut argv: Vec<OsString> = ["/bin/sh", "-c", r#"cat < "$0" | "$@""#].map(OsString::from).into();
-    argv.push(file.into());
-    argv.extend(command);
-    argv
+    /// What it sees, where it is the tool itself and not an engine.
+    pub(crate) isolation: Option<Isolation>,
 }
 
 /// The failure of a tool that cannot do without a container.

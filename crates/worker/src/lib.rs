@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`config`] | what the binary decides once for all attempts |
 //! | [`container`] | running a tool in a container |
+//! | [`direct`] | running it without the engine |
 //! | `place` | under which paths a tool sees its directories |
 //! | [`local`] | the executor of this machine |
 //! | [`spawner`] | the helper process that starts tools and lets nothing survive |
@@ -26,6 +27,7 @@ pub mod cancel;
 mod collect;
 pub mod config;
 pub mod container;
+pub mod direct;
 pub mod downloads;
 pub mod files;
 mod image;

@@ -175,8 +175,8 @@ impl Run<'_> {
                     .with_advice("give it a baseCommand, arguments, or an input with an inputBinding"),
             ));
         }
-        let (argv, environment) = match &container {
-            None => (argv.into_iter().map(OsString::from).collect(), environment),
+        let (argv, environment, isolation) = match &container {
+            None => (argv.into_iter().map(OsString::from).collect(), environment, None),
             Some(container) => {
                 let inside = Inside {
                     words: argv,
@@ -184,18 +184,16 @@ impl Run<'_> {
                     binds,
                     network: limits::network(self.effective(), &context).map_err(boxed)?,
                     nvidia: self.effective().cuda.is_some(),
+                    with_engine: !mpi.is_empty(),
                 };
-                let EngineCommand { argv, environment } = container.command(&place, dirs, inside)?;
-                (argv, environment)
+                let EngineCommand { argv, environment, isolation } =
+                    container.command(self.config, &place, dirs, inside)?;
+                (argv, environment, isolation)
             }
         };
-        let mut argv: Vec<OsString> = mpi.into_iter().map(OsString::from).chain(argv).collect();
+        let argv: Vec<OsString> = mpi.into_iter().map(OsString::from).chain(argv).collect();
         let streams = streams::streams(self.tool(), &context).map_err(boxed)?;
-        let StreamPaths { mut stdin, stdout, stderr } =
-            process::stream_paths(&streams, dirs, &place, &staged)?;
-        if let Some(path) = stdin.take_if(|_| place.is_container()) {
-            argv = container::piped(&path, argv);
-        }
+        let StreamPaths { stdin, stdout, stderr } = process::stream_paths(&streams, dirs, &place, &staged)?;
         let logs: Vec<PathBuf> = [(&streams.stdout, &stdout), (&streams.stderr, &stderr)]
             .into_iter()
             .filter(|(name, _)| name.is_none())
@@ -209,10 +207,14 @@ impl Run<'_> {
                 argv,
                 environment,
                 cwd: dirs.out.clone(),
+                // What tools in containers are used to, since Docker does the same. Some (`wc`) write something else
+                // where they can see how long their input is.
+                through_pipe: place.is_container() && stdin.is_some(),
                 stdin,
                 stdout,
                 stderr,
                 limits: self.config.process_limits.clone(),
+                isolation,
             },
             inputs,
             runtime,

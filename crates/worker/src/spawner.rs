@@ -39,6 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use connection::Connection;
+use moil_container::direct::Isolation;
 
 /// A process to start.
 #[derive(Clone, Debug, Default)]
@@ -51,12 +52,17 @@ pub struct Command {
     pub cwd: PathBuf,
     /// Where standard input comes from; `None` for nothing.
     pub stdin: Option<PathBuf>,
+    /// Whether standard input comes through a pipe, so that the process cannot see how long it is.
+    pub through_pipe: bool,
     /// Where standard output goes: made, or emptied if there.
     pub stdout: PathBuf,
     /// Where standard error goes; the same path as [`Self::stdout`] joins the two.
     pub stderr: PathBuf,
     /// Limits, such as that of open files.
     pub limits: Vec<Limit>,
+    /// What it sees in place of this machine's files; `None` for those. [`Self::cwd`] and the streams are paths of this
+    /// machine all the same.
+    pub isolation: Option<Isolation>,
 }
 
 /// A limit of a process (`setrlimit`).
@@ -116,6 +122,8 @@ pub enum Stage {
     Stderr,
     /// Setting limits.
     Limits,
+    /// Namespaces and mounts.
+    Isolation,
     /// Starting the program.
     Program,
 }
@@ -130,6 +138,7 @@ impl std::fmt::Display for Stage {
             Self::Stdout => "cannot open the file for standard output",
             Self::Stderr => "cannot open the file for standard error",
             Self::Limits => "cannot set limits",
+            Self::Isolation => "cannot make a container",
             Self::Program => "cannot start the program",
         })
     }
@@ -307,6 +316,11 @@ impl Killer {
     pub fn kill(&self, grace: Duration) {
         self.connection.kill(self.id, grace);
     }
+}
+
+/// The user and group of this process.
+pub(crate) fn ids() -> (u32, u32) {
+    sys::ids()
 }
 
 /// Waits until a child has ended.

@@ -93,6 +93,7 @@ fn start_error(words: &[u64; REPORT_WORDS]) -> Error {
         stage::STDOUT => Stage::Stdout,
         stage::STDERR => Stage::Stderr,
         stage::LIMIT => Stage::Limits,
+        stage::ISOLATION => Stage::Isolation,
         _ => Stage::Program,
     };
     Error::Start { stage, error: io::Error::from_raw_os_error(words[report::STATUS] as i32) }

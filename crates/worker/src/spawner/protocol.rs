@@ -8,10 +8,12 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use moil_container::direct::Mount;
+
 use super::Command;
 
 /// Words of a request's header.
-pub(super) const HEADER_WORDS: usize = 16;
+pub(super) const HEADER_WORDS: usize = 19;
 /// Bytes of a request's header.
 pub(super) const HEADER_BYTES: usize = HEADER_WORDS * 8;
 /// Words of a report.
@@ -45,6 +47,19 @@ pub(super) mod header {
     pub(in super::super) const LIMITS: usize = 10;
     /// How many limits there are.
     pub(in super::super) const LIMIT_COUNT: usize = 11;
+    /// Offset of the directory that becomes the root; 0 for the machine's own.
+    pub(in super::super) const ROOT: usize = 13;
+    /// Offset of the mounts: source, target, filesystem (0 for a bind), options, and whether it is read-only; five
+    /// words each.
+    pub(in super::super) const MOUNTS: usize = 14;
+    /// How many mounts there are.
+    pub(in super::super) const MOUNT_COUNT: usize = 15;
+    /// Offset of the working directory below the new root.
+    pub(in super::super) const INSIDE: usize = 16;
+    /// Whether there is to be no network but loopback.
+    pub(in super::super) const NO_NETWORK: usize = 17;
+    /// Whether standard input is read through a pipe.
+    pub(in super::super) const PIPE: usize = 18;
     /// Milliseconds between SIGTERM and SIGKILL, for [`KILL`].
     pub(in super::super) const GRACE: usize = 12;
 
@@ -89,6 +104,8 @@ pub(super) mod stage {
     pub(in super::super) const LIMIT: u64 = 6;
     /// `execve`.
     pub(in super::super) const EXEC: u64 = 7;
+    /// Namespaces and mounts.
+    pub(in super::super) const ISOLATION: u64 = 8;
 }
 
 /// A request to start `command` as process number `id`: header and body in one piece.
@@ -116,6 +133,12 @@ pub(super) fn start_request(id: u64, command: &Command) -> io::Result<Vec<u8>> {
     header[header::LIMITS] = body.words(command.limits.iter().flat_map(|l| [l.resource, l.soft, l.hard]));
     header[header::LIMIT_COUNT] = command.limits.len() as u64;
 
+    if let Some(isolation) = &command.isolation {
+        header[header::MOUNTS] = body.mounts(&isolation.mounts)?;
+        header[header::MOUNT_COUNT] = isolation.mounts.len() as u64;
+        header[header::NO_NETWORK] = u64::from(isolation.no_network);
+    }
+    header[header::PIPE] = u64::from(command.through_pipe);
     let path = command.environment.iter().find(|(name, _)| name == "PATH");
     let path = path.map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |(_, value)| value.as_os_str());
     let joined = command.stdout == command.stderr;
@@ -125,6 +148,8 @@ pub(super) fn start_request(id: u64, command: &Command) -> io::Result<Vec<u8>> {
         (header::STDOUT, Some(command.stdout.as_os_str())),
         (header::STDERR, (!joined).then_some(command.stderr.as_os_str())),
         (header::PATH, Some(path)),
+        (header::ROOT, command.isolation.as_ref().map(|isolation| isolation.root.as_os_str())),
+        (header::INSIDE, command.isolation.as_ref().map(|isolation| isolation.directory.as_os_str())),
     ];
     let mut at = Vec::with_capacity(single.len());
     for (word, text) in single {
@@ -171,6 +196,27 @@ impl Body {
             self.tables.push(STRING | string);
         }
         self.tables.push(0);
+        Ok(at)
+    }
+
+    fn mounts(&mut self, mounts: &[Mount]) -> io::Result<u64> {
+        let at = self.tables.len() as u64 * 8;
+        for mount in mounts {
+            let source = self.string(mount.source.as_os_str().as_bytes().to_vec())?;
+            let target = self.string(mount.target.as_os_str().as_bytes().to_vec())?;
+            let filesystem = match mount.filesystem {
+                Some(name) => STRING | self.string(name.to_bytes().to_vec())?,
+                None => 0,
+            };
+            let data = self.string(mount.data.as_bytes().to_vec())?;
+            self.tables.extend([
+                STRING | source,
+                STRING | target,
+                filesystem,
+                STRING | data,
+                u64::from(mount.read_only),
+            ]);
+        }
         Ok(at)
     }
 

@@ -7,7 +7,7 @@ use std::ptr;
 
 use super::descendants::kill_children;
 use super::protocol::{HEADER_BYTES, HEADER_WORDS, REPORT_WORDS, header, report, stage};
-use super::sys::{self, Reaped, Signals};
+use super::sys::{self, Reaped, Signals, Start};
 use super::tool::{Birth, Request, become_tool, failure};
 
 /// Requests up to this size use memory that is already there.
@@ -111,18 +111,25 @@ impl Supervisor {
 
     /// Runs a request to its end and reports it; does not return if nobody is left who would want to know.
     fn serve(&self, request: Request) {
-        let birth = Birth { request, supervisor: sys::pid(), socket: self.socket };
+        let birth = Birth { request, supervisor: sys::pid(), socket: self.socket, ids: sys::ids() };
         let start = sys::now();
         // A process that shares memory is much cheaper to start, but we sleep until it has become the tool: it
         // must not wait for anything but the disk.
-        let share = !request.reads_from_pipe();
+        let how = if request.is_isolated() {
+            Start::Isolated { no_network: request.has_no_network() }
+        } else if request.reads_from_pipe() {
+            Start::Copied
+        } else {
+            Start::Shared
+        };
         // SAFETY: the stack is nobody else's, and like `birth` stays until the new process has become the
         // tool or is gone: what shares no memory has copies.
         let tool = unsafe {
-            sys::start(become_tool, self.stack.add(STACK), ptr::from_ref(&birth).cast_mut().cast(), share)
+            sys::start(become_tool, self.stack.add(STACK), ptr::from_ref(&birth).cast_mut().cast(), how)
         };
         let end = if tool < 0 {
-            sys::send_report(self.socket, &failure(stage::FORK, sys::errno()));
+            let stage = if request.is_isolated() { stage::ISOLATION } else { stage::FORK };
+            sys::send_report(self.socket, &failure(stage, sys::errno()));
             End { status: 0, at: start, cpu: 0, rss: 0 }
         } else {
             self.wait(tool, request.id())

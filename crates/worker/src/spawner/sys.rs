@@ -23,8 +23,21 @@ pub(super) fn fork() -> c_int {
     unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), none, none, none, none) as c_int }
 }
 
-/// Starts a process that runs a function on a stack of its own. With `share` it has our memory, and we sleep until
-/// it has called `execve` or ended; without, it has a copy.
+/// How a process is started.
+#[derive(Clone, Copy)]
+pub(super) enum Start {
+    /// With our memory: we sleep until it has called `execve` or ended.
+    Shared,
+    /// With a copy of it.
+    Copied,
+    /// With a copy, in user, mount and IPC namespaces of its own.
+    Isolated {
+        /// In a network namespace as well.
+        no_network: bool,
+    },
+}
+
+/// Starts a process that runs a function on a stack of its own.
 ///
 /// # Safety
 /// `stack` is the upper end of memory for a stack. It and what `argument` points to must stay until the process
@@ -33,11 +46,163 @@ pub(super) unsafe fn start(
     run: extern "C" fn(*mut c_void) -> c_int,
     stack: *mut u8,
     argument: *mut c_void,
-    share: bool,
+    how: Start,
 ) -> c_int {
-    let flags = libc::SIGCHLD | if share { libc::CLONE_VM | libc::CLONE_VFORK } else { 0 };
+    let flags = match how {
+        Start::Shared => libc::CLONE_VM | libc::CLONE_VFORK,
+        Start::Copied => 0,
+        Start::Isolated { no_network } => {
+            let network = if no_network { libc::CLONE_NEWNET } else { 0 };
+            libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | network
+        }
+    };
     // SAFETY: the caller's.
-    unsafe { libc::clone(run, stack.cast(), flags, argument) }
+    unsafe { libc::clone(run, stack.cast(), libc::SIGCHLD | flags, argument) }
+}
+
+/// Our user and group.
+pub(super) fn ids() -> (u32, u32) {
+    // SAFETY: always succeed.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Writes a text to a file of `/proc`.
+fn write_file(path: &core::ffi::CStr, text: &[u8]) -> bool {
+    // SAFETY: the path ends in NUL, the text is as long as said.
+    unsafe {
+        let fd = open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return false;
+        }
+        let written = libc::write(fd, text.as_ptr().cast(), text.len());
+        let error = errno();
+        libc::close(fd);
+        *libc::__errno_location() = error;
+        written == text.len() as isize
+    }
+}
+
+/// Maps user and group to themselves in our new user namespace.
+pub(super) fn map_ids((user, group): (u32, u32)) -> bool {
+    // `ID ID 1`.
+    fn line(id: u32, buffer: &mut [u8; 32]) -> usize {
+        let mut digits = [0u8; 10];
+        let mut count = 0;
+        let mut rest = id;
+        loop {
+            digits[count] = b'0' + (rest % 10) as u8;
+            count += 1;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let mut at = 0;
+        for _ in 0..2 {
+            for index in (0..count).rev() {
+                buffer[at] = digits[index];
+                at += 1;
+            }
+            buffer[at] = b' ';
+            at += 1;
+        }
+        buffer[at] = b'1';
+        at + 1
+    }
+    let mut buffer = [0; 32];
+    // Without it an unprivileged process may not map a group. Machines that do not know it do not ask for it.
+    write_file(c"/proc/self/setgroups", b"deny");
+    let length = line(user, &mut buffer);
+    if !write_file(c"/proc/self/uid_map", buffer.get(..length).unwrap_or_default()) {
+        return false;
+    }
+    let length = line(group, &mut buffer);
+    write_file(c"/proc/self/gid_map", buffer.get(..length).unwrap_or_default())
+}
+
+/// Keeps what we mount from being seen elsewhere.
+pub(super) fn keep_mounts_private() -> bool {
+    let none = ptr::null();
+    // SAFETY: the path ends in NUL; the other pointers may be null.
+    unsafe { libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0 }
+}
+
+/// Mounts a filesystem, or binds `source` with all that is mounted in it where `filesystem` is null.
+///
+/// # Safety
+/// The strings must end in NUL.
+pub(super) unsafe fn mount(
+    source: *const c_char,
+    target: *const c_char,
+    filesystem: *const c_char,
+    data: *const c_char,
+    read_only: bool,
+) -> bool {
+    let safe = libc::MS_NOSUID | libc::MS_NODEV;
+    let read_only_flag = if read_only { libc::MS_RDONLY } else { 0 };
+    // SAFETY: the caller's; zeros are a valid value, which the call replaces.
+    unsafe {
+        if !filesystem.is_null() {
+            // Devices of a new `devpts` are meant to be used.
+            let flags =
+                if libc::strcmp(filesystem, c"devpts".as_ptr()) == 0 { libc::MS_NOSUID } else { safe };
+            return libc::mount(source, target, filesystem, flags | read_only_flag, data.cast()) == 0;
+        }
+        if libc::mount(source, target, ptr::null(), libc::MS_BIND | libc::MS_REC, ptr::null()) != 0 {
+            return false;
+        }
+        if !read_only {
+            return true;
+        }
+        // What holds for the mount outside may not be taken away inside.
+        let mut status: libc::statvfs = std::mem::zeroed();
+        if libc::statvfs(target, &mut status) != 0 {
+            return false;
+        }
+        // The numbers are the same for both calls.
+        let kept = status.f_flag & (libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC);
+        let flags = libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY | kept;
+        libc::mount(ptr::null(), target, ptr::null(), flags, ptr::null()) == 0
+    }
+}
+
+/// Makes a directory the root, and lets go of the old one.
+///
+/// # Safety
+/// `root` must end in NUL, and be where something is mounted.
+pub(super) unsafe fn change_root(root: *const c_char) -> bool {
+    let here = c".".as_ptr();
+    // SAFETY: the strings end in NUL.
+    unsafe {
+        // The old root comes to lie upon the new one, and is taken away.
+        libc::chdir(root) == 0
+            && libc::syscall(libc::SYS_pivot_root, here, here) == 0
+            && libc::umount2(here, libc::MNT_DETACH) == 0
+    }
+}
+
+/// Lets no program of ours have more rights than we, whatever its file says.
+pub(super) fn no_new_privileges() -> bool {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 }
+}
+
+/// Switches the loopback device of a new network namespace on.
+pub(super) fn raise_loopback() -> bool {
+    // SAFETY: zeros are a valid request, into which the name fits.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if socket < 0 {
+            return false;
+        }
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as c_char;
+        request.ifr_name[1] = b'o' as c_char;
+        request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
+        let done = libc::ioctl(socket, libc::SIOCSIFFLAGS, &request) == 0;
+        libc::close(socket);
+        done
+    }
 }
 
 /// Ends the process at once.
@@ -262,6 +427,34 @@ pub(super) unsafe fn open(path: *const c_char, flags: c_int) -> c_int {
         if fd >= 0 || errno() != libc::EINTR {
             return fd;
         }
+    }
+}
+
+/// Replaces a file that is open for reading by a pipe that gives the same bytes. Whoever fills it is a child of the
+/// supervisor, not of the tool; it ends when all is read, or nobody reads any more. Returns the pipe, or -1.
+pub(super) fn pipe_from(file: c_int) -> c_int {
+    let mut ends = [0 as c_int; 2];
+    // SAFETY: the array has room for two descriptors; the processes that are forked only copy and end.
+    unsafe {
+        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
+            return -1;
+        }
+        let between = fork();
+        if between == 0 {
+            if fork() == 0 {
+                libc::close(ends[0]);
+                while libc::splice(file, ptr::null_mut(), ends[1], ptr::null_mut(), 1 << 20, 0) > 0 {}
+            }
+            exit(0);
+        }
+        libc::close(ends[1]);
+        if between < 0 {
+            libc::close(ends[0]);
+            return -1;
+        }
+        let mut status = 0;
+        while libc::waitpid(between, &mut status, 0) < 0 && errno() == libc::EINTR {}
+        ends[0]
     }
 }
 

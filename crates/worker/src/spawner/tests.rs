@@ -15,10 +15,9 @@ fn command(directory: &Path, argv: &[&str]) -> Command {
         argv: argv.iter().map(OsString::from).collect(),
         environment: vec![("PATH".into(), PATH.into())],
         cwd: directory.to_owned(),
-        stdin: None,
         stdout: directory.join("stdout"),
         stderr: directory.join("stderr"),
-        limits: Vec::new(),
+        ..Command::default()
     }
 }
 
@@ -265,6 +264,125 @@ fn a_tool_that_waits_for_the_writer_of_a_pipe_can_be_killed() {
     fs::write(&pipe, "through the pipe").unwrap();
     assert!(running.wait(None).unwrap().unwrap().status.success());
     assert_eq!(fs::read_to_string(&command.stdout).unwrap(), "through the pipe");
+}
+
+/// A root with nothing but this machine's programs and a directory `work`; `None` where no namespaces can be made.
+fn isolation(spawner: &Spawner, dir: &Path) -> Option<Isolation> {
+    use moil_container::direct::Mount;
+    let root = dir.join("root");
+    for made in ["usr", "proc", "dev", "work", "given"] {
+        fs::create_dir_all(root.join(made)).unwrap();
+    }
+    for link in ["bin", "lib", "lib64"] {
+        std::os::unix::fs::symlink(format!("usr/{link}"), root.join(link)).unwrap();
+    }
+    fs::write(root.join("dev/null"), "").unwrap();
+    fs::create_dir_all(dir.join("given")).unwrap();
+    fs::write(dir.join("given/file"), "given").unwrap();
+    let bind = |source: &Path, target: &str, read_only: bool| Mount {
+        source: source.to_owned(),
+        target: root.join(target),
+        filesystem: None,
+        data: OsString::new(),
+        read_only,
+    };
+    let mounts = vec![
+        bind(&root, "", true),
+        bind(Path::new("/usr"), "usr", true),
+        bind(Path::new("/proc"), "proc", false),
+        bind(Path::new("/dev/null"), "dev/null", false),
+        bind(dir, "work", false),
+        bind(&dir.join("given"), "given", true),
+    ];
+    let isolation = Isolation { root, mounts, directory: "/work".into(), no_network: true };
+    let mut command = command(dir, &["/bin/sh", "-c", ":"]);
+    command.isolation = Some(isolation.clone());
+    match run(spawner, &command) {
+        Ok(exit) if exit.status.success() => Some(isolation),
+        other => {
+            #[expect(clippy::disallowed_methods, reason = "it tells tests what has to be there")]
+            let required = std::env::var("MOIL_REQUIRE").unwrap_or_default();
+            assert!(!required.contains("apptainer"), "{other:?}");
+            println!("skipped: no namespaces can be made here: {other:?}");
+            None
+        }
+    }
+}
+
+#[test]
+fn an_isolated_process_sees_what_was_mounted_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let Some(isolation) = isolation(&spawner, dir.path()) else { return };
+    let run_inside = |script: &str| {
+        let mut command = shell(dir.path(), script);
+        command.isolation = Some(isolation.clone());
+        let exit = run(&spawner, &command).unwrap();
+        (exit.status.code(), fs::read_to_string(&command.stdout).unwrap())
+    };
+    assert_eq!(
+        run_inside("ls /; pwd"),
+        (Some(0), "bin\ndev\ngiven\nlib\nlib64\nproc\nusr\nwork\n/work\n".into())
+    );
+    assert_eq!(run_inside("cat /given/file; exit 7"), (Some(7), "given".into()));
+    for refused in ["echo x > /given/file", "echo x > /file", "echo x > /usr/file"] {
+        assert_ne!(run_inside(refused).0, Some(0), "{refused}");
+    }
+    assert_eq!(run_inside("echo x > /work/made").0, Some(0));
+    assert_eq!(fs::read_to_string(dir.path().join("made")).unwrap(), "x\n");
+    // Loopback, and it is up: nobody listens, but somebody says so.
+    assert_eq!(run_inside("tail -n +3 /proc/self/net/dev | wc -l").1.trim(), "1");
+    let ids = std::process::Command::new("id").arg("-u").output().unwrap();
+    assert_eq!(run_inside("id -u").1, String::from_utf8(ids.stdout).unwrap());
+    // This machine does not see what was mounted.
+    assert_eq!(fs::read_dir(dir.path().join("root/usr")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_isolated_process_is_killed_with_all_that_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let Some(isolation) = isolation(&spawner, dir.path()) else { return };
+    let mut command = shell(dir.path(), "setsid sh -c 'echo $$ > pid; sleep 1000' & sleep 1000");
+    command.isolation = Some(isolation);
+    let running = spawner.spawn(&command).unwrap();
+    let pid = line_of(&dir.path().join("pid"));
+    running.kill(Duration::ZERO);
+    assert_eq!(running.wait(None).unwrap().unwrap().status.signal(), Some(9));
+    assert!(is_gone(&pid));
+}
+
+#[test]
+fn a_mount_that_cannot_be_made_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    let Some(mut isolation) = isolation(&spawner, dir.path()) else { return };
+    isolation.mounts[3].source = "/no/such/file".into();
+    let mut command = shell(dir.path(), ":");
+    command.isolation = Some(isolation);
+    let end = run(&spawner, &command);
+    assert!(
+        matches!(&end, Err(Error::Start { stage: Stage::Isolation, error }) if error.raw_os_error() == Some(libc::ENOENT)),
+        "{end:?}"
+    );
+    assert!(run(&spawner, &shell(dir.path(), ":")).unwrap().status.success());
+}
+
+#[test]
+fn standard_input_can_come_through_a_pipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let spawner = Spawner::start().unwrap();
+    fs::write(dir.path().join("large"), vec![b'x'; 3_000_000]).unwrap();
+    let mut command = shell(dir.path(), "[ -p /dev/stdin ] && wc -c");
+    command.stdin = Some(dir.path().join("large"));
+    command.through_pipe = true;
+    assert!(run(&spawner, &command).unwrap().status.success());
+    assert_eq!(fs::read_to_string(&command.stdout).unwrap().trim(), "3000000");
+    // Nobody reads: what fills the pipe ends all the same, and is no child that the tool did not make.
+    let mut command = shell(dir.path(), "ps -o pid= --ppid $$ 2>/dev/null | wc -l; exit 4");
+    command.stdin = Some(dir.path().join("large"));
+    command.through_pipe = true;
+    assert_eq!(run(&spawner, &command).unwrap().status.code(), Some(4));
 }
 
 #[test]

@@ -27,6 +27,16 @@ impl Request {
         unsafe { self.body.add(self.header[word] as usize).cast() }
     }
 
+    /// Whether the process is to see other files than those of this machine.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.header[header::ROOT] != 0
+    }
+
+    /// Whether it is to have no network but loopback.
+    pub(super) fn has_no_network(&self) -> bool {
+        self.header[header::NO_NETWORK] != 0
+    }
+
     /// Whether opening standard input may wait for somebody who writes.
     pub(super) fn reads_from_pipe(&self) -> bool {
         // SAFETY: strings of the body end in NUL; zeros are a valid value, which the call replaces.
@@ -70,6 +80,8 @@ pub(super) struct Birth {
     pub(super) supervisor: c_int,
     /// Where a failure is told.
     pub(super) socket: c_int,
+    /// The user and the group, which a new user namespace has to be told.
+    pub(super) ids: (u32, u32),
 }
 
 /// Becomes the tool. If that fails, says why and ends with 127. Runs in memory that it may share with the
@@ -77,15 +89,16 @@ pub(super) struct Birth {
 pub(super) extern "C" fn become_tool(birth: *mut c_void) -> c_int {
     // SAFETY: the supervisor hands over a `Birth` that it keeps until this process is gone.
     let birth = unsafe { &*birth.cast::<Birth>() };
-    let (stage, errno) = prepare_and_execute(&birth.request, birth.supervisor);
+    let (stage, errno) = prepare_and_execute(birth);
     sys::send_report(birth.socket, &failure(stage, errno));
     sys::exit(127)
 }
 
-fn prepare_and_execute(request: &Request, supervisor: c_int) -> (u64, c_int) {
+fn prepare_and_execute(birth: &Birth) -> (u64, c_int) {
+    let Birth { request, supervisor, ids, .. } = birth;
     sys::new_session();
     sys::signal_on_parents_death(libc::SIGKILL);
-    if sys::parent() != supervisor {
+    if sys::parent() != *supervisor {
         sys::exit(127);
     }
     // Before anything is opened, which may take its time.
@@ -106,7 +119,10 @@ fn prepare_and_execute(request: &Request, supervisor: c_int) -> (u64, c_int) {
                 sys::duplicate(1, fd);
                 continue;
             }
-            let file = sys::open(request.text(word), flags);
+            let mut file = sys::open(request.text(word), flags);
+            if file >= 0 && fd == 0 && request.header[header::PIPE] != 0 {
+                file = sys::pipe_from(file);
+            }
             if file < 0 {
                 return (stage, sys::errno());
             }
@@ -120,9 +136,42 @@ fn prepare_and_execute(request: &Request, supervisor: c_int) -> (u64, c_int) {
             }
             limit = limit.add(3);
         }
+        if request.is_isolated() && !isolate(request, *ids) {
+            return (stage::ISOLATION, sys::errno());
+        }
         let argv = request.table(header::ARGV);
         let environment = request.table(header::ENV);
         (stage::EXEC, execute(argv, environment, request.text(header::PATH)))
+    }
+}
+
+/// Makes the request's root ours. We are in new namespaces already.
+///
+/// # Safety
+/// The body must be laid out as `protocol` does it.
+unsafe fn isolate(request: &Request, ids: (u32, u32)) -> bool {
+    if !sys::map_ids(ids) || !sys::keep_mounts_private() {
+        return false;
+    }
+    // SAFETY: there are as many mounts as the header says; strings end in NUL.
+    unsafe {
+        let mut mount: *const u64 = request.body.add(request.header[header::MOUNTS] as usize).cast();
+        for _ in 0..request.header[header::MOUNT_COUNT] {
+            let text = |word: usize| -> *const c_char {
+                match *mount.add(word) {
+                    0 => std::ptr::null(),
+                    offset => request.body.add(offset as usize).cast(),
+                }
+            };
+            if !sys::mount(text(0), text(1), text(2), text(3), *mount.add(4) != 0) {
+                return false;
+            }
+            mount = mount.add(5);
+        }
+        (!request.has_no_network() || sys::raise_loopback())
+            && sys::change_root(request.text(header::ROOT))
+            && libc::chdir(request.text(header::INSIDE)) == 0
+            && sys::no_new_privileges()
     }
 }
 
