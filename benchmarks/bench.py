@@ -33,9 +33,10 @@ BENCHMARKS = {
     "start": (1, "one trivial tool: start-up to the end of the first job"),
     "validate": (30, "--validate of a workflow with N steps"),
     "scatter-large": (100000, "as scatter"),
+    "container": (100, "as scatter, in containers of --image, through Apptainer"),
 }
-# What runs if nothing is asked for: the large scatter takes minutes, and hours in cwltool.
-USUAL = [name for name in BENCHMARKS if name != "scatter-large"]
+# What runs if nothing is asked for: the large scatter takes minutes, and hours in cwltool; containers need an image.
+USUAL = [name for name in BENCHMARKS if name not in ("scatter-large", "container")]
 
 
 def tool(arguments, inputs, outputs, **more):
@@ -89,6 +90,12 @@ def chain(size):
     for i in range(1, size):
         steps[f"s{i}"] = {"run": COPY, "in": {"file": f"s{i - 1}/out"}, "out": ["out"]}
     return workflow({}, {"out": {"type": "File", "outputSource": f"s{size - 1}/out"}}, steps), {}
+
+
+def container(size, image):
+    document, job = scatter(size)
+    document["hints"] = {"DockerRequirement": {"dockerPull": image}}
+    return document, job
 
 
 def js(size):
@@ -181,14 +188,18 @@ def validate(size):
 
 MAKERS = {
     "scatter": scatter, "scatter-large": scatter, "chain": chain, "js": js, "wide": wide,
-    "files-out": files_out, "files-in": files_in, "start": start, "validate": validate,
+    "files-out": files_out, "start": start, "validate": validate,
 }
 
 
-def generate(name, size, folder):
+def generate(name, size, folder, image=None):
     """Writes the documents of a benchmark and gives the words after the runner's options."""
-    maker = MAKERS[name]
-    document, job = maker(size, folder) if name == "files-in" else maker(size)
+    if name == "files-in":
+        document, job = files_in(size, folder)
+    elif name == "container":
+        document, job = container(size, image)
+    else:
+        document, job = MAKERS[name](size)
     (folder / "main.cwl").write_text(json.dumps(document))
     words = [str(folder / "main.cwl")]
     if job is not None:
@@ -240,10 +251,14 @@ def measure(command, folder, timeout):
     return wall, cpu, rss[0]
 
 
+def containers(name):
+    return "--singularity" if name == "container" else "--no-container"
+
+
 def moil_command(options, name, folder, words):
     if name == "validate":
         return [options.moil, "--validate", *words[:1]]
-    return [options.moil, "--no-container", "--quiet", "--outdir", str(folder / "out"), *words]
+    return [options.moil, containers(name), "--quiet", "--outdir", str(folder / "out"), *words]
 
 
 def cwltool_command(options, name, folder, words):
@@ -251,7 +266,7 @@ def cwltool_command(options, name, folder, words):
         return [options.cwltool, "--quiet", "--validate", *words[:1]]
     prefixes = ["--tmpdir-prefix", f"{folder}/tmp/", "--tmp-outdir-prefix", f"{folder}/tmp/"]
     (folder / "tmp").mkdir(exist_ok=True)
-    return [options.cwltool, "--parallel", "--no-container", "--quiet", *prefixes,
+    return [options.cwltool, "--parallel", containers(name), "--quiet", *prefixes,
             "--outdir", str(folder / "out"), *words]
 
 
@@ -273,7 +288,7 @@ def run_all(options):
         for name in options.only:
             documents = base / name
             documents.mkdir()
-            words = generate(name, options.sizes[name], documents)
+            words = generate(name, options.sizes[name], documents, options.image)
             for repeat in range(options.repeats):
                 # The runners take turns, so that a slow minute of the machine hits all of them. Nothing is removed
                 # before the end: filesystems are slow to reuse what was freed just now.
@@ -335,6 +350,7 @@ def parse():
     parser.add_argument("--moil", help="path of the runner to be measured")
     parser.add_argument("--cwltool", help="path of cwltool")
     parser.add_argument("--no-xargs", action="store_true", help="leave plain xargs out")
+    parser.add_argument("--image", help="the image of the benchmark container, fetched before; CWL_SINGULARITY_CACHE helps")
     parser.add_argument("--only", help="benchmarks, separated by commas (default: all but scatter-large)")
     parser.add_argument("--size", action="append", default=[], metavar="NAME=N", help="another size")
     parser.add_argument("--repeats", type=int, default=3)
@@ -351,6 +367,8 @@ def parse():
     for name in options.only:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark is called {name}; there are {', '.join(BENCHMARKS)}")
+    if "container" in options.only and not options.image:
+        parser.error("the benchmark container wants --image")
     options.runners = [r for r in ("moil", "cwltool") if getattr(options, r)]
     for runner in options.runners:
         # Absolute: the runners are started in other folders.
