@@ -12,14 +12,13 @@ impl Fetch for Disk {
 }
 fn main() {
     for path in std::env::args().skip(1) {
-        match moil_cwl::load::load(&format!("file://{path}"), &Disk, Default::default()) {
-            Ok(_) => {}
-            Err(diagnostics) => {
-                for d in &diagnostics {
-                    println!("{path}: {:?} {} {:?}: {} {:?}", d.severity, d.code, d.place, d.message, d.hint);
-                }
-                println!("{path}: FAILED")
-            }
+        let loaded = moil_cwl::load::load(&format!("file://{path}"), &Disk, Default::default());
+        let failed = loaded.is_err();
+        for d in loaded.map_or_else(|diagnostics| diagnostics, |loaded| loaded.warnings) {
+            println!("{path}: {:?} {} {:?}: {} {:?}", d.severity, d.code, d.place, d.message, d.hint);
+        }
+        if failed {
+            println!("{path}: FAILED")
         }
     }
 }

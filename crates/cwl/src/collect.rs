@@ -13,6 +13,7 @@ use crate::glob::{self, ExpandError};
 use crate::inherit::Effective;
 use crate::load_contents::{contents, listing, listing_in_force};
 use crate::parameter::{LoadListing, OutputBinding, SecondaryFilePattern, Stream};
+use crate::parameter_reference::Reference;
 use crate::process::{CommandLineTool, Version};
 use crate::secondary_files::{Wanted, wanted};
 use crate::streams;
@@ -34,7 +35,7 @@ const DEPTH_LIMIT: usize = 100;
 ///
 /// In the result every File and Directory that the tool made has its `path`, as the tool saw it, the
 /// `location` that `finished.to_host` gives once links are followed, and its `size`; a Directory has a deep `listing` where `loadListing` asks for one or links in it lead elsewhere. Those that are inputs
-/// have the inputs' own locations. Literals stay literals. No checksum is computed.
+/// have the inputs' own locations. Literals stay literals. Checksums are computed only where `outputEval` may see them.
 ///
 /// # Errors
 /// What expressions give; an output that is not there or has another type; a file that is neither in the output directory nor
@@ -212,7 +213,15 @@ impl Collector<'_> {
         let how = listing_in_force(binding.load_listing, self.effective);
         let found = locator.found(path)?;
         let files = self.resolver.finished().files;
-        Ok(match locator.value(path, found.clone()) {
+        let mut value = locator.value(path, found.clone());
+        if let Value::File(file) = &mut value
+            && binding.output_eval.as_ref().is_some_and(may_see_checksums)
+            && let Some(location) = file.location.clone()
+        {
+            let checksum = files.checksum(&location).map_err(|e| declared.unreadable(e))?;
+            Arc::make_mut(file).checksum = checksum;
+        }
+        Ok(match value {
             Value::File(file) if binding.load_contents => {
                 let contents = Some(contents(&file, files).map_err(|e| declared.unreadable(e))?);
                 Value::File(Arc::new(File { contents, ..(*file).clone() }))
@@ -304,7 +313,11 @@ impl Collector<'_> {
             }
         }
         let Value::File(primary) = primary else { return Ok(Value::Null) };
-        Ok(Value::File(Arc::new(File { secondary_files: Arc::new(secondary_files), ..(*primary).clone() })))
+        Ok(Value::File(Arc::new(File {
+            secondary_files: Arc::new(secondary_files),
+            has_secondary_files: true,
+            ..(*primary).clone()
+        })))
     }
 
     fn with_format(&self, declared: &Declared<'_>, result: Value) -> Result<Value, Error> {
@@ -346,6 +359,13 @@ fn shown(patterns: &[Pattern]) -> String {
 
 fn is_empty(value: &Value) -> bool {
     value.is_null() || value.as_list().is_some_and(<[Value]>::is_empty)
+}
+
+/// Whether an expression may see the checksums of the files that it is given. References to other fields
+/// do not; a reference to a whole file hands it on, and then it is published with its checksum anyway.
+fn may_see_checksums(text: &Text) -> bool {
+    let reference = text.text.trim().strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'));
+    text.text.contains("checksum") || reference.and_then(Reference::parse).is_none()
 }
 
 /// Changes a value, or each item of a list.

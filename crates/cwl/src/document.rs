@@ -8,6 +8,7 @@ use moil_salad::diagnostic::{Diagnostic, has_errors};
 use moil_salad::fetch::Fetch;
 use moil_salad::node::{Kind, Map, Node};
 use moil_salad::source::Place;
+use moil_salad::suggest::nearest;
 use moil_salad::uri;
 use moil_salad::walk::texts::Texts;
 use moil_salad::walk::{Scope, Walker};
@@ -60,8 +61,9 @@ pub struct Document {
 }
 
 /// Loads a document: `uri` is absolute and may have a fragment; without one, a `$graph` must have a
-/// `main`. Returns all that is wrong; the document is there unless there are errors.
-pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> (Option<Document>, Vec<Diagnostic>) {
+/// `main`. Returns all that is wrong with it. Where there are errors, the document has
+/// [`Kind::Faulty`] in the place of what was refused, and `main` may be empty.
+pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> (Document, Vec<Diagnostic>) {
     let mut loader = Loader {
         options,
         texts: Texts::new(fetch),
@@ -69,6 +71,7 @@ pub fn load(uri: &str, fetch: &dyn Fetch, options: LoadOptions) -> (Option<Docum
         mains: HashMap::new(),
         aliases: HashMap::new(),
         loading: Vec::new(),
+        lossy: HashSet::new(),
         diagnostics: Vec::new(),
     };
     let main = loader.process(uri, None, None);
@@ -118,8 +121,8 @@ const VERSIONS: [(&str, Version); 10] = [
     ("v1.2.0-dev5", Version::V1_2),
 ];
 
-/// How deep documents may run each other.
-const MAX_NESTING: usize = 100;
+/// How deep documents may run each other. Less than the conversion allows, which counts types as well.
+const MAX_NESTING: usize = 90;
 
 struct Loader<'a> {
     options: LoadOptions,
@@ -131,6 +134,8 @@ struct Loader<'a> {
     aliases: HashMap<String, String>,
     /// The texts that are being walked, from the outermost.
     loading: Vec<String>,
+    /// Texts with processes that were refused, so that nobody knows what they are called.
+    lossy: HashSet<String>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -224,7 +229,10 @@ impl Loader<'_> {
                 let message = "a member of a `$graph` has no `id`";
                 walker.diagnostics.push(Diagnostic::error("missing-field", &member.place, message));
             }
-            walked.extend(walker.walk(member, "Process", &scope));
+            match walker.walk(member, "Process", &scope) {
+                Some(process) => walked.push(process),
+                None => _ = self.lossy.insert(text.to_owned()),
+            }
         }
         walker.resolve_types(&mut walked);
         let references = std::mem::take(&mut walker.references);
@@ -320,12 +328,8 @@ impl Loader<'_> {
         namespaces
     }
 
-    fn finish(mut self, main: Option<String>) -> (Option<Document>, Vec<Diagnostic>) {
-        let references: Vec<(String, Place)> = self.resolve_runs();
-        for (reference, place) in references {
-            let message = format!("there is no process `{}`", shown(&reference));
-            self.diagnostics.push(Diagnostic::error("unknown-process", &place, message));
-        }
+    fn finish(mut self, main: Option<String>) -> (Document, Vec<Diagnostic>) {
+        self.resolve_runs();
         self.document.sources = std::mem::take(&mut self.texts.sources);
         match main {
             Some(main) if self.document.processes.contains_key(&main) => self.document.main = main,
@@ -343,34 +347,30 @@ impl Loader<'_> {
                 self.diagnostics.push(Diagnostic::unplaced("no-main", message).with_hint(hint));
             }
         }
-        if !has_errors(&self.diagnostics) {
-            self.diagnostics.extend(cycle(&self.document));
-        }
-        let document = (!has_errors(&self.diagnostics)).then_some(self.document);
-        (document, self.diagnostics)
+        (self.document, self.diagnostics)
     }
 
-    /// Makes every `run` the key of a process; returns those that name none.
-    fn resolve_runs(&mut self) -> Vec<(String, Place)> {
-        let mut unknown = Vec::new();
-        let known: Vec<String> = self.document.processes.keys().cloned().collect();
-        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
-        let aliases = &self.aliases;
+    /// Makes every `run` the key of a process, or faulty.
+    fn resolve_runs(&mut self) {
+        let known: HashSet<String> = self.document.processes.keys().cloned().collect();
+        let (aliases, lossy, diagnostics) = (&self.aliases, &self.lossy, &mut self.diagnostics);
         for process in self.document.processes.values_mut() {
             visit_runs(process, &mut |run| {
-                let Kind::String(target) = &mut run.kind else { return };
-                if let Some(id) = aliases.get(target.as_str())
-                    && id != target
-                {
-                    id.clone_into(target);
-                }
+                let Kind::String(target) = &run.kind else { return };
                 // Without an alias there was an error already.
-                if !known.contains(target.as_str()) && aliases.contains_key(target.as_str()) {
-                    unknown.push((target.clone(), run.place.clone()));
+                let id = aliases.get(target);
+                if let Some(id) = id
+                    && !known.contains(id)
+                    && !lossy.contains(uri::split_fragment(id).0)
+                {
+                    diagnostics.push(unknown_process(id, &run.place, &known));
                 }
+                run.kind = match id.filter(|id| known.contains(*id)) {
+                    Some(id) => Kind::String(id.clone()),
+                    None => Kind::Faulty,
+                };
             });
         }
-        unknown
     }
 }
 
@@ -391,44 +391,18 @@ fn visit_runs(process: &mut Node, visit: &mut dyn FnMut(&mut Node)) {
     }
 }
 
-/// A process that runs itself through others, if there is one.
-fn cycle(document: &Document) -> Option<Diagnostic> {
-    // Iterative, since chains of processes may be long.
-    let mut runs: HashMap<&str, Vec<(&str, &Place)>> = HashMap::new();
-    for (id, process) in &document.processes {
-        let mut targets = Vec::new();
-        let mut inside = vec![process];
-        while let Some(node) = inside.pop() {
-            let steps = node.get("steps").and_then(Node::as_list).unwrap_or_default();
-            for run in steps.iter().filter_map(|step| step.get("run")).chain(node.get("run")) {
-                match run.as_str() {
-                    Some(target) => targets.push((target, &run.place)),
-                    None => inside.push(run),
-                }
-            }
-        }
-        runs.insert(id, targets);
-    }
-    let mut done: HashSet<&str> = HashSet::new();
-    for start in document.processes.keys() {
-        let mut path: Vec<(&str, usize)> = vec![(start, 0)];
-        while let Some((id, next)) = path.pop() {
-            if done.contains(id) {
-                continue;
-            }
-            let Some((target, place)) = runs.get(id).and_then(|targets| targets.get(next)) else {
-                done.insert(id);
-                continue;
-            };
-            path.push((id, next + 1));
-            if path.iter().any(|(on_path, _)| on_path == target) {
-                let message = format!("`{}` runs itself", uri::short_name(target));
-                return Some(Diagnostic::error("run-cycle", place, message));
-            }
-            path.push((target, 0));
-        }
-    }
-    None
+fn unknown_process(id: &str, place: &Place, known: &HashSet<String>) -> Diagnostic {
+    let (text, fragment) = uri::split_fragment(id);
+    let names: Vec<&str> = known
+        .iter()
+        .filter(|id| uri::split_fragment(id).0 == text)
+        .map(|id| uri::split_fragment(id).1.unwrap_or_default())
+        .collect();
+    let mut diagnostic =
+        Diagnostic::error("unknown-process", place, format!("there is no process `{}`", shown(id)));
+    let near = nearest(fragment.unwrap_or_default(), names);
+    diagnostic.hint = near.map(|near| format!("did you mean `#{near}`?"));
+    diagnostic
 }
 
 /// Whether a member of a `$graph` defines a type.

@@ -323,7 +323,7 @@ impl<'d> Writer<'d> {
 /// A value as JSON, numbers with the digits that were written.
 pub(crate) fn write_plain(out: &mut String, node: &Node) {
     match &node.kind {
-        Kind::Null => out.push_str("null"),
+        Kind::Null | Kind::Faulty => out.push_str("null"),
         Kind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Kind::Int(text) | Kind::Float(text) => {
             // Not every number of YAML is one of JSON: `.5`, `0x1F`.

@@ -18,24 +18,32 @@ use crate::text::{NumberOrText, Text};
 use crate::types::Type;
 
 /// What is wrong with the expressions of a process and all that it runs, with the requirements that
-/// are in force around it.
-pub fn check(process: &Process, around: &Inherited) -> Vec<Diagnostic> {
-    let mut check = Check::default();
+/// are in force around it. Of the processes in `hollow`, by identifier, not all inputs are known.
+pub fn check(process: &Process, around: &Inherited, hollow: &HashSet<Arc<str>>) -> Vec<Diagnostic> {
+    let mut check = Check {
+        syntax: SyntaxCheck::default(),
+        seen: HashSet::new(),
+        hollow,
+        inputs: None,
+        diagnostics: Vec::new(),
+    };
     check.process(process, around);
     check.diagnostics
 }
 
-#[derive(Default)]
-struct Check {
+struct Check<'p> {
     syntax: SyntaxCheck,
     /// Shared processes and types that were looked at, with and without JavaScript.
     seen: HashSet<(usize, bool)>,
+    hollow: &'p HashSet<Arc<str>>,
+    /// What can be named in the expressions that are being checked, if that is known.
+    inputs: Option<Vec<&'p str>>,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Check {
+impl<'p> Check<'p> {
     // The depth of the recursion was limited when the processes were made.
-    fn process(&mut self, process: &Process, around: &Inherited) {
+    fn process(&mut self, process: &'p Process, around: &Inherited) {
         let common = process.common();
         let inside = around.enter(&common.requirements);
         let effective = inside.effective(common.version);
@@ -43,6 +51,9 @@ impl Check {
         if !self.seen.insert((address, effective.javascript.is_some())) {
             return;
         }
+        let names = || common.inputs.iter().map(|input| &*input.name).collect();
+        let names = (!self.hollow.contains(&common.id)).then(names);
+        let outside = std::mem::replace(&mut self.inputs, names);
         self.common(common, &effective);
         match process {
             Process::Tool(tool) => self.tool(tool, &effective),
@@ -55,6 +66,7 @@ impl Check {
             Process::Operation(_) => {}
             Process::Generator(generator) => self.process(&generator.run, &inside),
         }
+        self.inputs = outside;
     }
 
     fn common(&mut self, common: &Common, effective: &Effective) {
@@ -83,14 +95,18 @@ impl Check {
         self.texts([&tool.stdin, &tool.stdout, &tool.stderr].into_iter().flatten(), effective);
     }
 
-    fn step(&mut self, step: &Step, workflow: &Inherited, around: &Effective) {
+    fn step(&mut self, step: &'p Step, workflow: &Inherited, around: &Effective) {
         let inside = workflow.enter(&step.requirements);
         let effective = inside.effective(around.version);
+        // Requirements of a step are evaluated for what it runs.
+        let outside = self.inputs.take();
         self.requirements(&step.requirements, &effective);
+        self.inputs = outside.as_ref().map(|_| step.inputs.iter().map(|input| &*input.name).collect());
         self.texts(step.when.iter().chain(step.loop_.iter().map(|loop_| &loop_.when)), &effective);
         self.texts(step.inputs.iter().filter_map(|input| input.value_from.as_ref()), &effective);
         let rounds = step.loop_.iter().flat_map(|loop_| &loop_.inputs);
         self.texts(rounds.filter_map(|input| input.value_from.as_ref()), &effective);
+        self.inputs = outside;
         self.process(&step.run, &inside);
     }
 
@@ -228,7 +244,8 @@ impl Check {
     fn text(&mut self, text: &Text, effective: &Effective) {
         if !text.is_constant() {
             let javascript = effective.javascript.is_some();
-            self.diagnostics.extend(self.syntax.text(text, javascript, effective.version));
+            let inputs = self.inputs.as_deref();
+            self.diagnostics.extend(self.syntax.text(text, inputs, javascript, effective.version));
         }
     }
 }

@@ -3,18 +3,29 @@
 
 use std::collections::HashSet;
 
-use moil_salad::diagnostic::Diagnostic;
+use moil_salad::diagnostic::{Diagnostic, Severity};
 
 use crate::inherit::Inherited;
 use crate::process::{Process, Step, Workflow};
 use crate::requirement::RequirementKind;
 
-/// What is used without having been asked for, in a process and all that it runs, or around it.
+/// What is used without having been asked for, in a process and all that it runs, or around it. A
+/// `valueFrom` is a warning: a workflow may have its requirement from the one that runs it.
 pub fn check(process: &Process, around: &Inherited) -> Vec<Diagnostic> {
     let mut check = Check { seen: HashSet::new(), reported: HashSet::new(), diagnostics: Vec::new() };
     check.process(process, around);
     check.diagnostics
 }
+
+/// What is used without having been asked for and keeps a process from running as it is.
+pub fn check_to_run(process: &Process, around: &Inherited) -> Vec<Diagnostic> {
+    let is_value_from = |diagnostic: &Diagnostic| diagnostic.message.contains(VALUE_FROM);
+    let mut found: Vec<Diagnostic> = check(process, around).into_iter().filter(is_value_from).collect();
+    found.iter_mut().for_each(|diagnostic| diagnostic.severity = Severity::Error);
+    found
+}
+
+const VALUE_FROM: &str = "StepInputExpressionRequirement";
 
 struct Check {
     /// Workflows that were looked at, each with the features that were in force around it.
@@ -55,7 +66,7 @@ impl Check {
             self.missing(step, "ScatterFeatureRequirement", "scatters");
         }
         if !expression && step.inputs.iter().any(|input| input.value_from.is_some()) {
-            self.missing(step, "StepInputExpressionRequirement", "has a `valueFrom`");
+            self.missing(step, VALUE_FROM, "has a `valueFrom`");
         }
         if !multiple {
             for input in step.inputs.iter().filter(|input| input.source.links.len() > 1) {
@@ -90,14 +101,19 @@ impl Check {
             return;
         }
         let message = format!("the step `{}` {what}, but {requirement} is not stated", step.name);
-        self.diagnostics.push(
-            Diagnostic::error("missing-requirement", &step.place, message)
-                .with_hint(format!("add `{requirement}: {{}}` to the `requirements` of the workflow")),
-        );
+        let mut diagnostic = Diagnostic::error("missing-requirement", &step.place, message)
+            .with_hint(format!("add `{requirement}: {{}}` to the `requirements` of the workflow"));
+        if requirement == VALUE_FROM {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.diagnostics.push(diagnostic);
     }
 }
 
 fn features(inherited: &Inherited) -> [bool; 4] {
+    if inherited.has(|kind| matches!(kind, RequirementKind::Faulty)) {
+        return [true; 4];
+    }
     [
         inherited.has(|kind| matches!(kind, RequirementKind::SubworkflowFeature)),
         inherited.has(|kind| matches!(kind, RequirementKind::ScatterFeature)),

@@ -35,7 +35,8 @@ pub fn output_fields(value: &Value) -> Option<Vec<(&str, Value)>> {
 fn file_fields(file: &File, with_dirname: bool) -> Vec<(&str, Value)> {
     let text = |text: &Option<Arc<str>>| text.clone().map(Value::String);
     let dirname = file.path.as_deref().filter(|_| with_dirname).map(dirname);
-    let secondary_files = (!file.secondary_files.is_empty()).then(|| Arc::clone(&file.secondary_files));
+    let has_secondary_files = file.has_secondary_files || !file.secondary_files.is_empty();
+    let secondary_files = has_secondary_files.then(|| Arc::clone(&file.secondary_files));
     let known = [
         ("class", Some("File".into())),
         ("location", text(&file.location)),
@@ -128,12 +129,14 @@ fn local_path(location: &str) -> Option<String> {
 pub fn from_fields(mut fields: ValueMap) -> Result<Value, String> {
     match fields.get("class").and_then(Value::as_str) {
         Some("File") => {
+            let secondary_files = take_files(&mut fields, "secondaryFiles")?;
             let mut file = File {
                 location: take_text(&mut fields, "location")?,
                 basename: take_text(&mut fields, "basename")?,
                 checksum: take_text(&mut fields, "checksum")?,
                 size: take_size(&mut fields)?,
-                secondary_files: take_files(&mut fields, "secondaryFiles")?.unwrap_or_default(),
+                has_secondary_files: secondary_files.is_some(),
+                secondary_files: secondary_files.unwrap_or_default(),
                 format: take_text(&mut fields, "format")?,
                 contents: take_text(&mut fields, "contents")?,
                 path: take_text(&mut fields, "path")?,

@@ -1,5 +1,7 @@
 //! How the pure functions see files.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 
 /// Files by location. Blocking, and small: everything else about files is the worker's business.
@@ -15,6 +17,14 @@ pub trait Files: Sync {
     /// # Errors
     /// [`Error::File`].
     fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error>;
+
+    /// The checksum of a file (`sha1$…`); `None` where none are computed.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    fn checksum(&self, _location: &str) -> Result<Option<Arc<str>>, Error> {
+        Ok(None)
+    }
 
     /// The entries of a directory, sorted by name.
     ///
@@ -46,13 +56,17 @@ pub struct Entry {
 /// The most that `loadContents` may read (CWL v1.2 §"loadContents"): 64 KiB.
 pub const LOAD_CONTENTS_LIMIT: u64 = 64 * 1024;
 
-impl<T: Files + Send> Files for std::sync::Arc<T> {
+impl<T: Files + Send> Files for Arc<T> {
     fn stat(&self, location: &str) -> Result<Option<Stat>, Error> {
         (**self).stat(location)
     }
 
     fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error> {
         (**self).read_prefix(location, limit)
+    }
+
+    fn checksum(&self, location: &str) -> Result<Option<Arc<str>>, Error> {
+        (**self).checksum(location)
     }
 
     fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {

@@ -191,6 +191,8 @@ impl Effective {
             RequirementKind::Unknown(class) => {
                 self.unknown.push((requirement.place.clone(), Arc::clone(class)));
             }
+            // It may be the one that allows JavaScript.
+            RequirementKind::Faulty => _ = self.javascript.get_or_insert_default(),
             RequirementKind::SchemaDef
             | RequirementKind::SubworkflowFeature
             | RequirementKind::ScatterFeature

@@ -134,6 +134,15 @@ struct Watch {
 pub type Stop = Box<dyn Fn() -> bool>;
 
 impl Watch {
+    /// Whether the script must end: its time is over, or nobody wants its value any more.
+    fn is_over(&self) -> bool {
+        let is_late = self.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
+        if is_late || self.is_stopped() {
+            self.expired.set(true);
+        }
+        self.expired.get()
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.borrow().as_ref().is_some_and(|stop| stop())
     }
@@ -249,6 +258,9 @@ impl Engine {
         self.watch.deadline.set(None);
         if memory.is_exhausted() {
             memory.abandon(runtime);
+            if self.watch.expired.get() {
+                return Err(self.over());
+            }
             let mebibytes = self.limits.memory >> 20;
             return Err(Failure::Error(format!("it took more than {mebibytes} MiB of memory")));
         }
@@ -258,17 +270,21 @@ impl Engine {
         result
     }
 
+    /// Why a script had to end.
+    fn over(&self) -> Failure {
+        if self.watch.is_stopped() {
+            return Failure::Error("it was stopped".to_owned());
+        }
+        let seconds = self.limits.time.as_secs_f64();
+        Failure::Error(format!("it took more than {seconds} seconds"))
+    }
+
     fn make_runtime(&self) -> rquickjs::Result<(Runtime, Rc<Memory>)> {
-        let (runtime, memory) = Memory::runtime()?;
+        let watch = Rc::clone(&self.watch);
+        let (runtime, memory) = Memory::runtime(Box::new(move || watch.is_over()))?;
         runtime.set_max_stack_size(STACK);
         let (watch, watched) = (Rc::clone(&self.watch), Rc::clone(&memory));
-        runtime.set_interrupt_handler(Some(Box::new(move || {
-            let is_late = watch.deadline.get().is_some_and(|deadline| Instant::now() >= deadline);
-            if is_late || watch.is_stopped() {
-                watch.expired.set(true);
-            }
-            watch.expired.get() || watched.check()
-        })));
+        runtime.set_interrupt_handler(Some(Box::new(move || watch.is_over() || watched.check())));
         Ok((runtime, memory))
     }
 
@@ -430,12 +446,8 @@ impl<'js> Evaluation<'_, 'js> {
         let may_look = error.is_exception() && !self.is_expired() && !self.memory.is_exhausted();
         let reason = if may_look { self.exception() } else { error.to_string() };
         // Showing an exception may itself run code, and out of time.
-        if self.engine.watch.is_stopped() {
-            return Failure::Error("it was stopped".to_owned());
-        }
-        if self.is_expired() {
-            let seconds = self.engine.limits.time.as_secs_f64();
-            return Failure::Error(format!("it took more than {seconds} seconds"));
+        if self.engine.watch.is_stopped() || self.is_expired() {
+            return self.engine.over();
         }
         Failure::Error(reason)
     }

@@ -52,7 +52,7 @@ fn node_value(node: &Node, depth: usize) -> Result<Value, Diagnostic> {
         return Err(Diagnostic::error("too-deep", &node.place, message));
     }
     Ok(match &node.kind {
-        Kind::Null => Value::Null,
+        Kind::Null | Kind::Faulty => Value::Null,
         Kind::Bool(value) => Value::Bool(*value),
         Kind::Int(text) | Kind::Float(text) => Value::Number(
             Number::parse(text)
@@ -64,7 +64,7 @@ fn node_value(node: &Node, depth: usize) -> Result<Value, Diagnostic> {
         }
         Kind::Map(map) => {
             let mut fields = ValueMap::with_capacity(map.entries.len());
-            for entry in &map.entries {
+            for entry in map.entries.iter().filter(|entry| !entry.value.is_faulty()) {
                 fields.insert(entry.key.as_str().into(), node_value(&entry.value, depth + 1)?);
             }
             from_fields(fields).map_err(|message| Diagnostic::error("invalid-file", &node.place, message))?

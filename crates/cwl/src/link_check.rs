@@ -90,6 +90,7 @@ impl<'w> Check<'w> {
             }
             return;
         }
+        let what = if is_scattered { what.replacen("the input", "the scattered input", 1) } else { what };
         let type_ = if is_scattered { port.type_.clone().array_of() } else { port.type_.clone() };
         self.sources(&Taken {
             what,

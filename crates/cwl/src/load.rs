@@ -39,13 +39,7 @@ pub fn load_inside(
     around: &Inherited,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let (document, diagnostics) = document::load(uri, fetch, options);
-    match document {
-        Some(document) => finish(document, diagnostics, around),
-        None if diagnostics.is_empty() => {
-            Err(vec![Diagnostic::unplaced("not-loaded", format!("{uri} holds no process"))])
-        }
-        None => Err(sorted(diagnostics)),
-    }
+    finish(document, diagnostics, around)
 }
 
 /// Makes a process of a document that was walked before.
@@ -63,9 +57,9 @@ pub fn load_node(document: Document) -> Result<Loaded, Vec<Diagnostic>> {
 pub fn load_canonical(text: &str) -> Result<Process, Vec<Diagnostic>> {
     // What is in canonical form was checked before.
     let conversion = convert::convert(&canonical::read(text)?);
-    match conversion.process {
-        Some(process) if !has_errors(&conversion.diagnostics) => Ok(process),
-        _ => Err(sorted(conversion.diagnostics)),
+    match <[Process; 1]>::try_from(conversion.processes) {
+        Ok([process]) if !has_errors(&conversion.diagnostics) => Ok(process),
+        _ => Err(sorted(conversion.diagnostics, &[])),
     }
 }
 
@@ -76,21 +70,25 @@ fn finish(
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let conversion = convert::convert(&document);
     diagnostics.extend(conversion.diagnostics);
-    if let Some(process) = &conversion.process {
+    for process in &conversion.processes {
         diagnostics.extend(features::check(process, around));
-        diagnostics.extend(expression_check::check(process, around));
+        diagnostics.extend(expression_check::check(process, around, &conversion.hollow));
     }
-    let diagnostics = sorted(diagnostics);
-    match conversion.process {
-        Some(process) if !has_errors(&diagnostics) => Ok(Loaded { process, document, warnings: diagnostics }),
-        _ if has_errors(&diagnostics) => Err(diagnostics),
-        _ => Err(vec![Diagnostic::unplaced("not-loaded", format!("{} holds no process", document.main))]),
+    let diagnostics = sorted(diagnostics, &document.sources);
+    if has_errors(&diagnostics) {
+        return Err(diagnostics);
+    }
+    match <[Process; 1]>::try_from(conversion.processes) {
+        Ok([process]) => Ok(Loaded { process, document, warnings: diagnostics }),
+        Err(_) => {
+            Err(vec![Diagnostic::unplaced("not-loaded", format!("{} holds no process", document.main))])
+        }
     }
 }
 
-/// By source, in the order in which they were first met, then by line and column; each once.
-pub(crate) fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut sources: Vec<String> = Vec::new();
+/// By text, in the order in which they were read, then by line and column; each once.
+fn sorted(mut diagnostics: Vec<Diagnostic>, read: &[(String, Option<String>)]) -> Vec<Diagnostic> {
+    let mut sources: Vec<String> = read.iter().map(|(uri, _)| uri.clone()).collect();
     for diagnostic in &diagnostics {
         if let Some(place) = &diagnostic.place
             && !sources.contains(&place.source.uri)
@@ -106,3 +104,6 @@ pub(crate) fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     });
     diagnostics
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,8 @@ pub enum RequirementKind {
     ShmSize(Text),
     /// A requirement that moil does not know: refused with 33 where the process would have to run.
     Unknown(Arc<str>),
+    /// A requirement that was refused, and may be any. Never in a process that runs.
+    Faulty,
 }
 
 /// A boolean or an expression that gives one.

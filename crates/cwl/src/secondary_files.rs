@@ -225,7 +225,11 @@ impl Attacher<'_> {
         if secondary_files.iter().any(|known| basename_of(known).is_none()) {
             return Err(Error::invalid(place, format!("a secondary file of {name} has no basename")));
         }
-        Ok(Value::File(Arc::new(File { secondary_files: Arc::new(secondary_files), ..(**file).clone() })))
+        Ok(Value::File(Arc::new(File {
+            secondary_files: Arc::new(secondary_files),
+            has_secondary_files: true,
+            ..(**file).clone()
+        })))
     }
 
     fn find(&self, location: &str, name: &str) -> Result<Option<Value>, Error> {

@@ -19,6 +19,7 @@ const RENAMED: [(&str, &str); 6] = [
 /// Upgrades a process and those written in place in it.
 pub fn upgrade(process: &mut Node, version: Version, diagnostics: &mut Vec<Diagnostic>) {
     let Some(map) = process.as_map_mut() else { return };
+    check_version(map, version, diagnostics);
     set_version(map, version);
     rename_requirements(map);
     if version == Version::V1_0 {
@@ -34,6 +35,17 @@ pub fn upgrade(process: &mut Node, version: Version, diagnostics: &mut Vec<Diagn
         if let Some(run) = step.get_mut("run") {
             upgrade(run, version, diagnostics);
         }
+    }
+}
+
+/// A process has the version of its document; one that says that it is newer is not understood.
+fn check_version(map: &Map, version: Version, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(node) = map.get("cwlVersion") else { return };
+    let newer = [("v1.1", Version::V1_1), ("v1.2", Version::V1_2)];
+    if newer.iter().any(|(name, newer)| node.as_str() == Some(name) && *newer > version) {
+        let message = format!("{} is newer than the document that it stands in", node.describe());
+        let hint = "give the document that version, or the process a file of its own";
+        diagnostics.push(Diagnostic::error("unknown-version", &node.place, message).with_hint(hint));
     }
 }
 
@@ -78,7 +90,8 @@ fn list_directories(map: &mut Map) {
     let hint = Node { place: place.clone(), kind: Kind::Map(hint) };
     match map.get_mut("hints") {
         Some(Node { kind: Kind::List(hints), .. }) => hints.insert(0, hint),
-        _ => {
+        Some(_) => {}
+        None => {
             // Where the schema has them, so that the order is that of any other document.
             let before = ["class", "id", "cwlVersion", "requirements"];
             let at = map.entries.iter().rposition(|entry| before.contains(&entry.key.as_str()));

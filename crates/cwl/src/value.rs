@@ -47,6 +47,9 @@ pub struct File {
     pub size: Option<u64>,
     /// Files that come along, staged beside this one: only `File` and `Directory`.
     pub secondary_files: Arc<Vec<Value>>,
+    /// Whether the field `secondaryFiles` is there even if it is empty: where a parameter declares some, or
+    /// an object says so. Expressions see the difference.
+    pub has_secondary_files: bool,
     /// The full IRI of the file's format.
     pub format: Option<Arc<str>>,
     /// The text of a literal, or what `loadContents` read.

@@ -103,7 +103,18 @@ impl Serialize for NestedMap<'_> {
 
 fn serialize_file<S: Serializer>(file: &File, depth: usize, serializer: S) -> Result<S::Ok, S::Error> {
     check_depth::<S::Error>(depth).map_err(S::Error::custom)?;
-    let File { location, basename, checksum, size, secondary_files, format, contents, path: _, extra } = file;
+    let File {
+        location,
+        basename,
+        checksum,
+        size,
+        secondary_files,
+        has_secondary_files,
+        format,
+        contents,
+        path: _,
+        extra,
+    } = file;
     let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("$class", "File")?;
     let texts = [
@@ -121,7 +132,7 @@ fn serialize_file<S: Serializer>(file: &File, depth: usize, serializer: S) -> Re
     if let Some(size) = size {
         map.serialize_entry("size", size)?;
     }
-    if !secondary_files.is_empty() {
+    if *has_secondary_files || !secondary_files.is_empty() {
         map.serialize_entry("secondaryFiles", &NestedList(secondary_files, depth + 1))?;
     }
     if !extra.is_empty() {
@@ -265,7 +276,10 @@ fn file<'de, A: MapAccess<'de>>(mut map: A) -> Result<Value, A::Error> {
             "format" => file.format = Some(map.next_value()?),
             "contents" => file.contents = Some(map.next_value()?),
             "size" => file.size = Some(map.next_value()?),
-            "secondaryFiles" => file.secondary_files = map.next_value()?,
+            "secondaryFiles" => {
+                file.secondary_files = map.next_value()?;
+                file.has_secondary_files = true;
+            }
             "extra" => file.extra = Arc::new(map.next_value::<Entries>()?.0),
             other => return Err(de::Error::custom(format!("a File has no field {other:?}"))),
         }
@@ -375,7 +389,12 @@ mod tests {
                     Value::map(entries.into_iter().map(|(k, v)| (k.into(), v)).collect())
                 }),
                 (any::<Option<u64>>(), files.clone()).prop_map(|(size, secondary)| Value::File(Arc::new(
-                    File { size, secondary_files: Arc::new(secondary), ..File::default() }
+                    File {
+                        size,
+                        has_secondary_files: true,
+                        secondary_files: Arc::new(secondary),
+                        ..File::default()
+                    }
                 ))),
                 files.prop_map(|listing| Value::Directory(Arc::new(Directory {
                     listing: Some(Arc::new(listing)),

@@ -28,6 +28,9 @@ pub enum Kind {
     List(Vec<Node>),
     /// A mapping, in the order of the document.
     Map(Map),
+    /// A value that was refused, or that must be there and is not. That was told, so whoever meets it
+    /// says nothing more.
+    Faulty,
 }
 
 /// A mapping in the order of the document. Keys are unique: the reader sees to it.
@@ -87,6 +90,11 @@ impl Node {
         Self { place: place.clone(), kind: Kind::String(text.into()) }
     }
 
+    /// What stands for a value that was refused.
+    pub fn faulty(place: &Place) -> Self {
+        Self { place: place.clone(), kind: Kind::Faulty }
+    }
+
     /// The text, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {
@@ -129,6 +137,11 @@ impl Node {
         matches!(self.kind, Kind::Null)
     }
 
+    /// Whether this stands for a value that was refused.
+    pub fn is_faulty(&self) -> bool {
+        matches!(self.kind, Kind::Faulty)
+    }
+
     /// What this is, for messages: "a list", "the string \"x\"".
     pub fn describe(&self) -> String {
         match &self.kind {
@@ -139,6 +152,7 @@ impl Node {
             Kind::String(text) => format!("the string {:?}…", text.chars().take(60).collect::<String>()),
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "a mapping".to_owned(),
+            Kind::Faulty => "a faulty value".to_owned(),
         }
     }
 }

@@ -156,12 +156,12 @@ impl Reader<'_> {
                         Kind::String(text) | Kind::Int(text) | Kind::Float(text) => text,
                         Kind::Bool(value) => value.to_string(),
                         Kind::Null => "null".to_owned(),
-                        Kind::List(_) | Kind::Map(_) => {
-                            return Err(Box::new(Diagnostic::error(
-                                "complex-key",
-                                &node.place,
-                                "the key of a mapping must be a string",
-                            )));
+                        Kind::List(_) | Kind::Map(_) | Kind::Faulty => {
+                            let message = "the key of a mapping must be a string";
+                            let hint = "a text that begins with `{` or `[` must be in quotes";
+                            return Err(Box::new(
+                                Diagnostic::error("complex-key", &node.place, message).with_hint(hint),
+                            ));
                         }
                     };
                     *key = Some(if plain && text == "<<" {
@@ -285,6 +285,10 @@ fn syntax_hint(kind: &ErrorKind, around: [&str; 2]) -> Option<&'static str> {
         _ if around.iter().any(|line| line.trim_start_matches(' ').starts_with('\t')) => {
             Some("indent with spaces: YAML takes no tabs there")
         }
+        ErrorKind::ExpectedBlockMappingKey => {
+            Some("indent the line as the other keys of its mapping; a key ends with `: `")
+        }
+        ErrorKind::SimpleKeyExpected => Some("a key ends with `: `"),
         _ if around[0].matches(": ").count() > 1 => Some("a text that holds `: ` must be in quotes"),
         _ => None,
     }

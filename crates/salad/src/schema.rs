@@ -14,7 +14,7 @@
 //! record File open                                unknown fields are kept
 //! primitives string File                          names of types that need no definition
 //! remove Operation                                takes a record away (in a delta)
-//! option nested-arrays                            the shorthand of types nests: `string[][]`
+//! option nested-arrays                            the shorthand of types nests, and stands anywhere: `string[][]`
 //! ```
 //!
 //! A field's type is one or more of `string`, `expression` (a string that holds one), `bool`, `int` (32
@@ -28,7 +28,7 @@
 //! | `@ids` | a list of links or of records with an `@id`, of which only the identifiers are kept |
 //! | `@ref` | a record in place, or the URI of one elsewhere |
 //! | `@map(s)`, `@map(s, p)` | a list that may be written as a mapping from field `s` (to field `p`) |
-//! | `@type` | the shorthand of types: `string[]?` |
+//! | `@type`, `@type(plain)` | a type, with or without the shorthand: `string[]?` |
 //! | `@secondary` | the shorthand of secondary files: `.bai?` |
 //! | `@symbols` | names of which only the last part counts |
 //! | `@format` | an IRI, perhaps with a prefix, unless it holds an expression |
@@ -47,7 +47,7 @@ pub struct Schema {
     groups: HashMap<String, IndexMap<String, Field>>,
     unions: HashMap<String, Union>,
     primitives: Vec<String>,
-    /// Whether the shorthand of types nests: `string[][]`.
+    /// Whether the shorthand of types nests (`string[][]`), and stands in plain types as well.
     pub nested_arrays: bool,
 }
 
@@ -122,6 +122,7 @@ pub struct Marks {
     pub reference: bool,
     pub map: Option<(String, Option<String>)>,
     pub type_: bool,
+    pub plain: bool,
     pub secondary: bool,
     pub symbols: bool,
     pub format: bool,
@@ -175,8 +176,14 @@ impl Schema {
         &self.primitives
     }
 
+    /// Whether identifiers are called so in some record.
+    pub fn is_identifier(&self, name: &str) -> bool {
+        let mut records = self.records.values();
+        records.any(|record| record.fields.get(name).is_some_and(|field| field.marks.id))
+    }
+
     /// The records that a name stands for: the record itself, or all those of a union.
-    pub fn candidates<'a>(&'a self, name: &'a str, into: &mut Vec<&'a Record>) {
+    pub fn candidates<'a>(&'a self, name: &str, into: &mut Vec<&'a Record>) {
         if let Some(record) = self.records.get(name) {
             into.push(record);
         } else if let Some(union) = self.unions.get(name) {
@@ -332,7 +339,10 @@ fn parse_marks(text: &str) -> Result<Marks, String> {
                 let subject = words.next().filter(|word| !word.is_empty()).ok_or("`@map` needs a field")?;
                 marks.map = Some((subject, words.next()));
             }
-            "type" => marks.type_ = true,
+            "type" => {
+                marks.type_ = true;
+                marks.plain = arguments == "plain";
+            }
             "secondary" => marks.secondary = true,
             "symbols" => marks.symbols = true,
             "format" => marks.format = true,

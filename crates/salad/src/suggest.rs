@@ -1,14 +1,19 @@
 //! "Did you mean …?"
 
-/// The candidate that is most like a word, if any is like it at all.
+/// The candidate that is most like a word, if any is like it at all; else the only one that begins with it.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let near = candidates
+        .iter()
+        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), *candidate))
         .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .min_by_key(|(distance, _)| *distance);
+    let longer = || {
+        let mut longer = candidates.iter().filter(|candidate| word.len() > 2 && candidate.starts_with(word));
+        longer.next().filter(|_| longer.next().is_none()).copied()
+    };
+    near.map(|(_, candidate)| candidate).or_else(longer)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
@@ -41,6 +46,7 @@ mod tests {
         assert_eq!(nearest("ouputs", fields), Some("outputs"));
         assert_eq!(nearest("basecommand", fields), Some("baseCommand"));
         assert_eq!(nearest("clsas", fields), Some("class"));
+        assert_eq!(nearest("base", fields), Some("baseCommand"));
         assert_eq!(nearest("hello", fields), None);
     }
 }

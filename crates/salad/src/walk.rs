@@ -1,9 +1,12 @@
 //! One walk over a document, driven by the schema: imports are resolved,
 //! identifiers and links made absolute, shorthands written out, and all that
 //! is wrong is noted. The tree that comes out has one form, however it was
-//! written.
+//! written. What was refused is [`Kind::Faulty`] in it; what was misspelt
+//! stands under the name that was meant.
 
 mod directives;
+mod faults;
+mod mend;
 mod shorthand;
 pub mod texts;
 mod types;
@@ -13,7 +16,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Kind, Map, Node};
 use crate::scalar;
 use crate::schema::{Field, Marks, Record, Schema, Type};
@@ -24,9 +27,6 @@ use texts::Texts;
 
 /// How deep values may be nested, imports included.
 const MAX_DEPTH: usize = 300;
-
-/// How many alternatives a message lists.
-const MAX_LISTED: usize = 8;
 
 /// Walks documents that share their texts and named types.
 pub struct Walker<'s, 't> {
@@ -84,7 +84,7 @@ impl<'s, 't> Walker<'s, 't> {
         self.importing.push(scope.base.to_string());
         let value = self.value(node, &types, &Marks::default(), scope, name);
         self.importing.pop();
-        value
+        (!value.is_faulty()).then_some(value)
     }
 
     fn error(&mut self, code: &'static str, place: &Place, message: String) {
@@ -92,17 +92,14 @@ impl<'s, 't> Walker<'s, 't> {
     }
 
     /// A value of a field, or an item of its list.
-    fn value(
-        &mut self,
-        node: Node,
-        types: &[Type],
-        marks: &Marks,
-        scope: &Scope,
-        what: &str,
-    ) -> Option<Node> {
+    fn value(&mut self, node: Node, types: &[Type], marks: &Marks, scope: &Scope, what: &str) -> Node {
+        if node.is_faulty() {
+            return node;
+        }
+        let place = node.place.clone();
         if self.depth >= MAX_DEPTH {
-            self.error("too-deep", &node.place, format!("values are nested more than {MAX_DEPTH} deep"));
-            return None;
+            self.error("too-deep", &place, format!("values are nested more than {MAX_DEPTH} deep"));
+            return Node::faulty(&place);
         }
         self.depth += 1;
         let value = match self.directive(node, scope) {
@@ -116,7 +113,7 @@ impl<'s, 't> Walker<'s, 't> {
             None => None,
         };
         self.depth -= 1;
-        value
+        value.unwrap_or_else(|| Node::faulty(&place))
     }
 
     fn plain_value(
@@ -128,7 +125,7 @@ impl<'s, 't> Walker<'s, 't> {
         what: &str,
     ) -> Option<Node> {
         if marks.type_ {
-            return self.type_value(node, types, scope, what);
+            return self.type_value(node, types, marks, scope, what);
         }
         if marks.secondary {
             return self.secondary_value(node, types, scope, what);
@@ -143,31 +140,13 @@ impl<'s, 't> Walker<'s, 't> {
             Kind::Map(map) => self.mapping(map, place, types, scope, what),
             Kind::String(text) => self.string(text, place, types, marks, scope, what),
             kind => {
-                let fits = types.iter().any(|type_| match kind {
-                    Kind::Null => matches!(type_, Type::Null | Type::Any),
-                    Kind::Bool(_) => matches!(type_, Type::Bool | Type::Any),
-                    Kind::Int(ref text) => match type_ {
-                        Type::Int => scalar::whole(text).is_some_and(|value| i32::try_from(value).is_ok()),
-                        Type::Long => scalar::whole(text).is_some_and(|value| i64::try_from(value).is_ok()),
-                        _ => matches!(type_, Type::Float | Type::Any),
-                    },
-                    Kind::Float(_) => matches!(type_, Type::Float | Type::Any),
-                    _ => matches!(type_, Type::Any),
-                });
                 let node = Node { place, kind };
-                if fits { Some(node) } else { self.mismatch(&node, types, what) }
+                if types.iter().any(|type_| is_scalar_of(&node, type_)) {
+                    return Some(node);
+                }
+                self.mismatched(node, types, marks, scope, what)
             }
         }
-    }
-
-    fn mismatch(&mut self, node: &Node, types: &[Type], what: &str) -> Option<Node> {
-        let expected = self.describe(types);
-        self.error(
-            "invalid-type",
-            &node.place,
-            format!("{what} must be {expected}, not {}", node.describe()),
-        );
-        None
     }
 
     fn list(
@@ -186,7 +165,7 @@ impl<'s, 't> Walker<'s, 't> {
         });
         let Some(item_types) = item_types else {
             let node = Node { place, kind: Kind::List(items) };
-            return self.mismatch(&node, types, what);
+            return self.mismatch(&node, types, marks, what);
         };
         let item_marks = Marks { map: None, ..marks.clone() };
         let mut walked = Vec::with_capacity(items.len());
@@ -197,11 +176,11 @@ impl<'s, 't> Walker<'s, 't> {
                 let both: Vec<Type> =
                     item_types.iter().cloned().chain([Type::List(item_types.to_vec())]).collect();
                 match self.value(item, &both, &item_marks, scope, what) {
-                    Some(Node { kind: Kind::List(items), .. }) => walked.extend(items),
-                    other => walked.extend(other),
+                    Node { kind: Kind::List(items), .. } => walked.extend(items),
+                    other => walked.push(other),
                 }
             } else {
-                walked.extend(self.value(item, item_types, &item_marks, scope, what));
+                walked.push(self.value(item, item_types, &item_marks, scope, what));
             }
         }
         if marks.ids {
@@ -219,26 +198,14 @@ impl<'s, 't> Walker<'s, 't> {
         scope: &Scope,
         what: &str,
     ) -> Option<Node> {
-        let fits = types.iter().any(|type_| match type_ {
-            Type::String | Type::Any => true,
-            Type::Expression => is_expression(&text),
-            Type::Constant(constant) => self.is_name(&text, constant),
-            _ => false,
-        });
+        let fits = types.iter().any(|type_| self.takes_text(type_, &text));
         if marks.reference {
             let target = uri::join(&scope.base, &text);
             self.references.push((target.clone(), place.clone()));
             return Some(Node::string(target, &place));
         }
         if !fits {
-            // A constant that was misspelt is worth a better word than its type.
-            let constants: Vec<&str> = types.iter().filter_map(constant).collect();
-            let node = Node::string(text.as_str(), &place);
-            self.mismatch(&node, types, what);
-            if let (Some(last), Some(near)) = (self.diagnostics.last_mut(), nearest(&text, constants)) {
-                last.hint = Some(format!("did you mean `{near}`?"));
-            }
-            return None;
+            return self.mismatched(Node::string(text, &place), types, marks, scope, what);
         }
         let text = match marks {
             Marks { link: Some(levels), .. } => resolve_link(&text, *levels, scope),
@@ -251,17 +218,24 @@ impl<'s, 't> Walker<'s, 't> {
         Some(Node::string(text, &place))
     }
 
-    fn mapping(&mut self, map: Map, place: Place, types: &[Type], scope: &Scope, what: &str) -> Option<Node> {
+    fn mapping(
+        &mut self,
+        mut map: Map,
+        place: Place,
+        types: &[Type],
+        scope: &Scope,
+        what: &str,
+    ) -> Option<Node> {
         let schema = self.schema;
-        let mut candidates = Vec::new();
+        let candidates = self.candidates(types);
         let (mut open, mut extensible) = (false, false);
         for type_ in types {
             if let Type::Named(name) = type_ {
-                schema.candidates(name, &mut candidates);
                 open |= schema.union(name).is_some_and(|union| union.open);
                 extensible |= schema.union(name).is_some_and(|union| union.extensible);
             }
         }
+        self.mend_constants(&mut map, &candidates);
         if let Some(record) = self.choose(&candidates, &map) {
             return Some(self.record(map, place, record, scope));
         }
@@ -280,50 +254,10 @@ impl<'s, 't> Walker<'s, 't> {
             return Some(self.any_mapping(map, place, scope));
         }
         if candidates.is_empty() {
-            return self.mismatch(&Node { place, kind: Kind::Map(map) }, types, what);
+            return self.mismatch(&Node { place, kind: Kind::Map(map) }, types, &Marks::default(), what);
         }
-        self.no_candidate(&map, &place, &candidates, what);
-        None
-    }
-
-    /// Says why none of several records is meant: the field that tells them apart is missing or unknown.
-    fn no_candidate(&mut self, map: &Map, place: &Place, candidates: &[&Record], what: &str) {
-        let constants: Vec<(&str, &str)> = candidates.iter().flat_map(|record| record.constants()).collect();
-        let mut fields: Vec<&str> = constants.iter().map(|(field, _)| *field).collect();
-        fields.sort_unstable();
-        fields.dedup();
-        for field in fields {
-            let mut values: Vec<&str> =
-                constants.iter().filter(|(name, _)| *name == field).map(|(_, value)| *value).collect();
-            values.sort_unstable();
-            values.dedup();
-            let list = values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
-            match map.get(field) {
-                Some(node) => {
-                    let message = match node.as_str() {
-                        Some(text) if values.len() > MAX_LISTED => {
-                            format!("`{text}` is no `{field}` of {what}")
-                        }
-                        _ if values.len() > MAX_LISTED => {
-                            format!("`{field}` of {what} must be a name, not {}", node.describe())
-                        }
-                        _ => format!("`{field}` of {what} must be one of {list}, not {}", node.describe()),
-                    };
-                    let mut diagnostic = Diagnostic::error("unknown-class", &node.place, message);
-                    let near = node.as_str().and_then(|text| nearest(text, values.iter().copied()));
-                    diagnostic.hint = near.map(|near| format!("did you mean `{near}`?"));
-                    self.diagnostics.push(diagnostic);
-                }
-                None => {
-                    let message = if values.len() > MAX_LISTED {
-                        format!("{what} has no `{field}`")
-                    } else {
-                        format!("{what} has no `{field}`; it must be one of {list}")
-                    };
-                    self.error("missing-field", place, message);
-                }
-            }
-        }
+        let record = self.no_candidate(&mut map, &place, &candidates, what)?;
+        Some(self.record(map, place, record, scope))
     }
 
     /// The record whose constant fields the mapping has; the one without constants if there is no such.
@@ -350,22 +284,24 @@ impl<'s, 't> Walker<'s, 't> {
 
     fn record(&mut self, mut map: Map, place: Place, record: &Record, scope: &Scope) -> Node {
         let mut entries: Vec<Entry> = Vec::with_capacity(map.entries.len() + 1);
+        self.mend_fields(&mut map, record);
         let scope = self.enter(&mut map, &mut entries, &place, record, scope);
         for (name, field) in record.fields.iter().filter(|(_, field)| !field.marks.id) {
             match map.remove(name) {
                 Some(entry) if entry.value.is_null() && !field.required => {}
-                Some(entry) => entries.extend(self.field(entry, field, record, &scope)),
+                Some(entry) => entries.push(self.field(entry, field, record, &scope)),
                 None if field.required => {
-                    let message = format!("{} has no `{name}`", record.name);
-                    self.error("missing-field", &place, message);
+                    self.missing_field(name, field, record, &place);
+                    let key_place = place.clone();
+                    entries.push(Entry { key: name.clone(), key_place, value: Node::faulty(&place) });
                 }
                 None => {}
             }
         }
         for entry in map.entries {
-            if record.open {
+            if record.open || self.schema.is_identifier(&entry.key) {
                 self.unknown_field_warning(&entry, record);
-                entries.push(entry);
+                entries.extend(record.open.then_some(entry));
             } else if !is_extension(&entry.key) {
                 self.unknown_field(&entry, record);
             }
@@ -392,43 +328,45 @@ impl<'s, 't> Walker<'s, 't> {
             return scope.clone();
         };
         let entry = map.remove(name).filter(|entry| !entry.value.is_null());
-        let id: Arc<str> = match &entry {
+        let id: Option<Arc<str>> = match &entry {
             Some(entry) => match entry.value.as_str() {
                 Some("") => {
                     self.error("empty-name", &entry.value.place, format!("`{name}` must not be empty"));
-                    return scope.clone();
+                    None
                 }
-                Some(text) if field.marks.define => self.type_id(text, scope).into(),
-                Some(text) => identifier(text, scope).into(),
+                Some(text) if field.marks.define => Some(self.type_id(text, scope).into()),
+                Some(text) => Some(identifier(text, scope).into()),
                 None => {
-                    self.mismatch(&entry.value, &[Type::String], &format!("`{name}`"));
-                    return scope.clone();
+                    self.mismatch(&entry.value, &[Type::String], &Marks::default(), &format!("`{name}`"));
+                    None
                 }
             },
             None if field.required => {
-                self.error("missing-field", place, format!("{} has no `{name}`", record.name));
-                return scope.clone();
+                self.missing_field(name, field, record, place);
+                None
             }
             None if field.marks.define => return scope.clone(),
-            None => Arc::clone(&scope.id),
+            None => Some(Arc::clone(&scope.id)),
         };
         let id_place = entry.as_ref().map_or(place, |entry| &entry.value.place);
         let key_place = entry.as_ref().map_or(place, |entry| &entry.key_place).clone();
-        entries.push(Entry { key: name.clone(), key_place, value: Node::string(&*id, id_place) });
-        Scope { base: Arc::clone(&scope.base), id }
+        // What must have no name of its own is called after what it stands in.
+        let id = id.or_else(|| (!field.required && !field.marks.define).then(|| Arc::clone(&scope.id)));
+        let value = id.as_ref().map_or_else(|| Node::faulty(id_place), |id| Node::string(&**id, id_place));
+        entries.push(Entry { key: name.clone(), key_place, value });
+        Scope { base: Arc::clone(&scope.base), id: id.unwrap_or_else(|| Arc::clone(&scope.id)) }
     }
 
-    fn field(&mut self, entry: Entry, field: &Field, record: &Record, scope: &Scope) -> Option<Entry> {
+    fn field(&mut self, entry: Entry, field: &Field, record: &Record, scope: &Scope) -> Entry {
         let Entry { key, key_place, value } = entry;
         let what = format!("`{key}` of {}", record.name);
         if field.marks.path {
-            let value = self.value(value, &field.types, &Marks::default(), scope, &what)?;
-            let location = uri::join(&scope.base, &uri::encode_path(value.as_str()?));
-            return Some(Entry {
-                key: "location".to_owned(),
-                key_place,
-                value: Node::string(location, &value.place),
-            });
+            let mut value = self.value(value, &field.types, &Marks::default(), scope, &what);
+            if let Some(path) = value.as_str() {
+                let location = uri::join(&scope.base, &uri::encode_path(path));
+                value.kind = Kind::String(location);
+            }
+            return Entry { key: "location".to_owned(), key_place, value };
         }
         let inner = if field.marks.reference {
             Scope { base: Arc::clone(&scope.base), id: uri::child(&scope.id, &key).into() }
@@ -442,30 +380,8 @@ impl<'s, 't> Walker<'s, 't> {
             }
             _ => value,
         };
-        let value = self.value(value, &field.types, &field.marks, &inner, &what)?;
-        Some(Entry { key, key_place, value })
-    }
-
-    /// Fields of open records are kept, but a slip of the finger is worth a word.
-    fn unknown_field_warning(&mut self, entry: &Entry, record: &Record) {
-        if !is_extension(&entry.key) {
-            self.unknown_field(entry, record);
-            if let Some(diagnostic) = self.diagnostics.last_mut() {
-                diagnostic.severity = Severity::Warning;
-            }
-        }
-    }
-
-    fn unknown_field(&mut self, entry: &Entry, record: &Record) {
-        let fields = record.fields.keys().map(String::as_str);
-        let near = nearest(&entry.key, fields);
-        let message = format!("{} has no field `{}`", record.name, entry.key);
-        let mut diagnostic = Diagnostic::error("unknown-field", &entry.key_place, message);
-        diagnostic.hint = near.map(|near| format!("did you mean `{near}`?"));
-        if self.lenient {
-            diagnostic.severity = Severity::Warning;
-        }
-        self.diagnostics.push(diagnostic);
+        let value = self.value(value, &field.types, &field.marks, &inner, &what);
+        Entry { key, key_place, value }
     }
 
     /// A value that no type restricts: only records that are recognised in it are walked.
@@ -478,15 +394,25 @@ impl<'s, 't> Walker<'s, 't> {
         }
         let mut entries = Vec::with_capacity(map.entries.len());
         for entry in map.entries {
-            let what = format!("`{}`", entry.key);
-            let value = if entry.value.is_null() {
-                Some(entry.value)
+            let Entry { key, key_place, value } = entry;
+            let what = format!("`{key}`");
+            let value = if value.is_null() {
+                value
             } else {
-                self.value(entry.value, &[Type::Any], &Marks::default(), scope, &what)
+                self.value(value, &[Type::Any], &Marks::default(), scope, &what)
             };
-            entries.extend(value.map(|value| Entry { key: entry.key, key_place: entry.key_place, value }));
+            entries.push(Entry { key, key_place, value });
         }
         Node { place, kind: Kind::Map(Map { entries }) }
+    }
+
+    fn takes_text(&self, type_: &Type, text: &str) -> bool {
+        match type_ {
+            Type::String | Type::Any => true,
+            Type::Expression => is_expression(text),
+            Type::Constant(constant) => self.is_name(text, constant),
+            _ => false,
+        }
     }
 
     /// Whether a text is a name of the schema, perhaps with a prefix or as a full IRI.
@@ -511,54 +437,26 @@ impl<'s, 't> Walker<'s, 't> {
         let expanded = self.expand_prefix(text);
         if expanded == text { uri::join(&scope.base, text) } else { expanded }
     }
-
-    /// In words: "a string or a list of strings".
-    fn describe(&self, types: &[Type]) -> String {
-        let mut words: Vec<String> = Vec::new();
-        let mut constants = Vec::new();
-        for type_ in types {
-            match type_ {
-                Type::Constant(value) => constants.push(format!("`{value}`")),
-                Type::Null => {}
-                Type::String => words.push("a string".to_owned()),
-                Type::Bool => words.push("true or false".to_owned()),
-                Type::Int => words.push("a whole number of 32 bits".to_owned()),
-                Type::Long => words.push("a whole number".to_owned()),
-                Type::Expression => words.push("an expression".to_owned()),
-                Type::Float => words.push("a number".to_owned()),
-                Type::Any => words.push("anything".to_owned()),
-                Type::Named(name) => words.push(format!("a mapping ({name})")),
-                Type::List(items) => words.push(format!("a list of {}", plural(&self.describe(items)))),
-            }
-        }
-        if !constants.is_empty() {
-            words.insert(0, constants.join(", "));
-        }
-        words.dedup();
-        words.join(" or ")
-    }
-}
-
-fn plural(words: &str) -> String {
-    match words {
-        "a string" => "strings".to_owned(),
-        "a number" => "numbers".to_owned(),
-        "a whole number" => "whole numbers".to_owned(),
-        "a whole number of 32 bits" => "whole numbers of 32 bits".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-fn constant(type_: &Type) -> Option<&str> {
-    match type_ {
-        Type::Constant(value) => Some(value),
-        _ => None,
-    }
 }
 
 /// Fields of other vocabularies (`s:author`, IRIs) and directives are nobody's mistake.
 fn is_extension(key: &str) -> bool {
     key.contains(':') || key.starts_with('$')
+}
+
+/// Whether a value that is no text, list or mapping is of a type.
+fn is_scalar_of(node: &Node, type_: &Type) -> bool {
+    match (&node.kind, type_) {
+        (_, Type::Any)
+        | (Kind::Null, Type::Null)
+        | (Kind::Bool(_), Type::Bool)
+        | (Kind::Int(_) | Kind::Float(_), Type::Float) => true,
+        (Kind::Int(text), Type::Int) => scalar::whole(text).is_some_and(|value| i32::try_from(value).is_ok()),
+        (Kind::Int(text), Type::Long) => {
+            scalar::whole(text).is_some_and(|value| i64::try_from(value).is_ok())
+        }
+        _ => false,
+    }
 }
 
 fn is_expression(text: &str) -> bool {

@@ -136,7 +136,7 @@ fn scalar(node: &Node) -> Option<String> {
     match &node.kind {
         NodeKind::Bool(value) => Some(value.to_string()),
         NodeKind::Int(text) | NodeKind::Float(text) | NodeKind::String(text) => Some(text.clone()),
-        NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) => None,
+        NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) | NodeKind::Faulty => None,
     }
 }
 

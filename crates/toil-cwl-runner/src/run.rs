@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use moil_cwl::deps;
 use moil_cwl::value::Value;
+use moil_cwl::inherit::Inherited;
+use moil_cwl::{deps, features};
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
+use moil_salad::diagnostic::{Diagnostic, Severity, has_errors};
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::{self, Immediate};
@@ -103,18 +105,22 @@ fn workflow(
     let settings = &assemble::follow_tool(settings, &remote);
     let loaded = assemble::load_document(settings, &remote);
     if let Action::Validate { json: true } = settings.action {
-        let diagnostics = match &loaded {
-            Ok(loaded) => &loaded.warnings,
-            Err(diagnostics) => diagnostics,
+        let (diagnostics, code) = match loaded {
+            Ok(loaded) => (loaded.warnings, ExitCode::SUCCESS),
+            Err(diagnostics) => validated(diagnostics),
         };
-        print(streams.stdout, &report::diagnostics_json(diagnostics));
-        return if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        print(streams.stdout, &report::diagnostics_json(&diagnostics));
+        return code;
     }
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
+            let (diagnostics, code) = match settings.action {
+                Action::Validate { .. } => validated(diagnostics),
+                _ => (diagnostics, ExitCode::FAILURE),
+            };
             log.text(&report::diagnostics(&diagnostics));
-            return ExitCode::FAILURE;
+            return code;
         }
     };
     if log.enabled(Level::Warning) && !loaded.warnings.is_empty() {
@@ -160,6 +166,11 @@ fn workflow(
         log.info(format_args!("{} is valid CWL.", settings.workflow));
         return ExitCode::SUCCESS;
     }
+    let unmet = features::check_to_run(&loaded.process, &Inherited::default());
+    if !unmet.is_empty() {
+        log.text(&report::diagnostics(&unmet));
+        return ExitCode::FAILURE;
+    }
     let spawner = match spawner.map_or_else(Spawner::start, Ok) {
         Ok(spawner) => spawner,
         Err(error) => {
@@ -175,6 +186,18 @@ fn workflow(
             ExitCode::FAILURE
         }
     }
+}
+
+/// What `--validate` says about a document that cannot be run. To have no main process is no fault of a
+/// document: its processes may be named one by one.
+fn validated(mut diagnostics: Vec<Diagnostic>) -> (Vec<Diagnostic>, ExitCode) {
+    for diagnostic in &mut diagnostics {
+        if diagnostic.code == "no-main" {
+            diagnostic.severity = Severity::Warning;
+        }
+    }
+    let code = if has_errors(&diagnostics) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    (diagnostics, code)
 }
 
 fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log: &Log) -> ExitCode {

@@ -13,7 +13,7 @@ use moil_cwl::value::Value;
 use moil_job::failure::FailureKind;
 
 use crate::attempt_dir::AttemptDir;
-use crate::files::LocalFiles;
+use crate::measure::Measures;
 use crate::place::Place;
 use crate::process::boxed;
 use crate::system::Result;
@@ -33,6 +33,7 @@ pub(crate) fn collect(
     dirs: &AttemptDir,
     place: &Place,
     staged: &[StagingEntry],
+    measures: &Measures<'_>,
 ) -> Result<Value> {
     let tree = HostTree::new(place, staged);
     let finished = Finished {
@@ -40,7 +41,7 @@ pub(crate) fn collect(
         tree: &tree,
         staged,
         to_host: &|path| file_uri(&place.on_host(path).to_string_lossy()),
-        files: &LocalFiles,
+        files: measures,
     };
     moil_cwl::collect::outputs(tool, effective, context, finished).map_err(|error| {
         let mut failure = boxed(error);

@@ -14,6 +14,7 @@
 //! | `place` | under which paths a tool sees its directories |
 //! | [`local`] | the executor of this machine |
 //! | [`spawner`] | the helper process that starts tools and lets nothing survive |
+//! | [`measure`] | size and checksum of files, each read once |
 //! | [`files`] | files of this machine, as the pure functions see them |
 //! | [`spare`] | what one attempt leaves empty and the next can use |
 //! | [`summary`] | what is told of a failed tool |
@@ -35,6 +36,7 @@ pub mod kept_logs;
 mod live;
 pub mod local;
 pub mod machine;
+pub mod measure;
 mod place;
 mod process;
 pub mod publish;

@@ -1,44 +1,45 @@
 //! Output files get their size and checksum; from then on they are known by location alone.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use moil_cwl::value::{Directory, File, Value};
 use moil_job::failure::{Failure, FailureKind};
-use sha1::{Digest as _, Sha1};
 
 use crate::cancel::Cancel;
 use crate::files;
+use crate::measure::Measures;
 use crate::system::{self, Result};
 
-/// Bytes that are read at a time.
-const BUFFER: usize = 1 << 20;
 /// Directories nested deeper than this are refused.
 const DEEPEST: usize = 1_000;
 
-/// The output object with sizes and (unless `checksums` is off) checksums, without paths; and how many bytes
+/// The output object with sizes and (where they are computed) checksums, without paths; and how many bytes
 /// the output files have, those of directories included. What lies below `made` is measured whatever the
 /// object says of it; of other files (inputs that were passed on) what is known already is kept.
 ///
 /// # Errors
 /// Where a file cannot be read, or is neither file nor directory.
-pub fn publish(outputs: &Value, made: &Path, checksums: bool, cancel: &Cancel) -> Result<(Value, u64)> {
-    let mut publisher =
-        Publisher { made, checksums, cancel, buffer: Vec::new(), seen: HashMap::new(), bytes: 0 };
+pub fn publish(
+    outputs: &Value,
+    made: &Path,
+    measures: &Measures<'_>,
+    cancel: &Cancel,
+) -> Result<(Value, u64)> {
+    let mut publisher = Publisher { made, measures, cancel, seen: HashSet::new(), bytes: 0 };
     let outputs = outputs.try_map_files(&mut |value| publisher.publish(value))?;
     Ok((outputs, publisher.bytes))
 }
 
 struct Publisher<'a> {
     made: &'a Path,
-    checksums: bool,
+    measures: &'a Measures<'a>,
     cancel: &'a Cancel,
-    buffer: Vec<u8>,
-    /// By location: one file may stand in several places of the output object.
-    seen: HashMap<Arc<str>, (Option<Arc<str>>, u64)>,
+    /// Locations: one file may stand in several places of the output object.
+    seen: HashSet<Arc<str>>,
     bytes: u64,
 }
 
@@ -51,11 +52,9 @@ impl Publisher<'_> {
                 if directory.listing.is_none()
                     && let Some(location) = &directory.location
                     && let Ok(path) = files::path_of(location)
-                    && !self.seen.contains_key(location)
+                    && self.seen.insert(Arc::clone(location))
                 {
-                    let bytes = self.directory_bytes(&path, 0)?;
-                    self.seen.insert(Arc::clone(location), (None, bytes));
-                    self.bytes += bytes;
+                    self.bytes += self.directory_bytes(&path, 0)?;
                 }
                 Value::Directory(Arc::new(Directory { path: None, ..(*directory).clone() }))
             }
@@ -69,55 +68,16 @@ impl Publisher<'_> {
             && let Ok(path) = files::path_of(location)
             && (path.starts_with(self.made)
                 || file.size.is_none()
-                || (self.checksums && file.checksum.is_none()))
+                || (self.measures.checksums && file.checksum.is_none()))
         {
-            let (checksum, size) = match self.seen.get(location) {
-                Some(known) => known.clone(),
-                None => {
-                    let known = self.measure(&path)?;
-                    self.bytes += known.1;
-                    self.seen.insert(Arc::clone(location), known.clone());
-                    known
-                }
-            };
+            let (checksum, size) = self.measures.measure(location)?;
+            if self.seen.insert(Arc::clone(location)) {
+                self.bytes += size;
+            }
             published.checksum = checksum;
             published.size = Some(size);
         }
         Ok(Value::File(Arc::new(published)))
-    }
-
-    /// Checksum and size of a file.
-    fn measure(&mut self, path: &Path) -> Result<(Option<Arc<str>>, u64)> {
-        let failed = |error: io::Error| system::failure("read the output file", path, &error);
-        let metadata = fs::metadata(path).map_err(failed)?;
-        // Opening a pipe that nobody writes would wait for ever.
-        if !metadata.is_file() {
-            let message = format!("the output {} is not a regular file", path.display());
-            return Err(Box::new(Failure::new(FailureKind::BadOutput, message)));
-        }
-        if !self.checksums {
-            return Ok((None, metadata.len()));
-        }
-        let mut file = fs::File::open(path).map_err(failed)?;
-        let wanted = usize::try_from(metadata.len()).unwrap_or(BUFFER).clamp(1, BUFFER);
-        if self.buffer.len() < wanted {
-            self.buffer.resize(wanted, 0);
-        }
-        let mut hash = Sha1::new();
-        let mut size = 0;
-        loop {
-            self.cancel.check()?;
-            match file.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hash.update(self.buffer.get(..count).unwrap_or_default());
-                    size += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        Ok((Some(checksum(&hash.finalize()).into()), size))
     }
 
     /// The bytes of the files in a directory; links count as what they are, not as what they lead to.
@@ -142,18 +102,6 @@ impl Publisher<'_> {
     }
 }
 
-/// `sha1$…`, as CWL writes checksums.
-fn checksum(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(5 + 2 * digest.len());
-    text.push_str("sha1$");
-    for byte in digest {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,8 +115,12 @@ mod tests {
         }))
     }
 
+    fn publish_all(value: &Value, checksums: bool, cancel: &Cancel) -> Result<(Value, u64)> {
+        publish(value, Path::new("/"), &Measures::new(checksums, cancel), cancel)
+    }
+
     fn published(value: &Value, checksums: bool) -> (Arc<File>, u64) {
-        match publish(value, Path::new("/"), checksums, &Cancel::new()).unwrap() {
+        match publish_all(value, checksums, &Cancel::new()).unwrap() {
             (Value::File(file), bytes) => (file, bytes),
             other => panic!("{other:?}"),
         }
@@ -214,8 +166,7 @@ mod tests {
         let path = dir.path().join("x");
         fs::write(&path, "abc").unwrap();
         let (_, bytes) =
-            publish(&Value::list(vec![file(&path), file(&path)]), Path::new("/"), true, &Cancel::new())
-                .unwrap();
+            publish_all(&Value::list(vec![file(&path), file(&path)]), true, &Cancel::new()).unwrap();
         assert_eq!(bytes, 3);
         fs::create_dir_all(dir.path().join("d/e")).unwrap();
         fs::write(dir.path().join("d/e/f"), "12345").unwrap();
@@ -223,8 +174,7 @@ mod tests {
             location: files::location_of(&dir.path().join("d")).map(Into::into),
             ..Directory::default()
         };
-        let (_, bytes) =
-            publish(&Value::Directory(Arc::new(directory)), Path::new("/"), true, &Cancel::new()).unwrap();
+        let (_, bytes) = publish_all(&Value::Directory(Arc::new(directory)), true, &Cancel::new()).unwrap();
         assert_eq!(bytes, 5);
     }
 
@@ -233,10 +183,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-        let failure = publish(&file(&pipe), Path::new("/"), true, &Cancel::new()).unwrap_err();
+        let failure = publish_all(&file(&pipe), true, &Cancel::new()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::BadOutput);
-        let failure =
-            publish(&file(&dir.path().join("missing")), Path::new("/"), true, &Cancel::new()).unwrap_err();
+        let failure = publish_all(&file(&dir.path().join("missing")), true, &Cancel::new()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::System);
     }
 
@@ -247,9 +196,6 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         let cancel = Cancel::new();
         cancel.cancel(std::time::Duration::ZERO);
-        assert_eq!(
-            publish(&file(&path), Path::new("/"), true, &cancel).unwrap_err().kind,
-            FailureKind::Cancelled
-        );
+        assert_eq!(publish_all(&file(&path), true, &cancel).unwrap_err().kind, FailureKind::Cancelled);
     }
 }

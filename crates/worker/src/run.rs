@@ -26,6 +26,7 @@ use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::container::{self, Container, EngineCommand, Inside};
 use crate::files::LocalFiles;
+use crate::measure::Measures;
 use crate::place::Place;
 use crate::process::{self, End, StreamPaths, boxed};
 use crate::secrets::Masks;
@@ -322,6 +323,7 @@ impl Run<'_> {
             _ => with_exit_code(&prepared.runtime, i64::from(exit_code)),
         };
         let context = self.context(&prepared.inputs, &runtime);
+        let measures = Measures::new(self.config.checksums, self.cancel);
         let outputs = collect::collect(
             self.tool(),
             self.effective(),
@@ -329,10 +331,12 @@ impl Run<'_> {
             dirs,
             &prepared.place,
             &prepared.staged,
-        )?;
+            &measures,
+        );
+        // What kept the outputs from being collected may be no more than that nobody wants them.
         self.cancel.check()?;
-        let outputs = self.masks.hide_in_outputs(&outputs);
-        publish::publish(&outputs, &dirs.out, self.config.checksums, self.cancel)
+        let outputs = self.masks.hide_in_outputs(&outputs?);
+        publish::publish(&outputs, &dirs.out, &measures, self.cancel)
     }
 
     fn too_long(&self, prepared: &Prepared) -> Box<Failure> {

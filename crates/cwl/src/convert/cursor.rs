@@ -52,6 +52,9 @@ impl<'n, 'f> Cursor<'n, 'f> {
     pub fn new(node: &'n Node, what: impl Into<String>, findings: &'f Findings) -> Option<Self> {
         let what = what.into();
         let Some(map) = node.as_map() else {
+            if node.is_faulty() {
+                return None;
+            }
             let message = format!("{what} must be a mapping, not {}", node.describe());
             findings.error("invalid-type", &node.place, message);
             return None;
@@ -60,13 +63,27 @@ impl<'n, 'f> Cursor<'n, 'f> {
         Some(Self { place: &node.place, what, map, findings, read })
     }
 
-    /// The value of a field; `None` when it is not there or null.
+    /// The value of a field; `None` when it is not there, null or faulty.
     pub fn get(&self, field: &str) -> Option<&'n Node> {
         let index = self.map.entries.iter().position(|entry| entry.key == field)?;
         if let Some(read) = self.read.borrow_mut().get_mut(index) {
             *read = true;
         }
-        self.map.entries.get(index).map(|entry| &entry.value).filter(|node| !node.is_null())
+        self.map
+            .entries
+            .get(index)
+            .map(|entry| &entry.value)
+            .filter(|node| !node.is_null() && !node.is_faulty())
+    }
+
+    /// Whether a field was refused, so that nobody knows what it says.
+    pub fn is_faulty(&self, field: &str) -> bool {
+        self.map.get(field).is_some_and(Node::is_faulty)
+    }
+
+    /// Whether nothing was refused of a field and, if it is a list, of its members.
+    pub fn is_whole(&self, field: &str) -> bool {
+        self.map.get(field).is_none_or(|node| !items(node).iter().any(Node::is_faulty))
     }
 
     /// Where a field stands, or the mapping if the field is not there.
@@ -83,6 +100,9 @@ impl<'n, 'f> Cursor<'n, 'f> {
 
     /// An error about a field.
     pub fn wrong(&self, field: &str, node: &Node, expected: &str) {
+        if node.is_faulty() {
+            return;
+        }
         let message = format!("`{field}` must be {expected}, not {}", node.describe());
         self.findings.error("invalid-type", &node.place, message);
     }
@@ -90,7 +110,7 @@ impl<'n, 'f> Cursor<'n, 'f> {
     /// A field that must be there.
     pub fn required(&self, field: &str) -> Option<&'n Node> {
         let node = self.get(field);
-        if node.is_none() {
+        if node.is_none() && !self.is_faulty(field) {
             let message = format!("{} has no `{field}`", self.what);
             self.findings.error("missing-field", self.place, message);
         }

@@ -7,12 +7,14 @@ mod cursor;
 mod parameter;
 mod process;
 mod requirement;
+mod stand_in;
 mod tool;
 mod types;
 mod workflow;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::node::Node;
@@ -34,20 +36,28 @@ const MAX_DEPTH: usize = 100;
 /// What became of a document.
 #[derive(Debug)]
 pub struct Conversion {
-    /// The process that was asked for; `None` where it could not be made.
-    pub process: Option<Process>,
+    /// The process that was asked for, or all there are where nobody knows which one that is; less those
+    /// that could not be made.
+    pub processes: Vec<Process>,
     /// All that is wrong, in no order.
     pub diagnostics: Vec<Diagnostic>,
+    /// Processes of which not all inputs and outputs are known, by their identifiers: there were faults.
+    pub hollow: HashSet<Arc<str>>,
     /// Fields that nobody read, by class and name. Always empty for documents that fit the schema.
     pub unread: Vec<(Place, String)>,
 }
 
-/// Makes the main process of a document, with all that it runs.
+/// Makes the main process of a document, with all that it runs. Where something was refused before,
+/// there is a stand-in for it, so that all the rest is checked.
 pub fn convert(document: &Document) -> Conversion {
     let converter = Converter::new(document);
-    let process = converter.named_process(&document.main, None);
+    let processes = if document.main.is_empty() {
+        document.processes.keys().filter_map(|id| converter.named_process(id, None)).collect()
+    } else {
+        converter.named_process(&document.main, None).into_iter().collect()
+    };
     let (diagnostics, unread) = converter.findings.into_parts();
-    Conversion { process, diagnostics, unread }
+    Conversion { processes, diagnostics, hollow: converter.hollow.into_inner(), unread }
 }
 
 /// Makes requirements from nodes in normalised form, such as those of an input object.
@@ -73,8 +83,8 @@ struct Converter<'d> {
     types: RefCell<HashMap<String, Type>>,
     open_types: RefCell<Vec<String>>,
     depth: Cell<usize>,
-    /// How many links name nothing.
-    lost_links: Cell<usize>,
+    /// Processes of which not all inputs and outputs are known, by their identifiers.
+    hollow: RefCell<HashSet<Arc<str>>>,
 }
 
 /// Counts one level of nesting for as long as it lives.
@@ -96,7 +106,7 @@ impl<'d> Converter<'d> {
             types: RefCell::default(),
             open_types: RefCell::default(),
             depth: Cell::new(0),
-            lost_links: Cell::new(0),
+            hollow: RefCell::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::canonical;
 use crate::parameter::{Input, Output};
 use crate::process::{Common, ExpressionTool, Operation, Process, ProcessGenerator, Version};
 use crate::requirement::RequirementKind;
+use crate::text::Text;
 
 impl Converter<'_> {
     /// The process that a `run` field holds or names.
@@ -62,10 +63,10 @@ impl Converter<'_> {
             "ExpressionTool" => {
                 cursor.required("expression");
                 let common = self.common(node, &cursor)?.0;
-                Process::Expression(Arc::new(ExpressionTool {
-                    common,
-                    expression: cursor.text("expression")?,
-                }))
+                let expression = cursor.text("expression");
+                let expression =
+                    expression.unwrap_or_else(|| Text { text: "".into(), place: cursor.place.clone() });
+                Process::Expression(Arc::new(ExpressionTool { common, expression }))
             }
             "Operation" => Process::Operation(Arc::new(Operation { common: self.common(node, &cursor)?.0 })),
             "ProcessGenerator" => {
@@ -100,6 +101,13 @@ impl Converter<'_> {
         }
         let outputs: Vec<Output> =
             cursor.list("outputs").iter().filter_map(|node| self.output(node, is_tool)).collect();
+        let is_whole = cursor.is_whole("inputs")
+            && cursor.is_whole("outputs")
+            && inputs.len() == cursor.list("inputs").len()
+            && outputs.len() == cursor.list("outputs").len();
+        if !is_whole {
+            self.hollow.borrow_mut().insert(Arc::clone(&id));
+        }
         self.unique("input", inputs.iter().map(|input| (&input.name, &input.place)));
         self.unique("output", outputs.iter().map(|output| (&output.name, &output.place)));
         for node in cursor.list("requirements") {

@@ -61,6 +61,12 @@ impl Converter<'_> {
         for node in cursor.list("requirements") {
             requirements.required.extend(self.requirement(node));
         }
+        for field in ["requirements", "hints"] {
+            if !cursor.is_whole(field) {
+                let place = cursor.place_of(field).clone();
+                requirements.required.push(Requirement { place, kind: RequirementKind::Faulty });
+            }
+        }
         for node in cursor.list("hints") {
             // Of unknown hints the walker has warned.
             let hint = self.requirement(node);

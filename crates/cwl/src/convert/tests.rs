@@ -268,7 +268,7 @@ fn every_field_is_read() {
           InplaceUpdateRequirement: {inplaceUpdate: true}, LoadListingRequirement: {loadListing: shallow_listing}}}";
     let conversion = convert(&document(text));
     assert!(conversion.unread.is_empty(), "{:?}", conversion.unread);
-    let Some(Process::Tool(tool)) = conversion.process else { panic!("no tool") };
+    let [Process::Tool(tool)] = conversion.processes.as_slice() else { panic!("no tool") };
     assert_eq!(tool.common.doc.as_deref(), Some("a\nb"));
     assert_eq!(tool.common.requirements.required.len(), 11);
     assert_eq!(tool.common.inputs[0].secondary_files.len(), 2);

@@ -39,6 +39,7 @@ impl Converter<'_> {
                     Type::Any
                 }
             },
+            Kind::Faulty => Type::Any,
             _ => {
                 let message = format!("a type must be a name, a mapping or a list, not {}", node.describe());
                 self.findings.error("invalid-type", &node.place, message);
@@ -89,13 +90,14 @@ impl Converter<'_> {
                 fields.push(field);
             }
         }
+        let is_whole = cursor.is_whole("fields");
         let record = RecordType {
             name: cursor.string("name"),
             fields,
             binding: cursor.get("inputBinding").and_then(|node| self.binding(node)),
         };
         cursor.finish();
-        Type::Record(Arc::new(record))
+        if is_whole { Type::Record(Arc::new(record)) } else { Type::Any }
     }
 
     fn record_field(&self, node: &Node) -> Option<RecordField> {
@@ -127,6 +129,12 @@ impl Converter<'_> {
             symbols: cursor.strings("symbols"),
             binding: cursor.get("inputBinding").and_then(|node| self.binding(node)),
         };
+        for (index, symbol) in type_.symbols.iter().enumerate() {
+            if type_.symbols.iter().take(index).any(|other| other == symbol) {
+                let message = format!("the enum has the symbol `{symbol}` twice");
+                self.findings.error("duplicate-symbol", cursor.place_of("symbols"), message);
+            }
+        }
         cursor.finish();
         Type::Enum(Arc::new(type_))
     }

@@ -242,7 +242,7 @@ fn white_space_around_an_expression_counts_only_when_it_is_not_stripped() {
 #[test]
 fn syntax_is_checked_without_values() {
     let messages = |written: &str, javascript: bool| {
-        let diagnostics = SyntaxCheck::default().text(&text(written), javascript, Version::V1_2);
+        let diagnostics = SyntaxCheck::default().text(&text(written), None, javascript, Version::V1_2);
         diagnostics.into_iter().map(|d| format!("{}: {}", d.code, d.message)).collect::<Vec<_>>()
     };
     for good in ["", "plain", "$(inputs.a.b[0]['c']) $(self) $(runtime.cores) $(null)", r"\$(a b"] {
@@ -288,6 +288,6 @@ proptest! {
             let _ = evaluate_as(&written, mode, Version::V1_2);
             let _ = evaluate_as(&written, mode, Version::V1_0);
         }
-        let _ = SyntaxCheck::default().text(&text(&written), true, Version::V1_2);
+        let _ = SyntaxCheck::default().text(&text(&written), None, true, Version::V1_2);
     }
 }

@@ -1,4 +1,5 @@
-use crate::test_support::faults;
+use super::*;
+use crate::test_support::{describe, faults, loaded};
 
 /// A workflow in a workflow that uses every feature.
 fn text(outer: &str, step: &str) -> String {
@@ -26,7 +27,8 @@ fn a_feature_that_is_used_must_be_asked_for() {
         };
         let stated = list(ALL.into_iter().filter(|name| *name != missing).collect());
         let found = faults(&text(&stated, ""));
-        let severity = if missing.starts_with("Multiple") { "warning" } else { "error" };
+        let is_warning = missing.starts_with("Multiple") || missing.starts_with("StepInput");
+        let severity = if is_warning { "warning" } else { "error" };
         assert!(found.starts_with(&format!("{severity} missing-requirement")), "{missing}: {found}");
         assert!(found.contains(missing) && found.lines().count() == 1, "{missing}: {found}");
         // The step may state it as well.
@@ -38,4 +40,14 @@ fn a_feature_that_is_used_must_be_asked_for() {
 #[test]
 fn all_missing_features_are_told_at_once() {
     assert_eq!(faults(&text("", "")).lines().count(), 4);
+}
+
+#[test]
+fn a_value_from_keeps_a_workflow_from_running_unless_another_asks_for_it() {
+    let stated = ALL.map(|name| format!("{{class: {name}}}"));
+    let without = loaded(&text(&stated[..3].join(", "), ""));
+    let found = describe(&check_to_run(&without.process, &Inherited::default()));
+    assert!(found.starts_with("error missing-requirement"), "{found}");
+    let with = loaded(&text(&stated.join(", "), ""));
+    assert_eq!(describe(&check_to_run(&with.process, &Inherited::default())), "");
 }

@@ -4,8 +4,9 @@
 //! failed, compiling on, or freeing what was left behind can crash the process. So with its own limit
 //! (`set_memory_limit`) a script could take the program down. Here the interrupt handler stops a
 //! script that is above the limit, before any allocation fails. Only large allocations ever fail, and
-//! only above twice the limit; from then on nothing is collected. Either way the runtime is abandoned:
-//! its blocks are freed without asking it.
+//! only above twice the limit or when the time is over: built-in functions that build something large do
+//! not ask the interrupt handler. From then on nothing is collected. Either way the runtime is
+//! abandoned: its blocks are freed without asking it.
 #![expect(unsafe_code, reason = "an allocator for C")]
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
@@ -39,18 +40,21 @@ pub struct Memory {
     used: Cell<usize>,
     limit: Cell<usize>,
     exhausted: Cell<bool>,
+    /// Whether the time of the script is over.
+    is_late: Box<dyn Fn() -> bool>,
     runtime: Cell<Option<NonNull<qjs::JSRuntime>>>,
     /// The block that was allocated last.
     blocks: Cell<*mut Header>,
 }
 
 impl Memory {
-    /// A runtime without a limit, and its memory.
-    pub fn runtime() -> rquickjs::Result<(Runtime, Rc<Self>)> {
+    /// A runtime without a limit, and its memory. `is_late` is asked before large allocations.
+    pub fn runtime(is_late: Box<dyn Fn() -> bool>) -> rquickjs::Result<(Runtime, Rc<Self>)> {
         let memory = Rc::new(Self {
             used: Cell::new(0),
             limit: Cell::new(usize::MAX),
             exhausted: Cell::new(false),
+            is_late,
             runtime: Cell::new(None),
             blocks: Cell::new(null_mut()),
         });
@@ -71,7 +75,7 @@ impl Memory {
         self.limit.set(usize::MAX);
     }
 
-    /// Whether the limit was passed. Then the runtime must be abandoned.
+    /// Whether a limit was passed. Then the runtime must be abandoned.
     pub fn is_exhausted(&self) -> bool {
         self.exhausted.get()
     }
@@ -105,7 +109,9 @@ impl Memory {
     fn may_allocate(&self, size: usize) -> bool {
         let limit = self.limit.get();
         let hard_limit = limit.saturating_add(limit.max(SLACK));
-        let allowed = size < LARGE || self.used.get().saturating_add(size) <= hard_limit;
+        let allowed = size < LARGE
+            || (self.used.get().saturating_add(size) <= hard_limit
+                && (limit == usize::MAX || !(self.is_late)()));
         if !allowed {
             self.exhausted.set(true);
             if let Some(runtime) = self.runtime.get() {

@@ -212,6 +212,18 @@ fn endless_code_is_stopped_and_the_engine_goes_on() {
 }
 
 #[test]
+fn built_in_functions_that_build_something_large_end_when_the_time_is_over() {
+    let limits = Limits { time: Duration::ZERO, memory: 512 << 20 };
+    let mut engine = Engine::new(limits);
+    for code in ["(Array(1 << 28).join('x').length)", "('x'.repeat(1 << 22).split('').length)"] {
+        let reason = evaluate_in(&mut engine, code, &[]);
+        assert_eq!(reason, Err("it took more than 0 seconds".to_owned()), "{code}");
+    }
+    engine.limits.time = Duration::from_secs(60);
+    assert_eq!(evaluate_in(&mut engine, "(inputs.a + 1)", &[]).as_deref(), Ok("2"));
+}
+
+#[test]
 fn memory_and_stack_are_limited_and_the_engine_goes_on() {
     let mut engine = engine();
     let greedy = [

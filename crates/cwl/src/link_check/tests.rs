@@ -11,7 +11,7 @@ outputs: []
 steps:
   first:
     run: {{class: Operation, inputs: {{}}, outputs: {{o: {first}}}}}
-    in: []
+    in: {{go: {{default: true}}}}
     out: [o]
     when: $(inputs.go)
   plain:
@@ -68,6 +68,10 @@ fn sources_must_fit_their_sinks() {
             "",
         ),
         ("x: int?", "{source: x, pickValue: first_non_null}", "int", "warning pick-of-one"),
+        // As they are merged, though the source is no list.
+        ("x: int", "{source: x, linkMerge: merge_nested}", "'int[]'", ""),
+        ("x: int", "{source: x, linkMerge: merge_flattened}", "'int[]'", ""),
+        ("x: int?", "{default: null}", "int", "error no-value"),
     ] {
         assert_eq!(check(inputs, "int", sink, input, ""), expected, "{inputs} {input} {sink}");
     }
@@ -102,12 +106,13 @@ fn the_output_of_a_scattered_step_is_a_list_for_each_level() {
     let nested = "{type: array, items: {type: array, items: int}}";
     assert_eq!(faults(&text("nested_crossproduct", "", nested)), "");
     assert!(faults(&text("nested_crossproduct", "", "'int[]'")).starts_with("error type-mismatch"));
-    assert_eq!(
-        faults(&text("dotproduct", ", when: $(inputs.go)", "{type: array, items: ['null', int]}")),
-        ""
-    );
+    assert_eq!(faults(&text("dotproduct", ", when: $(inputs.a)", "{type: array, items: ['null', int]}")), "");
+    // `pickValue` picks from the list of one link.
+    let picked =
+        text("dotproduct", ", when: $(inputs.a)", "int").replace("s/o}", "s/o, pickValue: first_non_null}");
+    assert_eq!(faults(&picked), "");
     assert!(
-        faults(&text("dotproduct", ", when: $(inputs.go)", "'int[]'"))
+        faults(&text("dotproduct", ", when: $(inputs.a)", "'int[]'"))
             .starts_with("warning type-may-mismatch")
     );
 }

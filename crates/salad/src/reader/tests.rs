@@ -10,6 +10,7 @@ fn source(text: &str) -> Arc<Source> {
 fn show(node: &Node) -> String {
     match &node.kind {
         Kind::Null => "null".into(),
+        Kind::Faulty => "faulty".into(),
         Kind::Bool(value) => value.to_string(),
         Kind::Int(text) => format!("int({text})"),
         Kind::Float(text) => format!("float({text})"),

@@ -1,7 +1,7 @@
 //! Shorthands written out: mappings for lists, `.bai?` for secondary files.
 
 use crate::node::{Entry, Kind, Map, Node};
-use crate::schema::Type;
+use crate::schema::{Marks, Type};
 
 use super::{Scope, Walker};
 
@@ -33,6 +33,7 @@ impl Walker<'_, '_> {
                 (value, None) => {
                     let message = format!("`{}` must be a mapping, not {}", entry.key, value.describe());
                     self.error("invalid-type", &value.place, message);
+                    items.push(Node::faulty(&value.place));
                 }
             }
         }
@@ -54,7 +55,11 @@ impl Walker<'_, '_> {
         };
         let mut patterns = Vec::with_capacity(items.len());
         for item in items {
-            let Some((item, _)) = self.directive(item, scope) else { continue };
+            let item_place = item.place.clone();
+            let Some((item, _)) = self.directive(item, scope) else {
+                patterns.push(Node::faulty(&item_place));
+                continue;
+            };
             let written_out = match item.kind {
                 Kind::String(text) => {
                     let (pattern, optional) = match text.strip_suffix('?') {
@@ -73,10 +78,10 @@ impl Walker<'_, '_> {
                 }
                 kind => {
                     let item = Node { place: item.place, kind };
-                    self.mismatch(&item, types, what)
+                    self.mismatch(&item, types, &Marks::default(), what)
                 }
             };
-            patterns.extend(written_out);
+            patterns.push(written_out.unwrap_or_else(|| Node::faulty(&item_place)));
         }
         Some(Node { place, kind: Kind::List(patterns) })
     }

@@ -50,6 +50,7 @@ impl Fetch for Files {
 fn show(node: &Node) -> String {
     match &node.kind {
         Kind::Null => "~".to_owned(),
+        Kind::Faulty => "!".to_owned(),
         Kind::Bool(value) => value.to_string(),
         Kind::Int(text) | Kind::Float(text) => text.clone(),
         Kind::String(text) => text.replace("file:///z", ""),

@@ -26,22 +26,28 @@ impl Walker<'_, '_> {
         &mut self,
         node: Node,
         types: &[Type],
+        marks: &Marks,
         scope: &Scope,
         what: &str,
     ) -> Option<Node> {
         let Node { place, kind } = node;
         match kind {
-            Kind::String(text) => self.type_name(&text, &place, scope),
+            Kind::String(text) => {
+                if marks.plain && !self.schema.nested_arrays && text.ends_with(['?', ']']) {
+                    self.shorthand_in_plain_type(&text, &place);
+                    return None;
+                }
+                self.type_name(&text, &place, scope)
+            }
             Kind::List(items) => {
-                let marks = Marks { type_: true, ..Marks::default() };
+                let marks = Marks { type_: true, plain: marks.plain, ..Marks::default() };
                 let mut alternatives: Vec<Node> = Vec::new();
                 for item in items {
                     match self.value(item, types, &marks, scope, what) {
-                        Some(Node { kind: Kind::List(inner), .. }) => {
+                        Node { kind: Kind::List(inner), .. } => {
                             inner.into_iter().for_each(|inner| add_alternative(&mut alternatives, inner));
                         }
-                        Some(other) => add_alternative(&mut alternatives, other),
-                        None => {}
+                        other => add_alternative(&mut alternatives, other),
                     }
                 }
                 Some(Node { place, kind: Kind::List(alternatives) })
@@ -104,12 +110,37 @@ impl Walker<'_, '_> {
         nodes.iter_mut().chain(self.types.values_mut()).for_each(|node| put_ids(node, &ids));
     }
 
+    /// The shorthand of types is for the field `type` alone (Schema Salad §"Domain Specific Language for types").
+    fn shorthand_in_plain_type(&mut self, text: &str, place: &Place) {
+        let message = format!("there is no type called `{text}`: the shorthand is for `type` alone");
+        let array = |name: &str| match name.strip_suffix("[]") {
+            Some(items) => format!("{{type: array, items: {items}}}"),
+            None => name.to_owned(),
+        };
+        let meant = match text.strip_suffix('?') {
+            Some(name) => format!("[\"null\", {}]", array(name)),
+            None => array(text),
+        };
+        let diagnostic = Diagnostic::error("unknown-type", place, message);
+        self.diagnostics.push(diagnostic.with_hint(format!("write `{meant}`")));
+    }
+
     fn unknown_type(&mut self, text: &str, place: &Place) {
         let mut diagnostic =
             Diagnostic::error("unknown-type", place, format!("there is no type called `{text}`"));
         let names = self.schema.primitives().iter().map(String::as_str);
         let named = self.types.keys().map(|id| uri::short_name(id));
-        diagnostic.hint = nearest(text, names.chain(named)).map(|near| format!("did you mean `{near}`?"));
+        // `string[`, `File [ ]?`: the name is right, and what comes after it is not.
+        let (name, rest) = text.split_at(text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len()));
+        let mut known = names.chain(named);
+        diagnostic.hint = if rest.contains('[') {
+            let end = if rest.contains('?') { "[]?" } else { "[]" };
+            nearest(name, known).map(|near| format!("did you mean `{near}{end}`?"))
+        } else if let Some(near) = nearest(text, &mut known) {
+            Some(format!("did you mean `{near}`?"))
+        } else {
+            None
+        };
         self.diagnostics.push(diagnostic);
     }
 
@@ -150,8 +181,10 @@ fn put_ids(node: &mut Node, ids: &[Option<String>]) {
     match &mut node.kind {
         Kind::String(text) => {
             let number = text.strip_prefix(WAITING).and_then(|number| number.parse::<usize>().ok());
-            if let Some(Some(id)) = number.and_then(|number| ids.get(number)) {
-                id.clone_into(text);
+            match number.and_then(|number| ids.get(number)) {
+                Some(Some(id)) => id.clone_into(text),
+                Some(None) => node.kind = Kind::Faulty,
+                None => {}
             }
         }
         Kind::List(items) => items.iter_mut().for_each(|item| put_ids(item, ids)),
