@@ -2,20 +2,22 @@
 //! this machine, and what is to run.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::detect::Engine;
 use crate::invocation::{Bind, CommandLine, Invocation, InvocationError, Network};
+use crate::mount;
 use crate::probe::Probe;
 
-/// The process that runs this invocation. Its working directory and its standard streams are the caller's matter.
+/// The process that runs this invocation in an image: a SIF file or a sandbox directory, absolute. Its working directory and its standard streams are the caller's matter.
 ///
 /// # Errors
 /// The invocation has something that this engine's options cannot express.
 pub fn command_line(
     engine: &Engine,
     probe: &Probe,
+    image: &Path,
     invocation: &Invocation,
 ) -> Result<CommandLine, InvocationError> {
     if invocation.command.is_empty() {
@@ -46,16 +48,13 @@ pub fn command_line(
         Network::Host => {}
         Network::None => push(&[word("--net"), word("--network"), word("none")]),
         Network::Named(name) => {
-            if name.is_empty() || name.starts_with('-') || name.contains(',') {
-                return Err(InvocationError::Network { name: name.clone() });
-            }
-            push(&[word("--net"), word("--network"), word(name)]);
+            push(&[word("--net"), word("--network"), word(mount::network(name)?)]);
         }
     }
     if invocation.nvidia {
         push(&[word("--nv")]);
     }
-    push(&[path(engine, &invocation.image)?.as_os_str()]);
+    push(&[path(engine, image)?.as_os_str()]);
     argv.extend(invocation.command.iter().map(OsString::from));
     let environment = invocation
         .environment
@@ -67,48 +66,11 @@ pub fn command_line(
 
 fn argv_bind(engine: &Engine, bind: &Bind, push: &mut impl FnMut(&[&OsStr])) -> Result<(), InvocationError> {
     if engine.has_mount() {
-        push(&[&mount(engine, bind)?]);
+        push(&[&mount::option(&engine.to_string(), bind)?]);
     } else {
         push(&[OsStr::new("--bind"), &plain_bind(engine, bind)?]);
     }
     Ok(())
-}
-
-/// The one word `--mount=type=bind,…`: a line of comma-separated values.
-fn mount(engine: &Engine, bind: &Bind) -> Result<OsString, InvocationError> {
-    let mut line = b"--mount=type=bind".to_vec();
-    for (key, path) in [("source=", &bind.source), ("target=", &bind.target)] {
-        let path = self::path(engine, path)?;
-        let bytes = path.as_os_str().as_bytes();
-        // Readers of comma-separated values take a carriage return before a newline for part of the line's end.
-        if bytes.windows(2).any(|pair| pair == b"\r\n") || bytes.ends_with(b"\r") {
-            return Err(unspeakable(engine, path, "a carriage return before a newline is lost; rename it"));
-        }
-        line.push(b',');
-        field(&mut line, key, bytes);
-    }
-    if !bind.writable {
-        line.extend_from_slice(b",readonly");
-    }
-    Ok(OsString::from_vec(line))
-}
-
-/// Adds a field, in quotation marks where it would otherwise not be one.
-fn field(line: &mut Vec<u8>, key: &str, value: &[u8]) {
-    if !value.iter().any(|byte| b",\"\n\r".contains(byte)) {
-        line.extend_from_slice(key.as_bytes());
-        line.extend_from_slice(value);
-        return;
-    }
-    line.push(b'"');
-    line.extend_from_slice(key.as_bytes());
-    for byte in value {
-        line.push(*byte);
-        if *byte == b'"' {
-            line.push(b'"');
-        }
-    }
-    line.push(b'"');
 }
 
 /// `SOURCE:TARGET[:ro]` of engines without `--mount`. `:rw` is the default, and a fault of some 3.6 releases.
@@ -157,19 +119,12 @@ fn variable(engine: &Engine, name: &str) -> Result<OsString, InvocationError> {
     Ok(format!("{}ENV_{name}", engine.variable_prefix()).into())
 }
 
-/// Checks what holds for every path. Engines hand what they are told to their helpers as JSON.
 fn path<'a>(engine: &Engine, path: &'a Path) -> Result<&'a Path, InvocationError> {
-    if !path.is_absolute() {
-        return Err(InvocationError::Relative { path: path.into() });
-    }
-    if path.to_str().is_none() {
-        return Err(unspeakable(engine, path, "it is not UTF-8; rename it"));
-    }
-    Ok(path)
+    mount::path(&engine.to_string(), path)
 }
 
 fn unspeakable(engine: &Engine, path: &Path, fault: &'static str) -> InvocationError {
-    InvocationError::Path { engine: engine.to_string(), path: path.into(), fault }
+    mount::unspeakable(&engine.to_string(), path, fault)
 }
 
 #[cfg(test)]

@@ -17,6 +17,14 @@ pub enum ImageError {
         /// Where it was looked for first.
         folder: PathBuf,
     },
+    /// The engine does not have it, and nothing may be fetched.
+    #[error("{engine} does not have the image {image}, and fetching images is switched off")]
+    NotThere {
+        /// The image.
+        image: String,
+        /// The engine.
+        engine: String,
+    },
     /// There is no such file.
     #[error("the image {path:?} is no whole SIF file and no sandbox directory: {fault}")]
     File {

@@ -130,10 +130,17 @@ impl ImageName {
 
     /// The registry, or `docker.io` where none is given.
     pub fn registry(&self) -> &str {
-        match self.0.split_once('/') {
-            Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
-            _ => "docker.io",
-        }
+        self.given_registry().unwrap_or("docker.io")
+    }
+
+    fn given_registry(&self) -> Option<&str> {
+        let (first, _) = self.0.split_once('/')?;
+        (first.contains(['.', ':']) || first == "localhost").then_some(first)
+    }
+
+    /// Whether the name says which registry it is of.
+    pub fn is_qualified(&self) -> bool {
+        self.given_registry().is_some()
     }
 
     /// The name with `:latest` where there is neither tag nor digest. A port counts as a tag, as with cwltool:

@@ -1,7 +1,6 @@
 //! What is to run in a container, and the process that does it.
 //!
-//! An invocation says nothing of an engine; `apptainer` turns it into a command line. Other ways to run the
-//! same thing take the same type.
+//! An invocation says nothing of an engine; `apptainer` and `docker` turn it into command lines.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,8 +10,6 @@ use thiserror::Error;
 /// A command in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
-    /// The image: a SIF file or a sandbox directory, absolute.
-    pub image: PathBuf,
     /// The output directory. In the container it is home and working directory, and may be written to.
     pub output: Bind,
     /// The directory that is `/tmp` in the container.

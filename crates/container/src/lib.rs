@@ -1,18 +1,22 @@
-//! Containers of Singularity and Apptainer: images that many jobs, processes and machines can share, and the
-//! command lines that run a tool in one.
+//! Containers of Singularity and Apptainer, Docker and Podman: images that many jobs, processes and machines can share,
+//! and the command lines that run a tool in one.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`detect`] | which engine there is, and what its version can do |
+//! | [`detect`] | which Apptainer or Singularity there is, and what its version can do |
 //! | [`probe`] | what it can do on this machine |
 //! | [`image_name`] | names of images, and of the files they are kept in |
 //! | [`direct`] | running it without an engine, in an unpacked image |
 //! | [`invocation`] | what is to run in a container |
 //! | [`apptainer`] | the command line for it |
+//! | [`docker`] | that of Docker and Podman |
+//! | [`docker_engine`] | finding these two, and ending what they run |
+//! | [`docker_images`] | their images, fetched once |
 //! | [`sif`] | whether an image is whole |
 //! | [`store`] | the images of a machine: found, fetched, published |
 //! | [`prune`] | listing them and making room |
 //! | [`error`] | why an image cannot be had |
+//! | `mount` | what the options of all engines have in common |
 //! | `pull` | one pull by the engine |
 //! | `layer_cache` | the engine's own cache, put right |
 //! | `sandbox` | images as directories |
@@ -24,11 +28,15 @@
 pub mod apptainer;
 pub mod detect;
 pub mod direct;
+pub mod docker;
+pub mod docker_engine;
+pub mod docker_images;
 pub mod error;
 pub mod image_name;
 pub mod invocation;
 mod layer_cache;
 pub mod lock;
+mod mount;
 pub mod probe;
 mod process;
 pub mod prune;

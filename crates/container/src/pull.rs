@@ -105,7 +105,7 @@ fn tell_removed(watch: &dyn Watch, removed: &[PathBuf]) {
 }
 
 /// Waits between tries.
-fn sleep(pause: Duration, image: &ImageName, watch: &dyn Watch) -> Result<(), ImageError> {
+pub(crate) fn sleep(pause: Duration, image: &ImageName, watch: &dyn Watch) -> Result<(), ImageError> {
     let until = Instant::now() + pause;
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         if watch.cancelled() {
@@ -198,21 +198,28 @@ fn environment(config: &StoreConfig, temporary: &Path) -> Vec<(OsString, OsStrin
 
 /// Which failure the engine's words speak of.
 fn understand(config: &StoreConfig, image: &ImageName, code: i32, said: &str) -> ImageError {
-    let said = essence(said).unwrap_or_else(|| format!("exit code {code}, without a word"));
-    let (name, registry) = (image.as_str().to_owned(), image.registry().to_owned());
-    match kind(&said) {
-        Kind::Full => ImageError::Full {
-            image: name,
+    match registry_error(image, code, said) {
+        ImageError::Engine { image, said } if kind(&said) == Kind::Full => ImageError::Full {
+            image,
             home: config.home.clone(),
             layers: config.layer_cache.clone(),
             temporary: config.temporary.clone(),
             said,
         },
+        other => other,
+    }
+}
+
+/// The same, where nothing is known of the folders that an engine uses.
+pub(crate) fn registry_error(image: &ImageName, code: i32, said: &str) -> ImageError {
+    let said = essence(said).unwrap_or_else(|| format!("exit code {code}, without a word"));
+    let (name, registry) = (image.as_str().to_owned(), image.registry().to_owned());
+    match kind(&said) {
         Kind::TooManyRequests => ImageError::TooManyRequests { image: name, registry, said },
         Kind::Denied => ImageError::Denied { image: name, registry, said },
         Kind::NotFound => ImageError::NotFound { image: name, registry, said },
         Kind::Registry => ImageError::Registry { image: name, registry, said },
-        Kind::Other => ImageError::Engine { image: name, said },
+        Kind::Full | Kind::Other => ImageError::Engine { image: name, said },
     }
 }
 

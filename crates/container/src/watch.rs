@@ -37,6 +37,13 @@ pub enum Event<'a> {
         /// How long it took.
         took: Duration,
     },
+    /// The engine has the image, and keeps to itself how large it is.
+    Fetched {
+        /// The image.
+        image: &'a str,
+        /// How long it took.
+        took: Duration,
+    },
     /// A sandbox directory is made of an image.
     Unpacking {
         /// The image.

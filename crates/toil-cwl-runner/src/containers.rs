@@ -2,16 +2,19 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moil_container::detect::{self, DetectError};
+use moil_container::docker_engine::{DockerEngine, DockerError, Kind};
+use moil_container::docker_images::{DockerImages, Known};
 use moil_container::image_name::HubMirror;
 use moil_container::probe;
 use moil_container::store::{ImageStore, StoreConfig};
 use moil_job::failure::{Failure, FailureKind};
-use moil_worker::container::{Containers, Finder, Found};
+use moil_worker::container::{self, Apptainer, Containers, Docker, Finder, Found};
 use moil_worker::direct::Direct;
 
 use crate::environment::Environment;
@@ -35,27 +38,111 @@ pub fn finder(settings: &Settings, log: &Log) -> Option<Arc<Finder>> {
     Some(Arc::new(Finder::new(default_image, Box::new(move || find(&settings, &log)))))
 }
 
+/// How long a daemon has to answer where nobody has asked for Docker, and where somebody has.
+const DAEMON: Duration = Duration::from_secs(1);
+const WANTED_DAEMON: Duration = Duration::from_secs(20);
+
 fn find(settings: &Settings, log: &Log) -> Found {
     let environment: Vec<(OsString, OsString)> =
         settings.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let path = settings.environment.get("PATH").unwrap_or_default();
-    let engine = match detect::detect(path, &environment) {
-        Ok(engine) => engine,
-        Err(DetectError::NotFound) if settings.containers.engine == Engine::Auto => {
-            log.warning("neither apptainer nor singularity is installed: tools that only hint at a container run without");
-            return Ok(None);
+    let docker = |kind, patience| DockerEngine::detect(kind, path, &environment, patience);
+    match &settings.containers.engine {
+        Engine::Docker => {
+            return with_docker(settings, docker(Kind::Docker, WANTED_DAEMON).map_err(no_docker)?);
         }
-        Err(error) => {
-            return Err(Failure::new(FailureKind::Unsupported, "there is no container engine")
-                .with_cause(error)
-                .with_advice(
-                    "install Apptainer (or Singularity 3), or run tools without containers: --no-container",
-                ));
+        Engine::Podman => {
+            return with_docker(settings, docker(Kind::Podman, WANTED_DAEMON).map_err(no_docker)?);
         }
-    };
-    if settings.containers.engine == Engine::Auto {
-        log.info(format!("containers are run with {engine}"));
+        Engine::Singularity | Engine::None => {}
+        Engine::Auto | Engine::UserSpace(_) => match docker(Kind::Docker, DAEMON) {
+            Ok(engine) => {
+                log.info("containers are run with Docker");
+                return with_docker(settings, engine);
+            }
+            Err(reason) => log.debug(format!("containers are not run with Docker: {reason}")),
+        },
     }
+    let asked_for = settings.containers.engine == Engine::Singularity;
+    match detect::detect(path, &environment) {
+        Ok(engine) => {
+            if !asked_for {
+                log.info(format!("containers are run with {engine}"));
+            }
+            with_apptainer(settings, engine, environment)
+        }
+        Err(DetectError::NotFound) if !asked_for => {
+            if let Ok(engine) = docker(Kind::Podman, DAEMON) {
+                log.info("containers are run with Podman");
+                return with_docker(settings, engine);
+            }
+            log.warning("no container engine is installed: tools that only hint at a container run without");
+            Ok(None)
+        }
+        Err(error) => Err(Failure::new(FailureKind::Unsupported, "there is no container engine")
+            .with_cause(error)
+            .with_advice(
+                "install Apptainer (or Singularity 3), or run tools without containers: --no-container",
+            )),
+    }
+}
+
+fn no_docker(error: DockerError) -> Failure {
+    Failure::new(FailureKind::Unsupported, "there is no container engine")
+        .with_cause(error)
+        .with_advice("start it, or choose another: --docker, --podman, --singularity or --no-container")
+}
+
+fn with_docker(settings: &Settings, engine: DockerEngine) -> Found {
+    let options = &settings.containers;
+    let system =
+        |what: String, error: std::io::Error| Failure::new(FailureKind::System, what).with_cause(error);
+    let id_files = match &options.id_files {
+        Some((folder, _)) if !folder.is_dir() => {
+            let message = format!("the directory for ids of containers is not there: {}", folder.display());
+            return Err(
+                Failure::new(FailureKind::BadInput, message).with_advice("make it, or correct --cidfile-dir")
+            );
+        }
+        Some((folder, prefix)) => Some(format!("{}/{prefix}", folder.display())),
+        None => None,
+    };
+    let janitor = engine.janitor(options.keep).map_err(|error| {
+        system(format!("cannot start what ends the containers of {}", engine.kind), error)
+    })?;
+    let ourselves = std::fs::metadata("/proc/self")
+        .map_err(|error| system("cannot find out who we are".to_owned(), error))?;
+    let user = options.match_user.then(|| (ourselves.uid(), ourselves.gid()));
+    Ok(Some(Arc::new(Containers {
+        network: options.network.clone(),
+        engine: container::Engine::Docker(Box::new(Docker {
+            // Root needs no map, and Podman refuses it one.
+            keep_id: engine.kind == Kind::Podman && user.is_some() && ourselves.uid() != 0,
+            user,
+            janitor,
+            read_only: options.read_only,
+            keep: options.keep,
+            id_files,
+            strict_memory: options.strict_memory,
+            strict_cores: options.strict_cores,
+            images: DockerImages {
+                engine,
+                locks: folders(settings).home.join(".moil").join("locks"),
+                offline: !options.pull,
+                anew: options.always_pull,
+                patience: PATIENCE,
+                retries: RETRIES.map(Duration::from_secs).to_vec(),
+                known: Known::default(),
+            },
+        })),
+    })))
+}
+
+fn with_apptainer(
+    settings: &Settings,
+    engine: detect::Engine,
+    environment: Vec<(OsString, OsString)>,
+) -> Found {
     let folders = folders(settings);
     let failed = |error: std::io::Error| {
         Failure::new(FailureKind::System, format!("cannot find out what {engine} can do here"))
@@ -87,14 +174,16 @@ fn find(settings: &Settings, log: &Log) -> Found {
         retries: RETRIES.map(Duration::from_secs).to_vec(),
     });
     Ok(Some(Arc::new(Containers {
-        engine,
-        probe,
-        images,
-        environment,
-        always_pull: settings.containers.always_pull,
         network: settings.containers.network.clone(),
-        // Where the engine needs privileges, so would we.
-        direct: unsquash.filter(|_| probe.user_namespaces).map(Direct::new),
+        engine: container::Engine::Apptainer(Box::new(Apptainer {
+            engine,
+            // Where the engine needs privileges, so would we.
+            direct: unsquash.filter(|_| probe.user_namespaces).map(Direct::new),
+            probe,
+            images,
+            environment,
+            always_pull: settings.containers.always_pull,
+        })),
     })))
 }
 

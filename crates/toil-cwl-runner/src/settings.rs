@@ -226,6 +226,18 @@ pub struct Containers {
     pub sandboxes: Option<PathBuf>,
     /// The network.
     pub network: Option<String>,
+    /// Docker and Podman run tools as the current user.
+    pub match_user: bool,
+    /// Docker and Podman keep tools from writing to the image's own files.
+    pub read_only: bool,
+    /// Docker and Podman keep containers that have ended.
+    pub keep: bool,
+    /// Docker and Podman limit the memory of tools.
+    pub strict_memory: bool,
+    /// Docker and Podman limit the cores of tools.
+    pub strict_cores: bool,
+    /// Where the ids of containers are written, with how the names of the files begin.
+    pub id_files: Option<(PathBuf, String)>,
 }
 
 /// How much of a log is kept.

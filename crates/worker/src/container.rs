@@ -1,46 +1,91 @@
 //! Running a tool in a container: whether it does, its image, and the command line of the engine.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use moil_container::apptainer;
-use moil_container::detect::Engine;
+use moil_container::detect;
 use moil_container::direct::Isolation;
+use moil_container::docker_engine::Janitor;
+use moil_container::docker_images::DockerImages;
 use moil_container::error::ImageError;
 use moil_container::image_name::ImageName;
-use moil_container::invocation::{Bind, Invocation, Network};
+use moil_container::invocation::{Bind, CommandLine, Invocation, InvocationError, Network};
 use moil_container::probe::Probe;
 use moil_container::store::{Image, ImageStore, Source};
 use moil_container::watch::{Event, Watch};
+use moil_container::{apptainer, docker};
 use moil_cwl::inherit::Effective;
 use moil_cwl::requirement::DockerRequirement;
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::resources::Resources;
 
 use crate::attempt_dir::AttemptDir;
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::direct::Direct;
 use crate::place::Place;
-use crate::system::Result;
+use crate::system::{self, Result};
 
 /// How containers are run on this machine.
 #[derive(Debug)]
 pub struct Containers {
     /// What runs them.
     pub engine: Engine,
+    /// `--custom-net`: the network of tools that may use one.
+    pub network: Option<String>,
+}
+
+/// What runs containers.
+#[derive(Debug)]
+pub enum Engine {
+    /// Apptainer or Singularity.
+    Apptainer(Box<Apptainer>),
+    /// Docker or Podman.
+    Docker(Box<Docker>),
+}
+
+/// Apptainer or Singularity, and how they are used.
+#[derive(Debug)]
+pub struct Apptainer {
+    /// The engine.
+    pub engine: detect::Engine,
     /// What it can do here.
     pub probe: Probe,
-    /// Their images.
+    /// Its images.
     pub images: ImageStore,
     /// The environment of the engine itself.
     pub environment: Vec<(OsString, OsString)>,
     /// `--force-docker-pull`: images are fetched even if they are there.
     pub always_pull: bool,
-    /// `--custom-net`: the network of tools that may use one.
-    pub network: Option<String>,
     /// How tools are run without the engine; `None` where that cannot be.
     pub direct: Option<Direct>,
+}
+
+/// Docker or Podman, and how they are used.
+#[derive(Debug)]
+pub struct Docker {
+    /// The images, and the engine that has them.
+    pub images: DockerImages,
+    /// What ends containers when we are killed.
+    pub janitor: Janitor,
+    /// The user and group that tools run as; `None` (`--no-match-user`) for the image's own.
+    pub user: Option<(u32, u32)>,
+    /// Whether Podman has to be told to map the user to itself.
+    pub keep_id: bool,
+    /// Off with `--no-read-only`.
+    pub read_only: bool,
+    /// `--leave-container`.
+    pub keep: bool,
+    /// `--cidfile-dir` and `--cidfile-prefix`: what the files of ids are called, before the container's name.
+    pub id_files: Option<String>,
+    /// `--strict-memory-limit`.
+    pub strict_memory: bool,
+    /// `--strict-cpu-limit`.
+    pub strict_cores: bool,
 }
 
 /// Finds out how containers are run here, when the first tool wants one: that takes longer than a short job.
@@ -73,9 +118,15 @@ impl Finder {
 /// The container of one attempt.
 pub(crate) struct Container {
     containers: Arc<Containers>,
-    image: Image,
-    /// The image as a directory, where it is used often.
-    directory: Option<PathBuf>,
+    image: Ready,
+}
+
+/// An image that is there.
+enum Ready {
+    /// As long as the first is there, so is the image. The second is the image as a directory, where it is used often.
+    Apptainer(Image, Option<PathBuf>),
+    /// The id of the image, and the name of the container.
+    Docker { id: String, name: String },
 }
 
 /// `dockerOutputDirectory`, where the tool is to run in a container.
@@ -88,6 +139,8 @@ pub(crate) struct Chosen {
     containers: Arc<Containers>,
     name: ImageName,
     source: Source,
+    /// The name in a registry, where that is another one.
+    from: Option<ImageName>,
 }
 
 /// The container of a job; `None` where the tool wants none, or where it is only a hint that it does and there are
@@ -99,9 +152,9 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(effective: &Effective, finder: Option<&Finder>) -> Result<Option<Chosen>> {
     let docker = effective.docker.as_ref();
     let default_image = finder.and_then(|finder| finder.default_image.as_deref());
-    let (name, source) = match (docker, default_image) {
+    let (name, source, from) = match (docker, default_image) {
         (Some((docker, _)), _) if finder.is_some() => image_of(docker)?,
-        (None, Some(image)) => (image, Source::Registry),
+        (None, Some(image)) => (image, Source::Registry, None),
         (Some((docker, true)), _) => return Err(refused(docker, "containers are switched off")),
         _ => return Ok(None),
     };
@@ -112,13 +165,15 @@ pub(crate) fn choose(effective: &Effective, finder: Option<&Finder>) -> Result<O
             _ => return Ok(None),
         },
     };
-    let name = ImageName::parse(name).map_err(|error| {
-        Box::new(
-            Failure::new(FailureKind::BadInput, error.to_string())
-                .with_advice("correct dockerPull (or dockerImageId) of DockerRequirement"),
-        )
-    })?;
-    Ok(Some(Chosen { containers, name, source }))
+    let parse = |name| {
+        ImageName::parse(name).map_err(|error| {
+            Box::new(
+                Failure::new(FailureKind::BadInput, error.to_string())
+                    .with_advice("correct dockerPull (or dockerImageId) of DockerRequirement"),
+            )
+        })
+    };
+    Ok(Some(Chosen { containers, name: parse(name)?, source, from: from.map(parse).transpose()? }))
 }
 
 impl Chosen {
@@ -127,18 +182,28 @@ impl Chosen {
     /// # Errors
     /// [`FailureKind::Image`] where the image cannot be had; [`FailureKind::Cancelled`].
     pub(crate) fn fetch(self, cancel: &Cancel, tell: &dyn Fn(String)) -> Result<Container> {
-        let Self { containers, name, source } = self;
+        let Self { containers, name, source, from } = self;
         let watch = Watcher { cancel, tell };
-        let image =
-            containers.images.get(&name, &source, containers.always_pull, &watch).map_err(|error| {
-                if cancel.is_cancelled() { Box::new(Cancel::failure()) } else { cannot_have(&error) }
-            })?;
-        let directory = containers.direct.as_ref().and_then(|direct| {
-            let unpack = direct.is_used_often(&name).then_some(direct.unpack.as_path());
-            // Without it the engine does the same, in more time.
-            containers.images.directory(&name, &image, unpack, &watch).ok().flatten()
-        });
-        Ok(Container { containers, image, directory })
+        let image = match &containers.engine {
+            Engine::Apptainer(apptainer) => {
+                apptainer.images.get(&name, &source, apptainer.always_pull, &watch).map(|image| {
+                    let directory = apptainer.direct.as_ref().and_then(|direct| {
+                        let unpack = direct.is_used_often(&name).then_some(direct.unpack.as_path());
+                        // Without it the engine does the same, in more time.
+                        apptainer.images.directory(&name, &image, unpack, &watch).ok().flatten()
+                    });
+                    Ready::Apptainer(image, directory)
+                })
+            }
+            Engine::Docker(docker) => docker.images.get(&name, from.as_ref(), &watch).map(|id| {
+                let name = docker.images.engine.container_name();
+                Ready::Docker { id, name }
+            }),
+        };
+        let image = image.map_err(|error| {
+            if cancel.is_cancelled() { Box::new(Cancel::failure()) } else { cannot_have(&error) }
+        })?;
+        Ok(Container { containers, image })
     }
 }
 
@@ -154,7 +219,7 @@ impl Container {
         dirs: &AttemptDir,
         inside: Inside,
     ) -> Result<EngineCommand> {
-        let Inside { words, environment, binds, network, nvidia, with_engine } = inside;
+        let Inside { words, environment, binds, network, nvidia, with_engine, shm_size, granted } = inside;
         let output = Bind { source: dirs.out.clone(), target: PathBuf::from(&place.out), writable: true };
         // HOME is the output directory anyway, and nothing but the host's own variables can be other than text.
         let environment = environment
@@ -167,29 +232,71 @@ impl Container {
             (true, None) => Network::Host,
             (true, Some(name)) => Network::Named(name.clone()),
         };
-        let invocation = Invocation {
-            image: self.image.path.clone(),
-            output,
-            temporary: dirs.tmp.clone(),
-            binds,
-            network,
-            nvidia,
-            environment,
-            command: words,
-        };
-        let direct = self.containers.direct.as_ref().zip(self.directory.as_ref()).filter(|_| !with_engine);
-        if let Some((direct, directory)) = direct
-            && let Some(command) = direct.command(config, place, dirs, directory, &invocation)
-        {
-            return Ok(command);
+        let temporary = dirs.tmp.clone();
+        let invocation =
+            Invocation { output, temporary, binds, network, nvidia, environment, command: words };
+        let refused =
+            |error: InvocationError| Box::new(Failure::new(FailureKind::BadInput, error.to_string()));
+        match (&self.containers.engine, &self.image) {
+            (Engine::Apptainer(apptainer), Ready::Apptainer(image, directory)) => {
+                let Apptainer { engine, probe, direct, .. } = apptainer.as_ref();
+                let direct = direct.as_ref().zip(directory.as_ref()).filter(|_| !with_engine);
+                if let Some((direct, directory)) = direct
+                    && let Some(command) = direct.command(config, place, dirs, directory, &invocation)
+                {
+                    return Ok(command);
+                }
+                let line =
+                    apptainer::command_line(engine, probe, &image.path, &invocation).map_err(refused)?;
+                Ok(EngineCommand::new(line, &apptainer.environment))
+            }
+            (Engine::Docker(docker), Ready::Docker { id, name }) => {
+                let container = docker::Container {
+                    image: id.clone(),
+                    name: name.clone(),
+                    variables: variables_of(dirs),
+                    user: docker.user,
+                    keep_id: docker.keep_id,
+                    read_only: docker.read_only,
+                    keep: docker.keep,
+                    id_file: docker.id_files.as_ref().map(|start| format!("{start}{name}.cid").into()),
+                    shm_size,
+                    memory_mib: docker.strict_memory.then_some(granted.ram_mib),
+                    cores: docker.strict_cores.then_some(granted.cores.ceil() as u64),
+                };
+                let engine = &docker.images.engine;
+                let command = docker::command_line(engine, &container, &invocation).map_err(refused)?;
+                write_for_us(&container.variables, &command.variables)
+                    .map_err(|error| system::failure("write", &container.variables, &error))?;
+                Ok(EngineCommand::new(command.line, &engine.environment))
+            }
+            // An image is fetched by the engine that runs it.
+            _ => Err(Box::new(Failure::new(FailureKind::System, "the image is another engine's"))),
         }
-        let line = apptainer::command_line(&self.containers.engine, &self.containers.probe, &invocation)
-            .map_err(|error| Box::new(Failure::new(FailureKind::BadInput, error.to_string())))?;
-        let mut environment = self.containers.environment.clone();
-        environment.retain(|(name, _)| line.environment.iter().all(|(known, _)| known != name));
-        environment.extend(line.environment);
-        Ok(EngineCommand { argv: line.argv, environment, isolation: None })
     }
+
+    /// Removes what the engine no longer needs once its process has ended, with this exit code; `None` where it was
+    /// killed. Whoever kills a client of Docker does not end the container.
+    pub(crate) fn ended(&self, dirs: &AttemptDir, exit_code: Option<i32>) {
+        if let (Engine::Docker(docker), Ready::Docker { name, .. }) = (&self.containers.engine, &self.image) {
+            // Where the process never started, there may be none.
+            let _ = fs::remove_file(variables_of(dirs));
+            // From 128 on the client, or the shell above it, may have been killed.
+            if exit_code.is_none_or(|code| code >= 128) {
+                docker.images.engine.end(name, docker.keep);
+            }
+        }
+    }
+}
+
+/// The file of a tool's variables, for the engine to read.
+fn variables_of(dirs: &AttemptDir) -> PathBuf {
+    dirs.root.join("variables")
+}
+
+/// Writes a new file that nobody else can read.
+fn write_for_us(path: &Path, text: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
 
 /// What is to run in a container.
@@ -202,6 +309,10 @@ pub(crate) struct Inside {
     pub(crate) nvidia: bool,
     /// Whether another program of this machine starts the command, which so has to be the engine's.
     pub(crate) with_engine: bool,
+    /// The size of `/dev/shm`.
+    pub(crate) shm_size: Option<String>,
+    /// What the tool may use.
+    pub(crate) granted: Resources,
 }
 
 /// The engine's process.
@@ -212,6 +323,16 @@ pub(crate) struct EngineCommand {
     pub(crate) isolation: Option<Isolation>,
 }
 
+impl EngineCommand {
+    /// The engine's own environment, with what the command line wants there.
+    fn new(line: CommandLine, environment: &[(OsString, OsString)]) -> Self {
+        let mut environment = environment.to_vec();
+        environment.retain(|(name, _)| line.environment.iter().all(|(known, _)| known != name));
+        environment.extend(line.environment);
+        Self { argv: line.argv, environment, isolation: None }
+    }
+}
+
 /// The failure of a tool that cannot do without a container.
 fn refused(docker: &DockerRequirement, why: &str) -> Box<Failure> {
     let image = [&docker.pull, &docker.image_id, &docker.load, &docker.import]
@@ -220,12 +341,12 @@ fn refused(docker: &DockerRequirement, why: &str) -> Box<Failure> {
         .unwrap_or("an image built from dockerFile");
     let message = format!("the tool must run in a container ({image}), and {why}");
     Box::new(Failure::new(FailureKind::Unsupported, message).with_advice(
-        "install Apptainer and leave out --no-container, or move DockerRequirement from requirements to hints",
+        "install Apptainer, Podman or Docker and leave out --no-container, or move DockerRequirement from requirements to hints",
     ))
 }
 
-/// The image that DockerRequirement names, and where it comes from.
-fn image_of(docker: &DockerRequirement) -> Result<(&str, Source)> {
+/// The image that DockerRequirement names, where it comes from, and its name there if that is another one.
+fn image_of(docker: &DockerRequirement) -> Result<(&str, Source, Option<&str>)> {
     let unsupported = |what: &str| {
         Box::new(
             Failure::new(
@@ -240,7 +361,9 @@ fn image_of(docker: &DockerRequirement) -> Result<(&str, Source)> {
         (_, Some(_)) => Err(unsupported("dockerLoad")),
         _ if docker.import.is_some() => Err(unsupported("dockerImport")),
         _ if docker.file.is_some() => Err(unsupported("dockerFile")),
-        (Some(name), None) => Ok((name, Source::Registry)),
+        (Some(name), None) => {
+            Ok((name, Source::Registry, docker.pull.as_deref().filter(|pull| *pull != name)))
+        }
         (None, None) => {
             let message = "DockerRequirement names no image";
             Err(Box::new(
@@ -278,6 +401,9 @@ impl Watch for Watcher<'_> {
             }
             Event::Pulled { image, size, took } => {
                 format!("fetched the image {image}: {} MiB in {:.1} s", size >> 20, took.as_secs_f64())
+            }
+            Event::Fetched { image, took } => {
+                format!("fetched the image {image} in {:.1} s", took.as_secs_f64())
             }
             Event::Unpacking { image } => format!("unpacks the image {image}"),
             Event::Repaired { what } => what.clone(),

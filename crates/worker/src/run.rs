@@ -80,7 +80,7 @@ struct Prepared {
     /// Where the tool sees it.
     place: Place,
     /// The tool's container; as long as it is there, so is its image.
-    _container: Option<Container>,
+    container: Option<Container>,
     command: Command,
     /// For people.
     shown: String,
@@ -186,6 +186,8 @@ impl Run<'_> {
                     network: limits::network(self.effective(), &context).map_err(boxed)?,
                     nvidia: self.effective().cuda.is_some(),
                     with_engine: !mpi.is_empty(),
+                    shm_size: self.effective().shm_size.as_ref().map(|size| size.text.to_string()),
+                    granted: self.attempt.granted,
                 };
                 let EngineCommand { argv, environment, isolation } =
                     container.command(self.config, &place, dirs, inside)?;
@@ -221,7 +223,7 @@ impl Run<'_> {
             runtime,
             staged,
             place,
-            _container: container,
+            container,
             limit,
             logs,
         })
@@ -293,9 +295,15 @@ impl Run<'_> {
         let logs: Vec<&Path> = prepared.logs.iter().map(PathBuf::as_path).collect();
         let mut tell =
             |line: String| (self.reporter)(Report::Output(self.attempt.id.clone(), self.masks.hide(&line)));
-        let End { exit, timed_out } =
-            process::run(self.config, &prepared.command, prepared.limit, self.cancel, &logs, &mut tell)
-                .map_err(|failure| self.with_command(prepared, failure))?;
+        let end = process::run(self.config, &prepared.command, prepared.limit, self.cancel, &logs, &mut tell);
+        if let Some(container) = &prepared.container {
+            let killed = |end: &End| end.timed_out || end.exit.status.code().is_none();
+            container.ended(
+                dirs,
+                end.as_ref().ok().filter(|end| !killed(end)).and_then(|end| end.exit.status.code()),
+            );
+        }
+        let End { exit, timed_out } = end.map_err(|failure| self.with_command(prepared, failure))?;
         (self.reporter)(Report::ToolEnded(self.attempt.id.clone()));
         let exit_code = summary::exit_code(exit.status);
         if timed_out {

@@ -1,3 +1,5 @@
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::*;
 use crate::detect::{Flavour, Version};
 
@@ -17,9 +19,12 @@ fn bind(source: &str, target: &str, writable: bool) -> Bind {
     Bind { source: source.into(), target: target.into(), writable }
 }
 
+fn image() -> &'static Path {
+    Path::new("/cache/debian:12.sif")
+}
+
 fn invocation() -> Invocation {
     Invocation {
-        image: "/cache/debian:12.sif".into(),
         output: bind("/work/out", "/XyzAbc", true),
         temporary: "/work/tmp".into(),
         binds: vec![bind("/data/in.txt", "/var/lib/cwl/stg1/in.txt", false)],
@@ -40,13 +45,13 @@ fn print(line: CommandLine) -> String {
 }
 
 fn line(engine: &Engine, probe: &Probe, invocation: &Invocation) -> String {
-    print(command_line(engine, probe, invocation).unwrap())
+    print(command_line(engine, probe, image(), invocation).unwrap())
 }
 
 fn refusal(engine: &Engine, change: impl FnOnce(&mut Invocation)) -> String {
     let mut changed = invocation();
     change(&mut changed);
-    command_line(engine, &namespaces(true), &changed).unwrap_err().to_string()
+    command_line(engine, &namespaces(true), image(), &changed).unwrap_err().to_string()
 }
 
 /// What stands between the working directory and the image.
@@ -252,7 +257,7 @@ fn odd_names_are_quoted_in_mounts() {
         ("a\rb", "--mount=type=bind,\"source=/d/a\rb\",\"target=/c/a\rb\",readonly"),
     ] {
         let bind = bind(&format!("/d/{name}"), &format!("/c/{name}"), false);
-        assert_eq!(mount(&apptainer(), &bind).unwrap().to_str().unwrap(), expected);
+        assert_eq!(mount::option("Apptainer", &bind).unwrap().to_str().unwrap(), expected);
     }
 }
 

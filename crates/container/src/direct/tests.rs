@@ -19,7 +19,6 @@ fn ground(dir: &Path, image: &Path) -> Option<Ground> {
 
 fn invocation() -> Invocation {
     Invocation {
-        image: "/images/x.sif".into(),
         output: Bind { source: "/work/out".into(), target: "/var/spool/cwl".into(), writable: true },
         temporary: "/work/tmp".into(),
         binds: vec![

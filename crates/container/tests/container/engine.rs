@@ -16,12 +16,11 @@ use crate::registry::{OciImage, Registry};
 /// A place with an image, and an invocation of a shell script in it.
 fn prepared(script: &str) -> (Place, Registry, Invocation) {
     let (place, registry, image) = with_image();
-    let image = get(&place.store(), &image).unwrap().path;
+    get(&place.store(), &image).unwrap();
     for folder in ["out", "tmp", "in"] {
         fs::create_dir(place.path(folder)).unwrap();
     }
     let invocation = Invocation {
-        image,
         output: Bind { source: place.path("out"), target: "/XyzAbc".into(), writable: true },
         temporary: place.path("tmp"),
         binds: Vec::new(),
@@ -37,8 +36,13 @@ fn probe_here(place: &Place) -> Probe {
     probe::probe(&engine(), &place.environment(), place.folder.path()).unwrap()
 }
 
+/// Runs an invocation in the only image of the place.
 fn run(place: &Place, invocation: &Invocation) -> Output {
-    let line = apptainer::command_line(&engine(), &probe_here(place), invocation).unwrap();
+    run_in(&place.store().list().unwrap()[0].path, place, invocation)
+}
+
+fn run_in(image: &Path, place: &Place, invocation: &Invocation) -> Output {
+    let line = apptainer::command_line(&engine(), &probe_here(place), image, invocation).unwrap();
     Command::new(&line.argv[0])
         .args(&line.argv[1..])
         .env_clear()
@@ -176,9 +180,9 @@ fn the_entry_point_of_an_image_comes_before_the_command() {
         .replace(&format!("\"size\":{size}}}"), &format!("\"size\":{}}}", image.config.len()))
         .into_bytes();
     let name = registry.push("lib/entry:1", &image);
-    invocation.image = get(&place.store(), &name).unwrap().path;
+    let image = get(&place.store(), &name).unwrap().path;
     invocation.command = ["-c", "echo moo"].map(String::from).to_vec();
-    assert_eq!(stdout(&run(&place, &invocation)), "moo\n");
+    assert_eq!(stdout(&run_in(&image, &place, &invocation)), "moo\n");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod child;
+mod docker;
 mod engine;
 mod faults;
 mod fixture;

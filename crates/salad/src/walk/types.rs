@@ -136,10 +136,8 @@ impl Walker<'_, '_> {
         diagnostic.hint = if rest.contains('[') {
             let end = if rest.contains('?') { "[]?" } else { "[]" };
             nearest(name, known).map(|near| format!("did you mean `{near}{end}`?"))
-        } else if let Some(near) = nearest(text, &mut known) {
-            Some(format!("did you mean `{near}`?"))
         } else {
-            None
+            nearest(text, &mut known).map(|near| format!("did you mean `{near}`?"))
         };
         self.diagnostics.push(diagnostic);
     }

@@ -390,7 +390,21 @@ impl Source<'_> {
             (None, Some("udocker")) => Engine::UserSpace("udocker".to_owned()),
             (None, _) => Engine::Auto,
         };
+        let prefix = self.owned("--cidfile-prefix");
+        let id_files = match self.path("--cidfile-dir") {
+            None if prefix.is_none() && !self.flag("--record-container-id", false) => None,
+            folder => Some((
+                folder.unwrap_or_else(|| self.cwd.to_owned()),
+                prefix.map(|prefix| prefix + "-").unwrap_or_default(),
+            )),
+        };
         Ok(Containers {
+            match_user: !self.flag("--no-match-user", false),
+            read_only: !self.flag("--no-read-only", false),
+            keep: !self.flag("--rm-container", true),
+            strict_memory: self.flag("--strict-memory-limit", false),
+            strict_cores: self.flag("--strict-cpu-limit", false),
+            id_files,
             engine,
             default_image: self.owned("--default-container"),
             pull: self.flag("--enable-pull", true),

@@ -246,6 +246,25 @@ fn engines_exclude_each_other() {
 }
 
 #[test]
+fn containers_of_docker_are_sealed_and_removed_unless_options_say_otherwise() {
+    let containers = |line: &str| settings(line).containers;
+    let plain = containers("w");
+    assert!(
+        plain.match_user && plain.read_only && !plain.keep && !plain.strict_memory && !plain.strict_cores
+    );
+    assert_eq!(plain.id_files, None);
+    let other = containers("--no-match-user --no-read-only --leave-container w");
+    assert!(!other.match_user && !other.read_only && other.keep);
+    let strict = containers("--strict-memory-limit --strict-cpu-limit --rm-container w");
+    assert!(strict.strict_memory && strict.strict_cores && !strict.keep);
+    let files =
+        |line: &str| containers(line).id_files.map(|(folder, prefix)| (folder.ends_with("ids"), prefix));
+    assert_eq!(files("--record-container-id w"), Some((false, String::new())));
+    assert_eq!(files("--cidfile-dir ids w"), Some((true, String::new())));
+    assert_eq!(files("--cidfile-dir ids --cidfile-prefix run w"), Some((true, "run-".to_owned())));
+}
+
+#[test]
 fn logs_are_kept_plain_or_compressed() {
     let kept = |line: &str| {
         let log = settings(line).log;

@@ -1,0 +1,239 @@
+//! Docker and Podman: which of them there is, and ending what they run.
+//!
+//! Whoever kills the client of such an engine does not end the container: a daemon runs it. So each container has a
+//! name by which it is removed when its client was killed, and each run has a janitor: a process that waits for our
+//! end, however we end, and then removes what still has the run's label.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+
+use crate::docker::LABEL;
+use crate::lock;
+use crate::process::{self, End};
+
+/// Which of the two it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client of a daemon.
+    Docker,
+    /// An engine without a daemon.
+    Podman,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "Docker",
+            Self::Podman => "Podman",
+        })
+    }
+}
+
+/// An engine that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerEngine {
+    /// The program, absolute.
+    pub program: PathBuf,
+    /// Which it is.
+    pub kind: Kind,
+    /// What no other run is called: the label of this run's containers, and part of their names.
+    pub run: String,
+    /// What the engine gets as environment.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// Why there is no engine.
+#[derive(Debug, Error)]
+pub enum DockerError {
+    /// It is not in PATH.
+    #[error("{0} is not in PATH")]
+    NotFound(&'static str),
+    /// The client could not be started.
+    #[error("{program:?} cannot be started: {error}")]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// No daemon answers.
+    #[error("no daemon of Docker answers: {said}")]
+    NoDaemon {
+        /// The client's words.
+        said: String,
+    },
+}
+
+impl DockerEngine {
+    /// Finds an engine in these folders (the value of `PATH`). Docker is of use only with a daemon, which is given
+    /// this long to answer.
+    ///
+    /// # Errors
+    /// It is not there, or no daemon answers.
+    pub fn detect(
+        kind: Kind,
+        path: &OsStr,
+        environment: &[(OsString, OsString)],
+        patience: Duration,
+    ) -> Result<Self, DockerError> {
+        let name = match kind {
+            Kind::Docker => "docker",
+            Kind::Podman => "podman",
+        };
+        let program = which::which_in_global(name, Some(path))
+            .ok()
+            .and_then(|mut found| found.next())
+            .ok_or(DockerError::NotFound(name))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let run = format!("{}.{:x}", lock::own_suffix(), now.as_nanos());
+        let engine = Self { program, kind, run, environment: environment.to_vec() };
+        if kind == Kind::Docker {
+            engine.ask_daemon(patience)?;
+        }
+        Ok(engine)
+    }
+
+    fn ask_daemon(&self, patience: Duration) -> Result<(), DockerError> {
+        let mut command = self.command(["version", "--format", "{{.Server.Version}}"]);
+        let finished = process::run(&mut command, patience * 2, &mut |since| since < patience)
+            .map_err(|error| DockerError::Start { program: self.program.clone(), error })?;
+        match finished.end {
+            End::Exited(0) => Ok(()),
+            End::Exited(_) => {
+                let said = finished.said.lines().rev().find(|line| !line.trim().is_empty());
+                Err(DockerError::NoDaemon { said: said.unwrap_or("it says nothing").trim().to_owned() })
+            }
+            End::Cancelled | End::Stalled => Err(DockerError::NoDaemon {
+                said: format!("nothing came for {:.1} s", patience.as_secs_f64()),
+            }),
+        }
+    }
+
+    /// A command of the engine, with its environment.
+    pub(crate) fn command<I: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = I>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).env_clear().envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// The name of a container of this run.
+    pub fn container_name(&self) -> String {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        format!("moil-{}-{}", self.run, NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Ends a container whose client was killed, and removes it unless it is to be kept. That there is none is well.
+    pub fn end(&self, name: &str, keep: bool) {
+        let words: &[&str] = if keep { &["kill", name] } else { &["rm", "--force", "--volumes", name] };
+        // What it says is that there is none. What fails now, the janitor tries again.
+        let _ = process::run(&mut self.command(words), PATIENCE, &mut |_| true);
+    }
+
+    /// Starts the process that ends what is left of this run's containers when we end, even by SIGKILL.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn janitor(&self, keep: bool) -> io::Result<Janitor> {
+        let (list, end) =
+            if keep { ("ps --quiet", "kill") } else { ("ps --all --quiet", "rm --force --volumes") };
+        // A client that is killed may have just asked for its container: so it is looked again a little later.
+        let script = format!(
+            r#"cat; for pause in 0 1 2; do
+                sleep $pause
+                ids=$("$0" {list} --filter "label=$1")
+                [ -z "$ids" ] || "$0" {end} $ids
+            done"#
+        );
+        let mut command = Command::new("/bin/sh");
+        command.args([OsStr::new("-c"), script.as_ref(), self.program.as_os_str()]);
+        command.arg(format!("{LABEL}={}", self.run)).env_clear().envs(self.environment.iter().cloned());
+        // A group of its own: what a terminal sends to ours is not meant for it.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        Ok(Janitor { child: command.spawn()? })
+    }
+}
+
+/// How long the engine may take to end a container without reading or writing anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ends what is left of a run's containers when we end: its standard input is a pipe that closes then.
+#[derive(Debug)]
+pub struct Janitor {
+    child: Child,
+}
+
+impl Drop for Janitor {
+    /// A run that ends in an orderly way has ended its containers itself.
+    fn drop(&mut self) {
+        // It leads a group of its own, in which nothing else can be yet but its `cat`, which ends with the pipe.
+        let _ = self.child.kill();
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    fn program(folder: &Path, name: &str, script: &str) {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    const PATH: &str = "/usr/bin:/bin";
+
+    fn found(kind: Kind, folder: &Path, patience: Duration) -> Result<DockerEngine, DockerError> {
+        DockerEngine::detect(kind, folder.as_os_str(), &[("PATH".into(), PATH.into())], patience)
+    }
+
+    #[test]
+    fn docker_is_of_use_only_where_a_daemon_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |script: &str, patience: u64| {
+            program(folder.path(), "docker", script);
+            found(Kind::Docker, folder.path(), Duration::from_millis(patience))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            said("echo 20.10.24; [ \"$*\" = 'version --format {{.Server.Version}}' ]", 60_000).unwrap().kind,
+            Kind::Docker
+        );
+        assert_eq!(
+            said("echo; echo Cannot connect to the Docker daemon. >&2; exit 1", 60_000).unwrap_err(),
+            "no daemon of Docker answers: Cannot connect to the Docker daemon."
+        );
+        assert_eq!(
+            said("sleep 1000", 300).unwrap_err(),
+            "no daemon of Docker answers: nothing came for 0.3 s"
+        );
+        assert!(matches!(
+            found(Kind::Podman, folder.path(), Duration::ZERO),
+            Err(DockerError::NotFound("podman"))
+        ));
+    }
+
+    #[test]
+    fn runs_and_containers_have_names_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), "podman", "exit 1");
+        let engine = || found(Kind::Podman, folder.path(), Duration::ZERO).unwrap();
+        let (first, second) = (engine(), engine());
+        assert_ne!(first.run, second.run);
+        assert_ne!(first.container_name(), first.container_name());
+        assert!(first.container_name().starts_with(&format!("moil-{}-", first.run)));
+    }
+}

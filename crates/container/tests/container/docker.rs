@@ -1,0 +1,221 @@
+//! Images and command lines of Podman, with the real one and a registry that can be told to fail.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use moil_container::docker::{self, Container};
+use moil_container::docker_engine::{DockerEngine, Kind};
+use moil_container::docker_images::{DockerImages, Known};
+use moil_container::error::ImageError;
+use moil_container::invocation::{Bind, Invocation, Network};
+
+use crate::faults::signal;
+use crate::fixture::{Listener, Place, eventually, is_there, name};
+use crate::registry::{Fault, OciImage, Registry};
+
+/// Podman with storage of its own, below this folder.
+fn engine(folder: &Path) -> DockerEngine {
+    let storage = folder.join("storage.conf");
+    let root = folder.display();
+    let text =
+        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}/graph\"\nrunroot = \"{root}/run\"\n");
+    fs::write(&storage, text).unwrap();
+    let mut environment: Vec<(OsString, OsString)> =
+        vec![("HOME".into(), folder.join("user").into()), ("CONTAINERS_STORAGE_CONF".into(), storage.into())];
+    // How Podman runs on this machine is its own matter.
+    for variable in ["PATH", "CONTAINERS_CONF"] {
+        environment.extend(std::env::var_os(variable).map(|value| (variable.into(), value)));
+    }
+    let path = std::env::var_os("PATH").unwrap();
+    DockerEngine::detect(Kind::Podman, &path, &environment, Duration::ZERO).unwrap()
+}
+
+/// The images as another process sees them: it knows nothing yet.
+fn images(folder: &Path) -> DockerImages {
+    DockerImages {
+        engine: engine(folder),
+        locks: folder.join("locks"),
+        offline: false,
+        anew: false,
+        patience: Duration::from_secs(120),
+        retries: Vec::new(),
+        known: Known::default(),
+    }
+}
+
+fn prepared() -> Option<(Place, Registry, String)> {
+    if !is_there("podman", &["podman", "busybox"]) {
+        return None;
+    }
+    let registry = Registry::start();
+    let image = registry.push("lib/small:1", &OciImage::small());
+    let place = Place::new(&registry.address);
+    for folder in ["out", "tmp"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    Some((place, registry, image))
+}
+
+/// A process that runs a script in a new container, and the container's name.
+fn start(folder: &Path, engine: &DockerEngine, image: &str, script: &str) -> (Child, String) {
+    let invocation = Invocation {
+        output: Bind { source: folder.join("out"), target: "/XyzAbc".into(), writable: true },
+        temporary: folder.join("tmp"),
+        binds: vec![Bind {
+            source: folder.join("a,b \"c\""),
+            target: "/in/a,b \"c\"".into(),
+            writable: false,
+        }],
+        network: Network::None,
+        nvidia: false,
+        environment: vec![("ODD".into(), " # \"x\" $y ".into()), ("LINES".into(), "1\n2".into())],
+        command: ["sh", "-c", script].map(String::from).to_vec(),
+    };
+    fs::write(&invocation.binds[0].source, "read\n").unwrap();
+    let container = Container {
+        image: image.into(),
+        name: engine.container_name(),
+        variables: folder.join("variables"),
+        user: Some((0, 0)),
+        keep_id: false,
+        read_only: true,
+        keep: false,
+        id_file: None,
+        shm_size: Some("1m".into()),
+        memory_mib: None,
+        cores: None,
+    };
+    let command = docker::command_line(engine, &container, &invocation).unwrap();
+    fs::write(&container.variables, command.variables).unwrap();
+    let child = Command::new(&command.line.argv[0])
+        .args(&command.line.argv[1..])
+        .env_clear()
+        .envs(engine.environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (child, container.name)
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The names of all containers, be they at work or not.
+fn containers(engine: &DockerEngine) -> String {
+    let output = Command::new(&engine.program)
+        .args(["ps", "--all", "--format", "{{.Names}}"])
+        .env_clear()
+        .envs(engine.environment.iter().cloned())
+        .output()
+        .unwrap();
+    stdout(&output)
+}
+
+#[test]
+fn podman_runs_a_tool_as_the_command_line_says() {
+    let Some((place, _registry, image)) = prepared() else { return };
+    let folder = place.folder.path();
+    let images = images(folder);
+    let id = images.get(&name(&image), None, &Listener::default()).unwrap();
+    let script = "pwd; echo $HOME; echo \"$ODD|$LINES\"; echo $IN_IMAGE; cat /in/*; echo made > made; \
+        echo x > /x || echo sealed; df -k /dev/shm | tail -n 1 | awk '{print $2}'";
+    let (child, _) = start(folder, &images.engine, &id, script);
+    assert_eq!(
+        stdout(&child.wait_with_output().unwrap()),
+        "/XyzAbc\n/XyzAbc\n # \"x\" $y |1\n2\nyes\nread\nsealed\n1024\n"
+    );
+    assert_eq!(fs::read_to_string(place.path("out/made")).unwrap(), "made\n");
+    assert_eq!(containers(&images.engine), "");
+}
+
+#[test]
+fn an_image_of_podman_is_fetched_once_whoever_wants_it() {
+    let Some((place, registry, image)) = prepared() else { return };
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let ask = || images(place.folder.path()).get(&name(&image), None, &Listener::default()).unwrap();
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(registry.layers_sent(), 1);
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[test]
+fn a_name_of_ones_own_is_fetched_under_that_of_the_registry() {
+    let Some((place, _registry, image)) = prepared() else { return };
+    let images = images(place.folder.path());
+    let id = images.get(&name("my-own"), Some(&name(&image)), &Listener::default()).unwrap();
+    assert_eq!(images.get(&name(&image), None, &Listener::default()).unwrap(), id);
+}
+
+#[test]
+fn why_podman_cannot_have_an_image() {
+    let Some((place, registry, image)) = prepared() else { return };
+    let get = |image: &str, offline: bool| {
+        let images = DockerImages { offline, ..images(place.folder.path()) };
+        images.get(&name(image), None, &Listener::default()).unwrap_err()
+    };
+    let missing = format!("{}/lib/missing:1", registry.address);
+    assert!(matches!(get(&missing, true), ImageError::NotThere { .. }));
+    assert!(matches!(get(&missing, false), ImageError::NotFound { .. }), "{:?}", get(&missing, false));
+    registry.fail(Fault::Status(401));
+    assert!(matches!(get(&image, false), ImageError::Denied { .. }), "{:?}", get(&image, false));
+    registry.fail(Fault::Hang);
+    let listener = Listener { gives_up_at: Some("Pulling"), ..Listener::default() };
+    let cancelled = images(place.folder.path()).get(&name(&image), None, &listener).unwrap_err();
+    assert!(matches!(cancelled, ImageError::Cancelled { .. }), "{cancelled:?}");
+}
+
+#[test]
+fn a_container_whose_client_was_killed_is_removed_by_name() {
+    let Some((place, _registry, image)) = prepared() else { return };
+    let folder = place.folder.path();
+    let images = images(folder);
+    let id = images.get(&name(&image), None, &Listener::default()).unwrap();
+    let (mut client, container) = start(folder, &images.engine, &id, "touch up; sleep 1000");
+    eventually("the tool runs", || place.path("out/up").exists());
+    signal(client.id(), "KILL");
+    client.wait().unwrap();
+    assert_eq!(containers(&images.engine).trim(), container);
+    images.engine.end(&container, false);
+    assert_eq!(containers(&images.engine), "");
+}
+
+const FOLDER: &str = "MOIL_TEST_RUNNER_FOLDER";
+const IMAGE: &str = "MOIL_TEST_RUNNER_IMAGE";
+
+#[test]
+fn no_container_survives_a_runner_that_was_killed() {
+    let Some((place, _registry, image)) = prepared() else { return };
+    let images = images(place.folder.path());
+    let id = images.get(&name(&image), None, &Listener::default()).unwrap();
+    let mut runner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "docker::as_a_runner"])
+        .env(FOLDER, place.folder.path())
+        .env(IMAGE, id)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the tool runs", || place.path("out/up").exists());
+    signal(runner.id(), "KILL");
+    runner.wait().unwrap();
+    eventually("the container is gone", || containers(&images.engine).is_empty());
+}
+
+/// What such a runner does until it is killed. As a test of its own it has nothing to do.
+#[test]
+fn as_a_runner() {
+    let (Some(folder), Ok(image)) = (std::env::var_os(FOLDER), std::env::var(IMAGE)) else { return };
+    let folder = Path::new(&folder);
+    let engine = engine(folder);
+    let _janitor = engine.janitor(false).unwrap();
+    let (client, _) = start(folder, &engine, &image, "touch up; sleep 1000");
+    client.wait_with_output().unwrap();
+}
