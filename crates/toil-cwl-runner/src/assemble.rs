@@ -435,8 +435,9 @@ fn bring_home(settings: &Settings, outputs: &Value, work: &Path, remote: &Remote
     export::act(&actions)?;
     // What was brought from elsewhere, or changed in place since, is measured where it is now.
     let never = moil_worker::cancel::Cancel::new();
-    let (value, _) = moil_worker::publish::publish(&value, work, settings.files.checksums, &never)
-        .map_err(|failure| *failure)?;
+    let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);
+    let (value, _) =
+        moil_worker::publish::publish(&value, work, &measures, &never).map_err(|failure| *failure)?;
     Ok(value)
 }
 

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use moil_cwl::value::Value;
 use moil_cwl::inherit::Inherited;
+use moil_cwl::value::Value;
 use moil_cwl::{deps, features};
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
