@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use moil_cwl::load;
+use moil_cwl::{features, load};
 use moil_engine::generator::{GeneratedDocument, Load};
 use moil_engine::leader::Message;
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
+use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
 
 use crate::assemble;
@@ -21,11 +22,16 @@ pub fn loader(settings: &Settings, remote: &Arc<Remote>, sender: Sender<Message>
     let remote = Arc::clone(remote);
     Box::new(move |document, around| {
         let texts = Texts { document, remote: &remote };
-        let mut loaded = load::load_inside(&document.uri, &texts, options, around).map_err(|faults| {
+        let unusable = |faults: Vec<Diagnostic>| {
             let faults = report::diagnostics(&faults);
             let message = format!("the process that it generated cannot be used:\n{}", faults.trim_end());
             Failure::new(FailureKind::BadOutput, message)
-        })?;
+        };
+        let mut loaded = load::load_inside(&document.uri, &texts, options, around).map_err(unusable)?;
+        let unmet = features::check_to_run(&loaded.process, around);
+        if !unmet.is_empty() {
+            return Err(unusable(unmet));
+        }
         if !loaded.warnings.is_empty() {
             let warnings = report::diagnostics(&loaded.warnings);
             let text = format!("about a generated process:\n{}", warnings.trim_end());
