@@ -9,7 +9,7 @@ pub mod http;
 pub mod local;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use moil_cwl::error::Error;
@@ -17,6 +17,9 @@ use moil_cwl::files::{Entry, Files, Stat};
 use moil_salad::fetch::Fetch;
 
 use http::Http;
+
+/// The largest document that is taken into memory, in bytes.
+const DOCUMENT_LIMIT: u64 = 256 << 20;
 
 /// Reads local and remote files.
 #[derive(Default)]
@@ -26,6 +29,11 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Trusts the servers whose certificates are signed by one in these PEM files; none: by one that Mozilla trusts.
+    pub fn new(certificates: Vec<PathBuf>) -> Self {
+        Self { http: Http::new(certificates), texts: Mutex::default() }
+    }
+
     /// Brings a remote file to a local path.
     ///
     /// # Errors
