@@ -2,8 +2,8 @@
 //!
 //! [`Remote`] is what the binary hands to the loader (as
 //! [`moil_salad::fetch::Fetch`]) and to the pure functions (as
-//! [`moil_cwl::files::Files`]). A text that came over the network is kept, so
-//! that a document that is named often is fetched once.
+//! [`moil_cwl::files::Files`]). A text that came over the network or through a
+//! pipe is kept, so that a document that is named often is fetched once.
 
 pub mod http;
 pub mod local;
@@ -49,11 +49,14 @@ impl Remote {
 
 impl Fetch for Remote {
     fn text(&self, uri: &str) -> Result<String, String> {
-        if !is_http(uri) {
-            return local::text(uri);
-        }
+        // A pipe, such as `<(command)` of a shell, can be read once only.
+        let fetch: &dyn Fn() -> Result<String, String> = match is_http(uri) {
+            true => &|| self.http.text(uri),
+            false if local::is_pipe(uri) => &|| local::text(uri),
+            false => return local::text(uri),
+        };
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.entry(uri.to_owned()).or_insert_with(|| self.http.text(uri)).clone()
+        texts.entry(uri.to_owned()).or_insert_with(fetch).clone()
     }
 
     fn exists(&self, uri: &str) -> bool {

@@ -25,6 +25,12 @@ pub(super) fn text(uri: &str) -> Result<String, String> {
     })
 }
 
+/// Whether it is there, and neither file nor directory.
+pub(super) fn is_pipe(uri: &str) -> bool {
+    let metadata = path(uri).ok().and_then(|path| fs::metadata(path).ok());
+    metadata.is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
 pub(super) fn exists(uri: &str) -> bool {
     path(uri).is_ok_and(|path| path.exists())
 }

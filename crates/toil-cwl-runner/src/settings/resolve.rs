@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::value;
@@ -267,7 +267,9 @@ impl Source<'_> {
         let default_prefix = TemporaryPrefix { dir: work_dir.clone(), name: "moil-".to_owned() };
         let tmpdir = self.prefix("--tmpdir-prefix").unwrap_or(default_prefix);
         Ok(Files {
-            outdir: self.path("--outdir").map_or_else(|| self.cwd.to_owned(), |path| without_dots(&path)),
+            outdir: self
+                .path("--outdir")
+                .map_or_else(|| self.cwd.to_owned(), |path| value::without_dots(&path)),
             summary: self.path("--write-summary"),
             basedir: self.path("--basedir"),
             tmp_outdir: self.prefix("--tmp-outdir-prefix").unwrap_or_else(|| tmpdir.clone()),
@@ -599,18 +601,4 @@ fn batch_system(source: &Source<'_>) -> Result<(), SettingsError> {
             Err(error.with_hint(hint).into())
         }
     }
-}
-
-/// A path without `.` and `..`, as Python's `abspath` writes it: locations below it look as cwltool prints them.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            // Above the root there is nothing.
-            Component::ParentDir => _ = clean.pop(),
-            other => clean.push(other),
-        }
-    }
-    clean
 }

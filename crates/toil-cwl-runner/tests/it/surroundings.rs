@@ -110,6 +110,22 @@ fn an_input_that_changes_while_it_is_used_is_told() {
 }
 
 #[test]
+fn documents_and_inputs_may_come_through_pipes() {
+    let sandbox = with_input();
+    sandbox.write("job.yml", "text: {class: File, path: in.txt}");
+    let program = sandbox.program(&[]).get_program().to_owned();
+    let output = Command::new("bash")
+        .args(["-c", "\"$0\" --basedir . --outdir o <(cat main.cwl) <(cat job.yml)"])
+        .arg(program)
+        .current_dir(sandbox.path(""))
+        .env("TMPDIR", sandbox.path("tmp"))
+        .output()
+        .expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(sandbox.read("o/out.txt"), "hello\n");
+}
+
+#[test]
 fn messages_that_cannot_be_written_are_told_once() {
     let sandbox = with_input();
     let answer = sandbox.run(&["--writeMessages", "/dev/full", "main.cwl", "--text", "in.txt"]);
