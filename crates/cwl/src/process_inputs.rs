@@ -119,6 +119,21 @@ fn checked_values(common: &Common, given: &ValueMap, files: &dyn Files) -> Resul
     if missing.is_empty() { Ok(values) } else { Err(Error::MissingFiles(missing)) }
 }
 
+/// The values that were given, and the defaults of the inputs that were not; nothing is checked.
+///
+/// # Errors
+/// A default that names a file in a way that cannot be understood.
+pub fn with_defaults(common: &Common, given: &ValueMap) -> Result<ValueMap, Error> {
+    let mut values = given.clone();
+    for input in common.inputs.iter().filter(|input| !input.default.is_null()) {
+        if values.get(&input.name).is_none_or(Value::is_null) {
+            let default = default_value(&input.default, &input.place, &input.name)?;
+            values.insert(Arc::clone(&input.name), default);
+        }
+    }
+    Ok(values)
+}
+
 /// The default of an input of a process or step, with its files completed.
 ///
 /// # Errors

@@ -290,13 +290,21 @@ fn bring(from: &Path, to: &Path, may_move: bool) -> io::Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    // To a name of its own first: a reader never sees half a file, and a read-only file is replaced.
-    let mut partial = to.as_os_str().to_owned();
-    partial.push(".moil-part");
-    let partial = PathBuf::from(partial);
-    fs::copy(from, &partial)?;
-    replace(to)?;
-    fs::rename(&partial, to)
+    // To a name of its own first: a reader never sees half a file, a read-only file is replaced, and two runs
+    // that write into one directory do not write into one file.
+    let partial = to.with_file_name(format!(".moil-part-{}", std::process::id()));
+    let copied = fs::copy(from, &partial).and_then(|_| match fs::rename(&partial, to) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            fs::remove_dir(to)?;
+            fs::rename(&partial, to)
+        }
+        other => other,
+    });
+    if copied.is_err() {
+        // Most often the disk is full: half a file only takes up more of it.
+        _ = fs::remove_file(&partial);
+    }
+    copied
 }
 
 /// Makes way for a new file: removes a link or file of that name, never a directory with something in it.
@@ -394,6 +402,25 @@ mod tests {
         for name in ["..", "../x", "a/b", "", "."] {
             assert!(plan(&file("file:///run/a", name), &export(), &NoDirectories).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_copy_that_fails_leaves_nothing_and_a_directory_with_something_in_it_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("from"), "new").expect("it is written");
+        fs::create_dir_all(path("out/full/kept")).expect("it is made");
+        fs::create_dir_all(path("out/empty")).expect("it is made");
+        assert!(bring(&path("from"), &path("out/full"), false).is_err());
+        assert!(bring(&path("from"), &path("out/empty"), false).is_ok());
+        assert!(bring(&path("gone"), &path("out/x"), false).is_err());
+        let mut names: Vec<_> = fs::read_dir(path("out"))
+            .expect("it is read")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["empty", "full"]);
+        assert!(path("out/full/kept").exists() && path("out/empty").is_file());
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! [`Remote`] is what the binary hands to the loader (as
 //! [`moil_salad::fetch::Fetch`]) and to the pure functions (as
-//! [`moil_cwl::files::Files`]). A text that came over the network is kept, so
-//! that a document that is named often is fetched once.
+//! [`moil_cwl::files::Files`]). A text that came over the network or through a
+//! pipe is kept, so that a document that is named often is fetched once.
 
 pub mod http;
 pub mod local;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use moil_cwl::error::Error;
@@ -17,6 +17,9 @@ use moil_cwl::files::{Entry, Files, Stat};
 use moil_salad::fetch::Fetch;
 
 use http::Http;
+
+/// The largest document that is taken into memory, in bytes.
+const DOCUMENT_LIMIT: u64 = 256 << 20;
 
 /// Reads local and remote files.
 #[derive(Default)]
@@ -26,6 +29,11 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Trusts the servers whose certificates are signed by one in these PEM files; none: by one that Mozilla trusts.
+    pub fn new(certificates: Vec<PathBuf>) -> Self {
+        Self { http: Http::new(certificates), texts: Mutex::default() }
+    }
+
     /// Brings a remote file to a local path.
     ///
     /// # Errors
@@ -41,11 +49,14 @@ impl Remote {
 
 impl Fetch for Remote {
     fn text(&self, uri: &str) -> Result<String, String> {
-        if !is_http(uri) {
-            return local::text(uri);
-        }
+        // A pipe, such as `<(command)` of a shell, can be read once only.
+        let fetch: &dyn Fn() -> Result<String, String> = match is_http(uri) {
+            true => &|| self.http.text(uri),
+            false if local::is_pipe(uri) => &|| local::text(uri),
+            false => return local::text(uri),
+        };
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.entry(uri.to_owned()).or_insert_with(|| self.http.text(uri)).clone()
+        texts.entry(uri.to_owned()).or_insert_with(fetch).clone()
     }
 
     fn exists(&self, uri: &str) -> bool {

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use moil_cwl::document::LoadOptions;
 use moil_cwl::expression::{Limits, Listener};
@@ -47,6 +47,7 @@ use crate::mpi_config;
 use crate::progress::{self, Display};
 use crate::settings::{HandOver, Keep, Settings};
 use crate::signals::Signals;
+use crate::watched_inputs::WatchedInputs;
 
 /// What is needed from outside to run.
 pub struct Surroundings<'a> {
@@ -140,6 +141,7 @@ pub fn run(
         check_output_directory(&settings.files.outdir)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
+    let watched = WatchedInputs::new(&prepared.values);
     let work = WorkDirectory::make(settings)?;
     let (sender, receiver) = channel::<Message>();
     let signal: Arc<Mutex<Option<i32>>> = Arc::default();
@@ -184,11 +186,18 @@ pub fn run(
     drop(guard);
     audience.leave(settings)?;
     tell_failures(&end, surroundings.log);
+    if let Some(sentence) = watched.changed() {
+        surroundings.log.warning(sentence);
+    }
     let outputs = match &end.outputs {
         Some(outputs) => {
             let home = bring_home(settings, outputs, &work.path, remote);
             Some(home.map_err(|failure| match failure.advice {
-                None => failure.with_advice(format!("the results are still in {}", work.path.display())),
+                None => failure.with_advice(format!(
+                    "what was not brought to {} is still in {}",
+                    settings.files.outdir.display(),
+                    work.path.display()
+                )),
                 Some(_) => failure,
             })?)
         }
@@ -328,9 +337,22 @@ impl moil_worker::downloads::Download for Downloader {
         &self,
         location: &str,
         to: &Path,
-        _cancel: &moil_worker::cancel::Cancel,
+        cancel: &moil_worker::cancel::Cancel,
     ) -> Result<(), String> {
-        self.0.download(location, to).map_err(|error| error.to_string())
+        // A server may be silent for a minute; whoever cancels should not wait for it.
+        let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
+        let (sender, done) = channel();
+        std::thread::Builder::new()
+            .name("download".to_owned())
+            .spawn(move || sender.send(remote.download(&location, &to)))
+            .map_err(|error| error.to_string())?;
+        loop {
+            match done.recv_timeout(Duration::from_millis(100)) {
+                Ok(result) => return result.map_err(|error| error.to_string()),
+                Err(RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
+                Err(_) => return Err("it was given up".to_owned()),
+            }
+        }
     }
 }
 
@@ -366,7 +388,11 @@ impl<'a> Audience<'a> {
         if let Some(file) = &mut self.messages
             && let Some(message) = messages::message(event, self.start.elapsed().as_secs_f64())
         {
-            _ = writeln!(file, "{message}");
+            // Told once: a full disk stays full.
+            if let Err(error) = writeln!(file, "{message}") {
+                self.messages = None;
+                self.log.warning(format_args!("messages are written no more: {error}"));
+            }
         }
         self.statistics.take(event);
         let said = progress::said(event);
@@ -408,15 +434,23 @@ fn tell_failures(end: &RunEnd, log: &Log) {
     }
 }
 
-/// Whether the output directory is there or can be made.
+/// Whether the output directory can be written, or made.
 fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
-    match outdir.ancestors().find_map(|ancestor| Some((ancestor, fs::metadata(ancestor).ok()?))) {
-        Some((ancestor, metadata)) if !metadata.is_dir() => {
-            let message = format!("cannot make the output directory {}", outdir.display());
-            let cause = format!("{} is not a directory", ancestor.display());
-            Err(Failure::new(FailureKind::System, message).with_cause(cause))
-        }
-        _ => Ok(()),
+    let found = outdir.ancestors().find_map(|ancestor| Some((ancestor, fs::metadata(ancestor).ok()?)));
+    let Some((ancestor, metadata)) = found else { return Ok(()) };
+    let doing = if ancestor == outdir && metadata.is_dir() { "write to" } else { "make" };
+    let failed = |cause: String| {
+        let message = format!("cannot {doing} the output directory {}", outdir.display());
+        Err(Failure::new(FailureKind::System, message)
+            .with_cause(cause)
+            .with_advice("choose another --outdir"))
+    };
+    if !metadata.is_dir() {
+        return failed(format!("{} is not a directory", ancestor.display()));
+    }
+    match moil_worker::machine::check_writable(ancestor) {
+        Ok(()) => Ok(()),
+        Err(error) => failed(format!("{}: {error}", ancestor.display())),
     }
 }
 

@@ -68,7 +68,13 @@ fn help_text() -> String {
 }
 
 fn answer(invocation: &mut Invocation<'_>, text: &str) -> ExitCode {
-    workflow::print(invocation.stdout, text)
+    match workflow::try_print(invocation.stdout, text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = report::error(&invocation.program, &format_args!("cannot write to stdout: {error}"));
+            complain(invocation, &text, ExitCode::FAILURE)
+        }
+    }
 }
 
 fn complain(invocation: &mut Invocation<'_>, text: &str, code: ExitCode) -> ExitCode {

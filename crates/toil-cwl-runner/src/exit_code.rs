@@ -13,6 +13,8 @@ impl ExitCode {
     pub const USAGE: Self = Self(2);
     /// The document needs something that this program does not support. `cwltest` knows this code.
     pub const UNSUPPORTED: Self = Self(33);
+    /// Ended by SIGHUP: the terminal went away.
+    pub const HUNG_UP: Self = Self(129);
     /// Ended by SIGINT, such as Ctrl-C.
     pub const INTERRUPTED: Self = Self(130);
     /// Ended by SIGTERM.
@@ -47,6 +49,7 @@ pub const TABLE: &[Row] = &[
         meaning: "The command line cannot be understood, or inputs of the workflow are missing.",
     },
     Row { code: ExitCode::UNSUPPORTED, meaning: "The document needs something that is not supported." },
+    Row { code: ExitCode::HUNG_UP, meaning: "Ended by SIGHUP: the terminal went away (not under nohup)." },
     Row { code: ExitCode::INTERRUPTED, meaning: "Ended by SIGINT (Ctrl-C)." },
     Row { code: ExitCode::TERMINATED, meaning: "Ended by SIGTERM." },
 ];

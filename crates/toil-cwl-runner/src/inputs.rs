@@ -7,8 +7,9 @@ use moil_cwl::inherit::Inherited;
 use moil_cwl::input_object::{self, InputObject, Reading};
 use moil_cwl::load::Loaded;
 use moil_cwl::overrides::{self, Override};
-use moil_cwl::process::Process;
+use moil_cwl::process::{Common, Process};
 use moil_cwl::requirement::Requirement;
+use moil_cwl::type_name::type_name;
 use moil_cwl::value::ValueMap;
 use moil_cwl::{document, input_options, location};
 use moil_engine::graph::{self, Overrides};
@@ -22,6 +23,7 @@ use moil_salad::source::Source;
 
 use crate::argparse::InputWord;
 use crate::assemble::workflow_uri;
+use crate::exit_code::ExitCode;
 use crate::log::Log;
 use crate::report;
 use crate::settings::Settings;
@@ -41,6 +43,51 @@ pub struct Prepared {
     pub overrides: Overrides,
 }
 
+/// Why there is no input object.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is wrong.
+    pub failure: Failure,
+    /// [`ExitCode::USAGE`] where the words of the command line are, as with Toil.
+    pub code: ExitCode,
+}
+
+impl Refused {
+    fn usage(failure: impl Into<Failure>) -> Self {
+        Self { failure: failure.into(), code: ExitCode::USAGE }
+    }
+}
+
+impl<F: Into<Failure>> From<F> for Refused {
+    fn from(failure: F) -> Self {
+        let failure = failure.into();
+        let unsupported = failure.kind == FailureKind::Unsupported;
+        Self { failure, code: if unsupported { ExitCode::UNSUPPORTED } else { ExitCode::FAILURE } }
+    }
+}
+
+/// Checks that all inputs are given that must be.
+///
+/// # Errors
+/// One that names all that are missing.
+pub fn check_complete(common: &Common, values: &ValueMap) -> Result<(), Refused> {
+    let given = |name: &str| values.get(name).is_some_and(|value| !value.is_null());
+    let missing: Vec<String> = common
+        .inputs
+        .iter()
+        .filter(|input| input.default.is_null() && !input.type_.is_optional() && !given(&input.name))
+        .map(|input| format!("{} ({})", input.name, type_name(&input.type_)))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what = if missing.len() == 1 { "an input is missing" } else { "inputs are missing" };
+    let failure = Failure::new(FailureKind::BadInput, format!("{what}: {}", missing.join(", ")));
+    Err(Refused::usage(failure.with_advice(
+        "give an input file after the workflow, or --NAME VALUE; --tool-help before the workflow lists its inputs",
+    )))
+}
+
 /// Reads the input object, and checks that its files are there.
 ///
 /// # Errors
@@ -51,8 +98,8 @@ pub fn prepare(
     remote: &Remote,
     stdin: &mut (dyn Read + Send),
     log: &Log,
-) -> Result<Prepared, Failure> {
-    let words = Words::sort(&settings.inputs, &loaded.process)?;
+) -> Result<Prepared, Refused> {
+    let words = Words::sort(&settings.inputs, &loaded.process).map_err(Refused::usage)?;
     let mut object = match &words.file {
         Some(file) => read(file, settings, loaded, remote, stdin, log)?,
         None => InputObject::default(),
@@ -63,10 +110,10 @@ pub fn prepare(
         // What a generator does not declare may be for the process that it makes.
         let (own, others): (Vec<_>, Vec<_>) =
             words.options.into_iter().partition(|(name, _)| input_options::is_option(common, name));
-        object.values.extend(input_options::parse(common, &own, &cwd)?);
-        object.values.extend(input_options::untyped(&others)?);
+        object.values.extend(input_options::parse(common, &own, &cwd).map_err(Refused::usage)?);
+        object.values.extend(input_options::untyped(&others).map_err(Refused::usage)?);
     } else {
-        object.values.extend(input_options::parse(common, &words.options, &cwd)?);
+        object.values.extend(input_options::parse(common, &words.options, &cwd).map_err(Refused::usage)?);
         for sentence in input_object::unknown_inputs(common, &object.values) {
             log.warning(sentence);
         }

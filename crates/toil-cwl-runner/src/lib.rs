@@ -7,6 +7,7 @@
 //! | [`assemble`] | joins the parts for one run |
 //! | [`generated`] | loads the processes that generators make |
 //! | [`inputs`] | the input object |
+//! | [`watched_inputs`] | input files that change during the run |
 //! | [`prints`] | what is printed about a document |
 //! | [`commands`] | the commands of `moil` |
 //! | [`invocation`] | what the program gets from outside |
@@ -24,7 +25,8 @@
 //! | [`log_file`] | that file, and how it is kept short |
 //! | [`progress`] | progress on a terminal, plain lines elsewhere |
 //! | [`failure_report`] | a failure in about ten lines |
-//! | [`signals`] | SIGINT and SIGTERM |
+//! | [`signals`] | SIGINT, SIGTERM and SIGHUP |
+//! | [`tls`] | which certificates are trusted |
 //! | [`report`] | how faults are shown |
 //! | [`docs`] | pages of the documentation made from the tables |
 //! | [`suggest`] | "did you mean …?" |
@@ -54,6 +56,8 @@ pub mod run;
 pub mod settings;
 pub mod signals;
 pub mod suggest;
+pub mod tls;
+pub mod watched_inputs;
 
 pub use invocation::Invocation;
 pub use run::run;

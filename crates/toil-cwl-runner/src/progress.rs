@@ -85,9 +85,12 @@ impl Display {
         self.clear(terminal)?;
         let lines = rows(&self.status, self.start.elapsed());
         self.drawn = lines.len();
+        // A narrow terminal cuts lines instead of wrapping them: what is drawn is as many lines as are counted.
+        write!(terminal, "\x1b[?7l")?;
         for line in lines {
             writeln!(terminal, "{line}")?;
         }
+        write!(terminal, "\x1b[?7h")?;
         terminal.flush()
     }
 

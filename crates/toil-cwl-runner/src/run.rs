@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use moil_cwl::inherit::Inherited;
 use moil_cwl::value::Value;
-use moil_cwl::{deps, features};
+use moil_cwl::{deps, features, process_inputs};
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
 use moil_salad::diagnostic::{Diagnostic, Severity, has_errors};
@@ -22,7 +22,7 @@ use crate::log_file::LogFile;
 use crate::prints::PartError;
 use crate::settings::{self, Action, Settings};
 use crate::signals::Signals;
-use crate::{failure_report, inputs, prints, report};
+use crate::{failure_report, inputs, prints, report, tls};
 
 /// The versions of CWL that can be run; one in development needs `--enable-dev`.
 pub const SUPPORTED_VERSIONS: &[&str] = &["v1.0", "v1.1", "v1.2"];
@@ -51,10 +51,15 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return fail(&error, ExitCode::USAGE),
     };
-    match parsed.immediate {
-        Some(Immediate::Help) => return print(stdout, &help::text(&program, width(&environment))),
-        Some(Immediate::Version) => return print(stdout, &format!("{}\n", help::version())),
-        None => {}
+    if let Some(what) = parsed.immediate {
+        let text = match what {
+            Immediate::Help => help::text(&program, width(&environment)),
+            Immediate::Version => format!("{}\n", help::version()),
+        };
+        return match try_print(stdout, &text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format_args!("cannot write to stdout: {error}"), ExitCode::FAILURE),
+        };
     }
     if args.is_empty() {
         let usage = format!("no workflow is given\nusage: {program} {}", help::USAGE);
@@ -79,7 +84,9 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         log.log(note.level, &note.text);
     }
     match settings.action {
-        Action::PrintSupportedVersions => print(stdout, &format!("{}\n", SUPPORTED_VERSIONS.join("\n"))),
+        Action::PrintSupportedVersions => {
+            print(stdout, &format!("{}\n", SUPPORTED_VERSIONS.join("\n")), &log)
+        }
         _ => {
             let mut streams = Streams { stdin: &mut *stdin, stdout };
             workflow(settings, &mut streams, spawner, &signals, &log)
@@ -101,7 +108,7 @@ fn workflow(
     signals: &Signals,
     log: &Log,
 ) -> ExitCode {
-    let remote = Arc::new(Remote::default());
+    let remote = Arc::new(Remote::new(tls::certificate_files(&settings.environment, &settings.cwd)));
     let settings = &assemble::follow_tool(settings, &remote);
     let loaded = assemble::load_document(settings, &remote);
     if let Action::Validate { json: true } = settings.action {
@@ -109,8 +116,8 @@ fn workflow(
             Ok(loaded) => (loaded.warnings, ExitCode::SUCCESS),
             Err(diagnostics) => validated(diagnostics),
         };
-        print(streams.stdout, &report::diagnostics_json(&diagnostics));
-        return code;
+        let printed = print(streams.stdout, &report::diagnostics_json(&diagnostics), log);
+        return if code == ExitCode::SUCCESS { printed } else { code };
     }
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -137,7 +144,7 @@ fn workflow(
         }
     };
     match prints::answer(settings, &loaded) {
-        Some(Ok(text)) => return print(streams.stdout, &text),
+        Some(Ok(text)) => return print(streams.stdout, &text, log),
         Some(Err(error)) => {
             log.error(error);
             return ExitCode::FAILURE;
@@ -147,20 +154,22 @@ fn workflow(
     let prepared = inputs::prepare(settings, &loaded, &remote, streams.stdin, log);
     let prepared = match prepared {
         Ok(prepared) => prepared,
-        Err(failure) => {
-            tell(log, "inputs", &failure);
-            return if failure.kind == FailureKind::Unsupported {
-                ExitCode::UNSUPPORTED
-            } else {
-                ExitCode::FAILURE
-            };
+        Err(refused) => {
+            tell(log, "inputs", &refused.failure);
+            return refused.code;
         }
     };
     if let Action::PrintInputDependencies { relative_to_cwd } = settings.action {
         let directory = prints::directory(settings, &prepared.location, relative_to_cwd);
-        let values = Value::map(prepared.values);
+        let values = match process_inputs::with_defaults(loaded.process.common(), &prepared.values) {
+            Ok(values) => Value::map(values),
+            Err(error) => {
+                tell(log, "inputs", &error.into());
+                return ExitCode::FAILURE;
+            }
+        };
         let text = deps::input_deps(&values, &prepared.location, &directory);
-        return print(streams.stdout, &format!("{text}\n"));
+        return print(streams.stdout, &format!("{text}\n"), log);
     }
     if let Action::Validate { .. } = settings.action {
         log.info(format_args!("{} is valid CWL.", settings.workflow));
@@ -170,6 +179,10 @@ fn workflow(
     if !unmet.is_empty() {
         log.text(&report::diagnostics(&unmet));
         return ExitCode::FAILURE;
+    }
+    if let Err(refused) = inputs::check_complete(loaded.process.common(), &prepared.values) {
+        tell(log, "inputs", &refused.failure);
+        return refused.code;
     }
     let spawner = match spawner.map_or_else(Spawner::start, Ok) {
         Ok(spawner) => spawner,
@@ -203,11 +216,16 @@ fn validated(mut diagnostics: Vec<Diagnostic>) -> (Vec<Diagnostic>, ExitCode) {
 fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log: &Log) -> ExitCode {
     let Some(outputs) = &finished.outputs else {
         if let Some(signal) = finished.signal {
-            let name = if signal == libc::SIGTERM { "SIGTERM" } else { "SIGINT" };
+            let name = match signal {
+                libc::SIGTERM => "SIGTERM",
+                libc::SIGHUP => "SIGHUP",
+                _ => "SIGINT",
+            };
             log.error(format_args!("ended by {name}: all tools were stopped, no outputs were written"));
         }
         return match finished.signal {
             Some(libc::SIGTERM) => ExitCode::TERMINATED,
+            Some(libc::SIGHUP) => ExitCode::HUNG_UP,
             Some(_) => ExitCode::INTERRUPTED,
             None if finished.unsupported => ExitCode::UNSUPPORTED,
             None => ExitCode::FAILURE,
@@ -222,13 +240,13 @@ fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log:
                 ExitCode::FAILURE
             }
         },
-        None => {
-            let code = print(stdout, &text);
-            if code != ExitCode::SUCCESS {
-                log.error("cannot print the output object");
+        None => match try_print(stdout, &text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                log.error(format_args!("cannot print the output object: {error}"));
+                ExitCode::FAILURE
             }
-            code
-        }
+        },
     }
 }
 
@@ -239,11 +257,25 @@ fn tell(log: &Log, what: &str, failure: &Failure) {
     }
 }
 
+/// Prints an answer, or says why that cannot be done.
+fn print(stdout: &mut dyn Write, text: &str, log: &Log) -> ExitCode {
+    try_print(stdout, text).map_or_else(
+        |error| {
+            log.error(format_args!("cannot write to stdout: {error}"));
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
 /// Prints an answer. A reader who has gone away is no fault.
-pub(crate) fn print(stdout: &mut dyn Write, text: &str) -> ExitCode {
+///
+/// # Errors
+/// The system's.
+pub(crate) fn try_print(stdout: &mut dyn Write, text: &str) -> std::io::Result<()> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
     }
 }
 

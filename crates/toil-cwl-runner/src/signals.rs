@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: one thread waits for them and tells the run.
+//! SIGINT, SIGTERM and SIGHUP: one thread waits for them and tells the run.
 //!
 //! They are blocked in all other threads, so that no system call is cut short
 //! and no handler has to be written. The spawner lets its tools have them as usual.
@@ -69,12 +69,19 @@ impl Drop for Guard {
 
 #[expect(unsafe_code, reason = "sigset_t has no safe interface in std")]
 fn block() -> io::Result<libc::sigset_t> {
-    // SAFETY: the set is initialised by sigemptyset before anything reads it, and lives on this stack.
+    // SAFETY: the set is initialised by sigemptyset before anything reads it, and lives on this stack; so does
+    // the action, which is valid as zeros and only written.
     let (set, error) = unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGINT);
         libc::sigaddset(&mut set, libc::SIGTERM);
+        // Under `nohup` a terminal that goes away is no reason to end. A blocked signal arrives even so.
+        let mut hang_up: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut hang_up);
+        if hang_up.sa_sigaction != libc::SIG_IGN {
+            libc::sigaddset(&mut set, libc::SIGHUP);
+        }
         (set, libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()))
     };
     if error == 0 { Ok(set) } else { Err(io::Error::from_raw_os_error(error)) }

@@ -72,7 +72,7 @@ fn holdings(directory: &Path) -> String {
     let more = names.len().saturating_sub(NAMES);
     names.truncate(NAMES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("the output directory holds {}{more}", names.join(", "))
+    format!("look into {}: it holds {}{more}", directory.display(), names.join(", "))
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
         assert!(holdings(dir.path()).contains("empty"));
         fs::create_dir(dir.path().join("b")).unwrap();
         fs::write(dir.path().join("a"), "").unwrap();
-        assert_eq!(holdings(dir.path()), "the output directory holds a, b/");
+        assert_eq!(holdings(dir.path()), format!("look into {}: it holds a, b/", dir.path().display()));
         for n in 0..100 {
             fs::write(dir.path().join(format!("n{n:03}")), "").unwrap();
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -51,6 +52,24 @@ fn free_space(directory: &Path) -> Option<u64> {
         (libc::statvfs(path.as_ptr(), &mut stats) == 0).then_some(stats)?
     };
     Some(stats.f_bavail.saturating_mul(stats.f_frsize))
+}
+
+/// Whether there is hardly a byte left on the disk of a directory: then what tools write about it is lost as well.
+pub fn is_full(directory: &Path) -> bool {
+    free_space(directory).is_some_and(|bytes| bytes < 4096)
+}
+
+/// Whether this process may make files in a directory; not whether there is room for them.
+///
+/// # Errors
+/// Why not, in the system's words.
+#[expect(unsafe_code, reason = "faccessat has no safe interface in std")]
+pub fn check_writable(directory: &Path) -> io::Result<()> {
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with NUL and is only read.
+    let answer =
+        unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS) };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn gpus() -> u32 {

@@ -34,7 +34,7 @@ use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources, share_in_place};
 use crate::system::Result;
-use crate::{collect, image, publish, scratch, summary, usage};
+use crate::{collect, image, machine, publish, scratch, summary, usage};
 
 /// Runs an attempt to its end. Never panics by intent, never leaves a process behind.
 pub fn run(
@@ -385,7 +385,9 @@ impl Run<'_> {
             failure.log = Some(log.display().to_string());
         }
         if let (None, FailureKind::ToolFailed { exit_code, .. }) = (&failure.advice, &failure.kind) {
-            failure.advice = summary::advice(*exit_code, &failure.last_lines).map(str::to_owned);
+            let full = machine::is_full(&prepared.command.cwd).then_some(summary::DISK_FULL);
+            let advice = full.or_else(|| summary::advice(*exit_code, &failure.last_lines));
+            failure.advice = advice.map(str::to_owned);
         }
         failure
     }

@@ -59,13 +59,15 @@ pub fn signal_name(signal: i32) -> Option<&'static str> {
     })
 }
 
+/// What to try when there was no room left.
+pub const DISK_FULL: &str =
+    "a disk was full: free space, or choose another place with --workDir or --tmpdir-prefix";
+
 /// What to try after a tool ended with this code (see [`exit_code`]) and these words.
 pub fn advice(exit_code: i32, last_lines: &[String]) -> Option<&'static str> {
     let says = |words: &str| last_lines.iter().any(|line| line.contains(words));
     if says("No space left on device") || says("Disk quota exceeded") {
-        return Some(
-            "a disk was full: free space, or choose another place with --workDir or --tmpdir-prefix",
-        );
+        return Some(DISK_FULL);
     }
     if says("ModuleNotFoundError") || says("No module named") {
         return Some(

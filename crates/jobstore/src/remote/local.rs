@@ -10,7 +10,12 @@ use moil_cwl::location;
 
 pub(super) fn text(uri: &str) -> Result<String, String> {
     let path = path(uri).map_err(|error| error.to_string())?;
-    let bytes = fs::read(path).map_err(|error| words(&error))?;
+    let file = fs::File::open(path).map_err(|error| words(&error))?;
+    let mut bytes = Vec::new();
+    file.take(super::DOCUMENT_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| words(&error))?;
+    if bytes.len() as u64 > super::DOCUMENT_LIMIT {
+        return Err(format!("more than {} MiB are no document", super::DOCUMENT_LIMIT >> 20));
+    }
     String::from_utf8(bytes).map_err(|error| {
         format!(
             "not UTF-8: byte {:#04x} at offset {}",
@@ -18,6 +23,12 @@ pub(super) fn text(uri: &str) -> Result<String, String> {
             error.utf8_error().valid_up_to()
         )
     })
+}
+
+/// Whether it is there, and neither file nor directory.
+pub(super) fn is_pipe(uri: &str) -> bool {
+    let metadata = path(uri).ok().and_then(|path| fs::metadata(path).ok());
+    metadata.is_some_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 pub(super) fn exists(uri: &str) -> bool {
@@ -75,5 +86,15 @@ fn words(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_without_end_are_refused() {
+        assert_eq!(text("file:///dev/zero"), Err("more than 256 MiB are no document".to_owned()));
     }
 }

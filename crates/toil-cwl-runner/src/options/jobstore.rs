@@ -71,5 +71,5 @@ pub(super) const GROUP: Group = Group {
     ],
 };
 
-const IN_PLACE: &str = "files are read where they are, and checked before they are used";
+const IN_PLACE: &str = "files are read where they are; changes during the run are told";
 const MOVED: &str = "outputs are moved where nothing else needs them, and copied otherwise";

@@ -259,7 +259,7 @@ impl Source<'_> {
         Ok(part)
     }
 
-    fn files(&self) -> Result<Files, SettingsError> {
+    fn files(&mut self) -> Result<Files, SettingsError> {
         if let Some(url) = self.text("--outdir").filter(|text| text.contains("://")) {
             return Err(refused(format!("--outdir {url} is not supported yet (outputs in buckets)")));
         }
@@ -267,7 +267,9 @@ impl Source<'_> {
         let default_prefix = TemporaryPrefix { dir: work_dir.clone(), name: "moil-".to_owned() };
         let tmpdir = self.prefix("--tmpdir-prefix").unwrap_or(default_prefix);
         Ok(Files {
-            outdir: self.path("--outdir").unwrap_or_else(|| self.cwd.to_owned()),
+            outdir: self
+                .path("--outdir")
+                .map_or_else(|| self.cwd.to_owned(), |path| value::without_dots(&path)),
             summary: self.path("--write-summary"),
             basedir: self.path("--basedir"),
             tmp_outdir: self.prefix("--tmp-outdir-prefix").unwrap_or_else(|| tmpdir.clone()),
@@ -286,7 +288,7 @@ impl Source<'_> {
     }
 
     /// As Python's tempfile and Toil find it. Toil, too, refuses a work directory that is not there.
-    fn work_dir(&self) -> Result<PathBuf, SettingsError> {
+    fn work_dir(&mut self) -> Result<PathBuf, SettingsError> {
         let overriding = self.environment.known("TOIL_WORKDIR_OVERRIDE").map(|dir| self.cwd.join(dir));
         if let Some(dir) = overriding.or_else(|| self.path("--workDir")) {
             return if dir.is_dir() {
@@ -298,7 +300,18 @@ impl Source<'_> {
         let variables = ["TMPDIR", "TEMP", "TMP"].into_iter().filter_map(|name| self.environment.known(name));
         let usual = ["/tmp", "/var/tmp", "/usr/tmp"].map(|dir| self.cwd.join(dir));
         let mut candidates = variables.map(|dir| self.cwd.join(dir)).chain(usual);
-        Ok(candidates.find(|dir| dir.is_dir()).unwrap_or_else(|| self.cwd.to_owned()))
+        let dir = candidates.find(|dir| dir.is_dir()).unwrap_or_else(|| self.cwd.to_owned());
+        if let Some(wanted) = self.environment.known("TMPDIR").map(|dir| self.cwd.join(dir))
+            && wanted != dir
+        {
+            let text = format!(
+                "TMPDIR names {}, which is no directory: temporary files go to {}",
+                wanted.display(),
+                dir.display()
+            );
+            self.notes.push(Note { level: Level::Warning, text });
+        }
+        Ok(dir)
     }
 
     fn prefix(&self, key: &'static str) -> Option<TemporaryPrefix> {

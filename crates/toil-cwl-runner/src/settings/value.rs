@@ -1,5 +1,6 @@
-//! Values of options: sizes, numbers, times.
+//! Values of options: sizes, numbers, times, paths.
 
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 const UNITS: &[(&str, u64)] = &[
@@ -124,6 +125,20 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// What is wrong, to follow the option's name.
 pub fn time_limit(text: &str) -> Result<Option<Duration>, String> {
     Ok(Some(seconds(text)?).filter(|limit| !limit.is_zero() && limit.as_secs() < i64::MAX as u64))
+}
+
+/// A path without `.` and `..`, as Python's `abspath` writes it: locations below it look as cwltool prints them.
+pub fn without_dots(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            // Above the root there is nothing.
+            Component::ParentDir => _ = clean.pop(),
+            other => clean.push(other),
+        }
+    }
+    clean
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod sandbox;
 mod secrets;
 mod seed;
 mod signals;
+mod surroundings;
 mod tools;
 mod validate;
 

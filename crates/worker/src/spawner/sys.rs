@@ -470,12 +470,15 @@ pub(super) fn close(fd: c_int) {
     unsafe { libc::close(fd) };
 }
 
-/// Keeps one socket as descriptor 3, `/dev/null` as 0 to 2, and closes everything else.
+/// Keeps one socket as descriptor 3, `/dev/null` as 0 to 2, and closes everything else. Ends the process where
+/// that cannot be done: without its own end alone it could not see that the leader is gone.
 pub(super) fn keep_only(socket: c_int) -> c_int {
     // SAFETY: works on the descriptors of this process, which was just forked and shares nothing.
     unsafe {
-        let high = libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 16);
-        libc::dup3(high, 3, libc::O_CLOEXEC);
+        let high = libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 4);
+        if libc::dup3(high, 3, libc::O_CLOEXEC) < 0 {
+            exit(1);
+        }
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
         for fd in 0..3 {
             libc::dup2(null, fd);
