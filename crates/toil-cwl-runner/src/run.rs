@@ -6,7 +6,7 @@ use std::sync::Arc;
 use moil_cwl::inherit::Inherited;
 use moil_cwl::value::Value;
 use moil_cwl::{deps, features, process_inputs};
-use moil_job::failure::{Failure, FailureKind};
+use moil_job::failure::Failure;
 use moil_jobstore::remote::Remote;
 use moil_salad::diagnostic::{Diagnostic, Severity, has_errors};
 use moil_worker::spawner::Spawner;
