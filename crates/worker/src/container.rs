@@ -281,7 +281,7 @@ impl Container {
         if let (Engine::Docker(docker), Ready::Docker { name, .. }) = (&self.containers.engine, &self.image) {
             // Where the process never started, there may be none.
             let _ = fs::remove_file(variables_of(dirs));
-            // From 128 on the client, or the shell above it, may have been killed.
+            // From 128 on it may be the client that was ended, and not the tool.
             if exit_code.is_none_or(|code| code >= 128) {
                 docker.images.engine.end(name, docker.keep);
             }

@@ -5,6 +5,7 @@ mod commands;
 mod docs;
 mod generators;
 mod names;
+mod podman;
 mod readme;
 mod runs;
 mod sandbox;
