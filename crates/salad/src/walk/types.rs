@@ -132,13 +132,13 @@ impl Walker<'_, '_> {
         let named = self.types.keys().map(|id| uri::short_name(id));
         // `string[`, `File [ ]?`: the name is right, and what comes after it is not.
         let (name, rest) = text.split_at(text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len()));
-        let mut known = names.chain(named);
-        diagnostic.hint = if rest.contains('[') {
-            let end = if rest.contains('?') { "[]?" } else { "[]" };
-            nearest(name, known).map(|near| format!("did you mean `{near}{end}`?"))
-        } else {
-            nearest(text, &mut known).map(|near| format!("did you mean `{near}`?"))
+        let (word, end) = match (rest.contains('['), rest.contains('?')) {
+            (true, true) => (name, "[]?"),
+            (true, false) => (name, "[]"),
+            (false, _) => (text, ""),
         };
+        let near = nearest(word, names.chain(named));
+        diagnostic.hint = near.map(|near| format!("did you mean `{near}{end}`?"));
         self.diagnostics.push(diagnostic);
     }
 

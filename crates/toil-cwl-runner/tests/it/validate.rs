@@ -74,6 +74,40 @@ fn faults_stand_where_they_are_made_each_once() {
 }
 
 #[test]
+fn a_graph_without_a_main_process_is_valid_but_does_not_run() {
+    let graph = |input: &str| {
+        let tool = |id: &str| {
+            format!(
+                "{{class: CommandLineTool, id: {id}, baseCommand: echo, inputs: {{a: {input}}}, outputs: []}}"
+            )
+        };
+        format!("{{cwlVersion: v1.2, $graph: [{}, {}]}}", tool("one"), tool("two"))
+    };
+    let answer = validate(&graph("string"), "");
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    assert!(answer.stderr.contains("warning: the document has several processes"), "{}", answer.stderr);
+    let answer = validate(&graph("strin"), "--json");
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stdout);
+    let sandbox = Sandbox::with(&graph("string"));
+    assert_eq!(sandbox.run(&["main.cwl"]).code, ExitCode::FAILURE);
+}
+
+#[test]
+fn a_value_from_without_its_requirement_is_valid_but_does_not_run() {
+    let workflow = WORKFLOW.replace("a: name", "a: {source: name, valueFrom: $(self)}");
+    let answer = validate(&workflow, "");
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("wf.cwl:7:3: warning: the step `step` has a `valueFrom`"),
+        "{}",
+        answer.stderr
+    );
+    let answer = Sandbox::with(&workflow).run(&["main.cwl", "--name", "x"]);
+    assert_eq!(answer.code, ExitCode::FAILURE);
+    assert!(answer.stderr.contains("error: the step `step` has a `valueFrom`"), "{}", answer.stderr);
+}
+
+#[test]
 fn broken_javascript_is_a_warning_with_its_place() {
     let answer = validate(&WORKFLOW.replace("inputs.a + 1", "inputs.a +"), "");
     assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
