@@ -246,6 +246,7 @@ impl<'a> Locator<'a> {
                 Ok(Value::File(Arc::new(File {
                     checksum: file.checksum.clone().filter(|_| same),
                     secondary_files: Arc::clone(&file.secondary_files),
+                    has_secondary_files: file.has_secondary_files,
                     format: file.format.clone(),
                     extra: Arc::clone(&file.extra),
                     ..(*found).clone()
