@@ -85,7 +85,8 @@ pub struct Ground {
 
 impl Ground {
     /// Makes the folders for an image below `folder`, which must be new. `None` where the image is not one that can be
-    /// run so: it has no shell, or links where something has to be mounted.
+    /// run so: it has no shell, sets variables in ways that we do not follow, or has links where something has to be
+    /// mounted.
     ///
     /// # Errors
     /// What the system says.
@@ -108,7 +109,7 @@ impl Ground {
         let has_shell = fs::symlink_metadata(image.join("bin")).is_ok()
             && (image.join("bin/sh").symlink_metadata().is_ok()
                 || image.join("usr/bin/sh").symlink_metadata().is_ok());
-        if !has_shell || !directories.iter().all(is_plain) {
+        if sets_variables_itself(image) || !has_shell || !directories.iter().all(is_plain) {
             return Ok(None);
         }
         fs::create_dir_all(&root)?;
@@ -163,6 +164,16 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+/// Whether an image was made with an environment of its own beside that of Docker. Unlike Docker's it overrules what is
+/// there, and the engine sets the tool's variables after it.
+fn sets_variables_itself(image: &Path) -> bool {
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    ["90-environment.sh", "91-environment.sh"].iter().any(|file| {
+        let text = fs::read_to_string(image.join(".singularity.d/env").join(file)).unwrap_or_default();
+        text.lines().any(is_code)
+    })
 }
 
 /// A path as a layer of an overlay.

@@ -14,6 +14,8 @@
 //! | [`docker_images`] | their images, fetched once |
 //! | [`sif`] | whether an image is whole |
 //! | [`store`] | the images of a machine: found, fetched, published |
+//! | [`build`] | images that are made here |
+//! | [`dockerfile`] | Dockerfiles as definition files |
 //! | [`prune`] | listing them and making room |
 //! | [`error`] | why an image cannot be had |
 //! | `mount` | what the options of all engines have in common |
@@ -26,11 +28,13 @@
 //! | `process` | running the engine so that nothing of it survives |
 
 pub mod apptainer;
+pub mod build;
 pub mod detect;
 pub mod direct;
 pub mod docker;
 pub mod docker_engine;
 pub mod docker_images;
+pub mod dockerfile;
 pub mod error;
 pub mod image_name;
 pub mod invocation;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::build;
 use crate::error::ImageError;
 use crate::image_name::ImageName;
 use crate::layer_cache;
@@ -30,6 +31,7 @@ pub(crate) fn pull(
     temporary: &Path,
     watch: &dyn Watch,
 ) -> Result<(), ImageError> {
+    build::prepare(config, image, source, temporary, watch)?;
     let mut pauses = config.retries.iter();
     loop {
         let error = match locked(config, image, source, target, temporary, watch) {
@@ -128,9 +130,10 @@ fn attempt(
     let program = &config.engine.program;
     let mut command = Command::new(program);
     command
-        .args(arguments(config, image, source, target))
+        .args(arguments(config, image, source, target, temporary))
         .env_clear()
         .envs(environment(config, temporary))
+        .envs(build::environment(config, source))
         .current_dir(temporary);
     let mut told = None;
     let mut go_on = |since: Duration| {
@@ -153,20 +156,35 @@ fn attempt(
         End::Exited(0) => sif::check(target)
             .map(|_| ())
             .map_err(|error| ImageError::Broken { image: image.as_str().into(), fault: error.to_string() }),
-        End::Exited(code) => Err(understand(config, image, code, &finished.said)),
+        End::Exited(code) => Err(understand(config, source.asked_for(image), code, &finished.said)),
     }
 }
 
-fn arguments(config: &StoreConfig, image: &ImageName, source: &Source, target: &Path) -> Vec<OsString> {
+fn arguments(
+    config: &StoreConfig,
+    image: &ImageName,
+    source: &Source,
+    target: &Path,
+    temporary: &Path,
+) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["--nocolor".into()];
+    let hub = config.hub_mirror.as_ref();
+    let asked_for = source.asked_for(image);
+    let plain = (hub.is_some_and(|hub| hub.plain) && asked_for.registry() == "docker.io")
+        .then(|| OsString::from("--no-https"));
     match source {
-        Source::Registry => {
+        Source::Registry | Source::Renamed(_) => {
             words.push("pull".into());
-            let hub = config.hub_mirror.as_ref();
-            if hub.is_some_and(|hub| hub.plain) && image.registry() == "docker.io" {
-                words.push("--no-https".into());
-            }
-            words.extend([target.into(), image.url(hub).into()]);
+            words.extend(plain);
+            words.extend([target.into(), asked_for.url(hub).into()]);
+        }
+        Source::RootArchive(_) => {
+            words.extend(["build".into(), target.into(), build::definition_path(temporary).into()]);
+        }
+        Source::Dockerfile(_) => {
+            words.push("build".into());
+            words.extend(plain);
+            words.extend([target.into(), build::definition_path(temporary).into()]);
         }
         Source::Archive(path) => {
             let mut archive = OsString::from("docker-archive:");

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::detect::Engine;
+use crate::dockerfile::Dockerfile;
 use crate::error::ImageError;
 use crate::image_name::{HubMirror, ImageName};
 use crate::lock::{self, Exclusive, LockError, Shared};
@@ -58,8 +59,25 @@ pub struct StoreConfig {
 pub enum Source {
     /// The registry that its name says.
     Registry,
+    /// The registry that this other name says: the image has one of its own here.
+    Renamed(ImageName),
     /// A file that `docker save` wrote.
     Archive(PathBuf),
+    /// An archive of a root file system, as `docker export` writes it.
+    RootArchive(PathBuf),
+    /// A Dockerfile, built here.
+    Dockerfile(Dockerfile),
+}
+
+impl Source {
+    /// The image that a registry is asked for, where `image` is to be made.
+    pub(crate) fn asked_for<'a>(&'a self, image: &'a ImageName) -> &'a ImageName {
+        match self {
+            Self::Renamed(name) => name,
+            Self::Dockerfile(dockerfile) => &dockerfile.from,
+            Self::Registry | Self::Archive(_) | Self::RootArchive(_) => image,
+        }
+    }
 }
 
 /// An image that can be run. As long as this value lives, pruning leaves the image alone.
@@ -164,6 +182,11 @@ impl ImageStore {
         lock::shared(&path).map_err(|error| system(name, &path, error))
     }
 
+    /// Whether the image is there, whole.
+    pub fn has(&self, name: &ImageName, watch: &dyn Watch) -> bool {
+        self.find(name, watch).is_some()
+    }
+
     /// Looks for the image, under all names that it may have, whole ones only.
     fn find(&self, name: &ImageName, watch: &dyn Watch) -> Option<Found> {
         for folder in std::iter::once(&self.config.home).chain(&self.config.also) {
@@ -244,7 +267,9 @@ impl ImageStore {
         let began = Instant::now();
         let partial = self.own().join("partial");
         let target = Unfinished::begin(name, &partial, "sif", &name.file_name())?;
-        let temporary = Unfinished::begin(name, &self.config.temporary, "moil-pull", &name.file_name())?;
+        // The engine mounts files of this one while it builds, and a colon would end their paths.
+        let without_colon = name.file_name().replace(':', "_");
+        let temporary = Unfinished::begin(name, &self.config.temporary, "moil-pull", &without_colon)?;
         // All users may share the folder for temporary files: one that is there already is not ours.
         fs::DirBuilder::new()
             .mode(0o700)

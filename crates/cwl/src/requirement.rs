@@ -91,11 +91,11 @@ pub enum BoolOrText {
 pub struct DockerRequirement {
     /// `dockerPull`.
     pub pull: Option<Arc<str>>,
-    /// `dockerLoad`.
+    /// `dockerLoad`, as a URI.
     pub load: Option<Arc<str>>,
     /// `dockerFile`.
     pub file: Option<Arc<str>>,
-    /// `dockerImport`.
+    /// `dockerImport`, as a URI.
     pub import: Option<Arc<str>>,
     /// `dockerImageId`.
     pub image_id: Option<Arc<str>>,

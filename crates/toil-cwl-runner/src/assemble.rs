@@ -330,7 +330,8 @@ fn worker_config(
     Ok(config)
 }
 
-struct Downloader(Arc<Remote>);
+/// Fetches what is not on this machine.
+pub(crate) struct Downloader(pub(crate) Arc<Remote>);
 
 impl moil_worker::downloads::Download for Downloader {
     fn download(

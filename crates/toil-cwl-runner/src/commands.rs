@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::exit_code::ExitCode;
 use crate::help;
+use crate::images;
 use crate::invocation::Invocation;
 use crate::report;
 use crate::run as workflow;
@@ -22,7 +23,7 @@ const COMMANDS: &[Entry] = &[
     Entry { name: "status", about: "Show what a run is doing. [not supported yet]" },
     Entry { name: "stats", about: "Show what a run used. [not supported yet]" },
     Entry { name: "why", about: "Show why a job ran again or did not. [not supported yet]" },
-    Entry { name: "images", about: "Manage the images of containers. [not supported yet]" },
+    Entry { name: "images", about: "Manage the images of containers: list, pull, verify, prune." },
     Entry { name: "doctor", about: "Check what a run needs. [not supported yet]" },
     Entry { name: "worker", about: "Run one job; for the leader. [not supported yet]" },
 ];
@@ -39,6 +40,7 @@ pub fn run(mut invocation: Invocation<'_>) -> ExitCode {
             invocation.program.push_str(" run");
             workflow::run(invocation)
         }
+        Some("images") => images::run(invocation),
         Some("--help" | "-h" | "help") => answer(&mut invocation, &help_text()),
         Some("--version") => answer(&mut invocation, &format!("{}\n", help::version())),
         Some(name) if COMMANDS.iter().any(|command| command.name == name) => {
@@ -67,7 +69,7 @@ fn help_text() -> String {
     text
 }
 
-fn answer(invocation: &mut Invocation<'_>, text: &str) -> ExitCode {
+pub(crate) fn answer(invocation: &mut Invocation<'_>, text: &str) -> ExitCode {
     match workflow::try_print(invocation.stdout, text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

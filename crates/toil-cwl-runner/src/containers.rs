@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moil_container::detect::{self, DetectError};
+use moil_container::detect::{self, DetectError, Flavour, Version};
 use moil_container::docker_engine::{DockerEngine, DockerError, Kind};
 use moil_container::docker_images::{DockerImages, Known};
 use moil_container::image_name::HubMirror;
@@ -16,6 +16,7 @@ use moil_container::store::{ImageStore, StoreConfig};
 use moil_job::failure::{Failure, FailureKind};
 use moil_worker::container::{self, Apptainer, Containers, Docker, Finder, Found};
 use moil_worker::direct::Direct;
+use moil_worker::fetched_once::FetchedOnce;
 
 use crate::environment::Environment;
 use crate::log::Log;
@@ -156,23 +157,7 @@ fn with_apptainer(
             .with_cause("/dev/fuse cannot be used, and unsquashfs is not installed")
             .with_advice("install squashfs-tools, or let users open /dev/fuse"));
     }
-    let images = ImageStore::new(StoreConfig {
-        home: folders.home,
-        also: folders.also,
-        layer_cache: folders.layers,
-        temporary: folders.temporary,
-        engine: engine.clone(),
-        environment: environment.clone(),
-        unpack,
-        hub_mirror: settings
-            .environment
-            .known("SINGULARITY_DOCKER_HUB_MIRROR")
-            .and_then(|url| HubMirror::parse(url.to_str()?)),
-        offline: !settings.containers.pull,
-        least_free: LEAST_FREE,
-        patience: PATIENCE,
-        retries: RETRIES.map(Duration::from_secs).to_vec(),
-    });
+    let images = ImageStore::new(store_config(settings, engine.clone(), environment.clone(), unpack));
     Ok(Some(Arc::new(Containers {
         network: settings.containers.network.clone(),
         engine: container::Engine::Apptainer(Box::new(Apptainer {
@@ -183,8 +168,60 @@ fn with_apptainer(
             images,
             environment,
             always_pull: settings.containers.always_pull,
+            fetched: FetchedOnce::default(),
         })),
     })))
+}
+
+/// An engine for images ahead of a run.
+///
+/// # Errors
+/// There is none, or containers are switched off.
+pub(crate) fn find_for_images(settings: &Settings, log: &Log) -> Result<Arc<Containers>, Failure> {
+    let missing = |why: &str| {
+        Failure::new(FailureKind::Unsupported, format!("images cannot be fetched: {why}"))
+            .with_advice("install Apptainer (or Singularity 3), and leave out --no-container")
+    };
+    if settings.containers.engine == Engine::None {
+        return Err(missing("containers are switched off"));
+    }
+    find(settings, log)?.ok_or_else(|| missing("there is no container engine"))
+}
+
+/// The store of images, to look at and to make room in: that needs no engine.
+pub(crate) fn store(settings: &Settings) -> ImageStore {
+    let engine = detect::Engine {
+        program: "apptainer".into(),
+        flavour: Flavour::Apptainer,
+        version: Version(1, 0, 0),
+    };
+    ImageStore::new(store_config(settings, engine, Vec::new(), None))
+}
+
+fn store_config(
+    settings: &Settings,
+    engine: detect::Engine,
+    environment: Vec<(OsString, OsString)>,
+    unpack: Option<PathBuf>,
+) -> StoreConfig {
+    let folders = folders(settings);
+    StoreConfig {
+        home: folders.home,
+        also: folders.also,
+        layer_cache: folders.layers,
+        temporary: folders.temporary,
+        engine,
+        environment,
+        unpack,
+        hub_mirror: settings
+            .environment
+            .known("SINGULARITY_DOCKER_HUB_MIRROR")
+            .and_then(|url| HubMirror::parse(url.to_str()?)),
+        offline: !settings.containers.pull,
+        least_free: LEAST_FREE,
+        patience: PATIENCE,
+        retries: RETRIES.map(Duration::from_secs).to_vec(),
+    }
 }
 
 struct Folders {

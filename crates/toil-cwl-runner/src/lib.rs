@@ -10,6 +10,7 @@
 //! | [`watched_inputs`] | input files that change during the run |
 //! | [`prints`] | what is printed about a document |
 //! | [`commands`] | the commands of `moil` |
+//! | `images` | `moil images` |
 //! | [`invocation`] | what the program gets from outside |
 //! | [`mpi_config`] | `--mpi-config-file` |
 //! | [`options`] | the table of options |
@@ -43,6 +44,7 @@ pub mod failure_report;
 pub mod generated;
 pub mod given;
 pub mod help;
+mod images;
 pub mod inputs;
 pub mod invocation;
 pub mod log;

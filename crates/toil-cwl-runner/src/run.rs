@@ -258,7 +258,7 @@ fn tell(log: &Log, what: &str, failure: &Failure) {
 }
 
 /// Prints an answer, or says why that cannot be done.
-fn print(stdout: &mut dyn Write, text: &str, log: &Log) -> ExitCode {
+pub(crate) fn print(stdout: &mut dyn Write, text: &str, log: &Log) -> ExitCode {
     try_print(stdout, text).map_or_else(
         |error| {
             log.error(format_args!("cannot write to stdout: {error}"));

@@ -12,7 +12,6 @@ use moil_container::direct::Isolation;
 use moil_container::docker_engine::Janitor;
 use moil_container::docker_images::DockerImages;
 use moil_container::error::ImageError;
-use moil_container::image_name::ImageName;
 use moil_container::invocation::{Bind, CommandLine, Invocation, InvocationError, Network};
 use moil_container::probe::Probe;
 use moil_container::store::{Image, ImageStore, Source};
@@ -27,6 +26,8 @@ use crate::attempt_dir::AttemptDir;
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::direct::Direct;
+use crate::fetched_once::FetchedOnce;
+use crate::image_source::{Origin, Wanted};
 use crate::place::Place;
 use crate::system::{self, Result};
 
@@ -61,6 +62,8 @@ pub struct Apptainer {
     pub environment: Vec<(OsString, OsString)>,
     /// `--force-docker-pull`: images are fetched even if they are there.
     pub always_pull: bool,
+    /// Those that were.
+    pub fetched: FetchedOnce,
     /// How tools are run without the engine; `None` where that cannot be.
     pub direct: Option<Direct>,
 }
@@ -137,10 +140,7 @@ pub(crate) fn output_directory(effective: &Effective) -> Option<&str> {
 /// The container that a tool is to run in; its image is not there yet.
 pub(crate) struct Chosen {
     containers: Arc<Containers>,
-    name: ImageName,
-    source: Source,
-    /// The name in a registry, where that is another one.
-    from: Option<ImageName>,
+    wanted: Wanted,
 }
 
 /// The container of a job; `None` where the tool wants none, or where it is only a hint that it does and there are
@@ -152,9 +152,9 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(effective: &Effective, finder: Option<&Finder>) -> Result<Option<Chosen>> {
     let docker = effective.docker.as_ref();
     let default_image = finder.and_then(|finder| finder.default_image.as_deref());
-    let (name, source, from) = match (docker, default_image) {
-        (Some((docker, _)), _) if finder.is_some() => image_of(docker)?,
-        (None, Some(image)) => (image, Source::Registry, None),
+    let wanted = match (docker, default_image) {
+        (Some((docker, _)), _) if finder.is_some() => Wanted::of(docker)?,
+        (None, Some(image)) => Wanted::of_registry(image)?,
         (Some((docker, true)), _) => return Err(refused(docker, "containers are switched off")),
         _ => return Ok(None),
     };
@@ -165,15 +165,7 @@ pub(crate) fn choose(effective: &Effective, finder: Option<&Finder>) -> Result<O
             _ => return Ok(None),
         },
     };
-    let parse = |name| {
-        ImageName::parse(name).map_err(|error| {
-            Box::new(
-                Failure::new(FailureKind::BadInput, error.to_string())
-                    .with_advice("correct dockerPull (or dockerImageId) of DockerRequirement"),
-            )
-        })
-    };
-    Ok(Some(Chosen { containers, name: parse(name)?, source, from: from.map(parse).transpose()? }))
+    Ok(Some(Chosen { containers, wanted }))
 }
 
 impl Chosen {
@@ -181,30 +173,101 @@ impl Chosen {
     ///
     /// # Errors
     /// [`FailureKind::Image`] where the image cannot be had; [`FailureKind::Cancelled`].
-    pub(crate) fn fetch(self, cancel: &Cancel, tell: &dyn Fn(String)) -> Result<Container> {
-        let Self { containers, name, source, from } = self;
-        let watch = Watcher { cancel, tell };
-        let image = match &containers.engine {
-            Engine::Apptainer(apptainer) => {
-                apptainer.images.get(&name, &source, apptainer.always_pull, &watch).map(|image| {
-                    let directory = apptainer.direct.as_ref().and_then(|direct| {
-                        let unpack = direct.is_used_often(&name).then_some(direct.unpack.as_path());
-                        // Without it the engine does the same, in more time.
-                        apptainer.images.directory(&name, &image, unpack, &watch).ok().flatten()
-                    });
-                    Ready::Apptainer(image, directory)
-                })
+    pub(crate) fn fetch(
+        self,
+        config: &WorkerConfig,
+        cancel: &Cancel,
+        tell: &dyn Fn(String),
+    ) -> Result<Container> {
+        let Self { containers, wanted } = self;
+        let bring = |location: &Arc<str>| config.fetch(location, cancel);
+        let fetched = containers.fetch(&wanted, &bring, cancel, tell)?;
+        let image = match (fetched, &containers.engine) {
+            (Fetched::File(image), Engine::Apptainer(apptainer)) => {
+                let directory = apptainer.direct.as_ref().and_then(|direct| {
+                    let unpack = direct.is_used_often(&wanted.name).then_some(direct.unpack.as_path());
+                    let watch = Watcher { cancel, tell };
+                    // Without it the engine does the same, in more time.
+                    apptainer.images.directory(&wanted.name, &image, unpack, &watch).ok().flatten()
+                });
+                Ready::Apptainer(image, directory)
             }
-            Engine::Docker(docker) => docker.images.get(&name, from.as_ref(), &watch).map(|id| {
-                let name = docker.images.engine.container_name();
-                Ready::Docker { id, name }
-            }),
+            (Fetched::Id(id), Engine::Docker(docker)) => {
+                Ready::Docker { id, name: docker.images.engine.container_name() }
+            }
+            _ => return Err(others_image()),
         };
-        let image = image.map_err(|error| {
-            if cancel.is_cancelled() { Box::new(Cancel::failure()) } else { cannot_have(&error) }
-        })?;
         Ok(Container { containers, image })
     }
+}
+
+/// An image that was fetched.
+#[derive(Debug)]
+pub enum Fetched {
+    /// A file or directory of the store.
+    File(Image),
+    /// What Docker or Podman has under this id.
+    Id(String),
+}
+
+impl Containers {
+    /// The image, fetched or made where it is not there. Waits while another job or process does so. `bring` fetches
+    /// what is not on this machine, `tell` is told what goes on.
+    ///
+    /// # Errors
+    /// [`FailureKind::Image`] where the image cannot be had; [`FailureKind::Unsupported`] where this engine cannot
+    /// make it; [`FailureKind::Cancelled`]; what `bring` says.
+    pub fn fetch(
+        &self,
+        wanted: &Wanted,
+        bring: &dyn Fn(&Arc<str>) -> Result<PathBuf>,
+        cancel: &Cancel,
+        tell: &dyn Fn(String),
+    ) -> Result<Fetched> {
+        let failed = |error: ImageError| {
+            if cancel.is_cancelled() { Box::new(Cancel::failure()) } else { cannot_have(&error) }
+        };
+        let watch = Watcher { cancel, tell };
+        let apptainer = match &self.engine {
+            Engine::Apptainer(apptainer) => apptainer,
+            Engine::Docker(docker) => {
+                let from = match &wanted.origin {
+                    Origin::Registry => None,
+                    Origin::Renamed(from) => Some(from),
+                    Origin::Load(_) => return Err(not_with_docker("dockerLoad")),
+                    Origin::Import(_) => return Err(not_with_docker("dockerImport")),
+                    Origin::File(_) => return Err(not_with_docker("dockerFile")),
+                };
+                return docker.images.get(&wanted.name, from, &watch).map(Fetched::Id).map_err(failed);
+            }
+        };
+        let Apptainer { images, always_pull, fetched, .. } = apptainer.as_ref();
+        let turn = if *always_pull { fetched.turn(&wanted.name, cancel)? } else { None };
+        // An archive of another machine is worth a download only if something is made of it.
+        let source = match &wanted.origin {
+            Origin::Load(_) | Origin::Import(_) if turn.is_none() && images.has(&wanted.name, &watch) => {
+                Source::Registry
+            }
+            _ => wanted.source(bring)?,
+        };
+        let image = images.get(&wanted.name, &source, turn.is_some(), &watch).map_err(failed)?;
+        if let Some(turn) = turn {
+            turn.done();
+        }
+        Ok(Fetched::File(image))
+    }
+}
+
+/// The failure where an image is another engine's than that which runs it.
+fn others_image() -> Box<Failure> {
+    Box::new(Failure::new(FailureKind::System, "the image is another engine's"))
+}
+
+fn not_with_docker(what: &str) -> Box<Failure> {
+    let message = format!("{what} of DockerRequirement is not supported with Docker and Podman yet");
+    Box::new(Failure::new(FailureKind::Unsupported, message).with_advice(
+        "run it with Apptainer (--singularity), or put the image into a registry and name it with dockerPull",
+    ))
 }
 
 impl Container {
@@ -271,7 +334,7 @@ impl Container {
                 Ok(EngineCommand::new(command.line, &engine.environment))
             }
             // An image is fetched by the engine that runs it.
-            _ => Err(Box::new(Failure::new(FailureKind::System, "the image is another engine's"))),
+            _ => Err(others_image()),
         }
     }
 
@@ -343,35 +406,6 @@ fn refused(docker: &DockerRequirement, why: &str) -> Box<Failure> {
     Box::new(Failure::new(FailureKind::Unsupported, message).with_advice(
         "install Apptainer, Podman or Docker and leave out --no-container, or move DockerRequirement from requirements to hints",
     ))
-}
-
-/// The image that DockerRequirement names, where it comes from, and its name there if that is another one.
-fn image_of(docker: &DockerRequirement) -> Result<(&str, Source, Option<&str>)> {
-    let unsupported = |what: &str| {
-        Box::new(
-            Failure::new(
-                FailureKind::Unsupported,
-                format!("{what} of DockerRequirement is not supported yet"),
-            )
-            .with_advice("put the image into a registry, and name it with dockerPull"),
-        )
-    };
-    let named = docker.image_id.as_deref().or(docker.pull.as_deref());
-    match (named, &docker.load) {
-        (_, Some(_)) => Err(unsupported("dockerLoad")),
-        _ if docker.import.is_some() => Err(unsupported("dockerImport")),
-        _ if docker.file.is_some() => Err(unsupported("dockerFile")),
-        (Some(name), None) => {
-            Ok((name, Source::Registry, docker.pull.as_deref().filter(|pull| *pull != name)))
-        }
-        (None, None) => {
-            let message = "DockerRequirement names no image";
-            Err(Box::new(
-                Failure::new(FailureKind::BadInput, message)
-                    .with_advice("give it dockerPull, such as debian:12"),
-            ))
-        }
-    }
 }
 
 fn cannot_have(error: &ImageError) -> Box<Failure> {

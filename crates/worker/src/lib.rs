@@ -11,6 +11,9 @@
 //! | [`config`] | what the binary decides once for all attempts |
 //! | [`container`] | running a tool in a container |
 //! | [`direct`] | running it without the engine |
+//! | [`image_source`] | the image that DockerRequirement asks for |
+//! | [`fetched_once`] | images that are fetched anew once in a run |
+//! | `engine_failure` | telling failures of the engine from those of the tool |
 //! | `place` | under which paths a tool sees its directories |
 //! | [`local`] | the executor of this machine |
 //! | [`spawner`] | the helper process that starts tools and lets nothing survive |
@@ -30,8 +33,11 @@ pub mod config;
 pub mod container;
 pub mod direct;
 pub mod downloads;
+mod engine_failure;
+pub mod fetched_once;
 pub mod files;
 mod image;
+pub mod image_source;
 pub mod kept_logs;
 mod live;
 pub mod local;

@@ -34,7 +34,7 @@ use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources, share_in_place};
 use crate::system::Result;
-use crate::{collect, image, machine, publish, scratch, summary, usage};
+use crate::{collect, engine_failure, image, machine, publish, scratch, summary, usage};
 
 /// Runs an attempt to its end. Never panics by intent, never leaves a process behind.
 pub fn run(
@@ -150,7 +150,7 @@ impl Run<'_> {
         let chosen = chosen?;
         image::check(self.effective(), self.config)?;
         let tell = |text| (self.reporter)(Report::Note(self.attempt.id.clone(), text));
-        let container = chosen.map(|chosen| chosen.fetch(self.cancel, &tell)).transpose()?;
+        let container = chosen.map(|chosen| chosen.fetch(self.config, self.cancel, &tell)).transpose()?;
 
         let Staged { inputs, entries: staged, binds } = self.stage(staging, &runtime, &place)?;
         let context = self.context(&inputs, &runtime);
@@ -230,10 +230,10 @@ impl Run<'_> {
     }
 
     /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
-    fn stage(&self, staging: Staging, runtime: &Value, place: &Place) -> Result<Staged> {
+    fn stage(&self, mut staging: Staging, runtime: &Value, place: &Place) -> Result<Staged> {
         let mut stager = Stager::new(self.cancel, self.config, place).revealing(&self.attempt.secrets);
         let Some(listing) = &self.effective().initial_work_dir else {
-            stager.stage(&staging.entries)?;
+            stager.stage(&mut staging.entries)?;
             return Ok(Staged { inputs: staging.inputs, entries: staging.entries, binds: stager.binds });
         };
         let context = self.context(&staging.inputs, runtime);
@@ -252,7 +252,7 @@ impl Run<'_> {
         }
         let mut staged = staging.entries;
         staged.append(&mut work_dir.entries);
-        stager.stage(&staged)?;
+        stager.stage(&mut staged)?;
         Ok(Staged { inputs: work_dir.inputs, entries: staged, binds: stager.binds })
     }
 
@@ -308,6 +308,12 @@ impl Run<'_> {
         let exit_code = summary::exit_code(exit.status);
         if timed_out {
             return Err(self.told(prepared, self.too_long(prepared)));
+        }
+        if prepared.place.is_container() && exit_code == engine_failure::CODE {
+            let lines = summary::last_lines(&prepared.command.stderr, &|text| self.masks.hide(text));
+            if let Some(failure) = engine_failure::of(&self.job.name, &lines) {
+                return Err(self.told(prepared, Box::new(failure)));
+            }
         }
         // A tool that was ended by a signal gave no code that the document could call a success.
         let class = match exit.status.code() {

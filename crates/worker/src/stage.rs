@@ -38,6 +38,8 @@ pub(crate) struct Stager<'a> {
     secrets: Secrets,
     /// Targets that are not copied although the tool may change them.
     shared: HashSet<String>,
+    /// All inputs are seen through one mount.
+    bundled: bool,
 }
 
 impl<'a> Stager<'a> {
@@ -51,6 +53,7 @@ impl<'a> Stager<'a> {
             made: HashSet::new(),
             secrets: Secrets::default(),
             shared: HashSet::new(),
+            bundled: false,
         }
     }
 
@@ -66,12 +69,18 @@ impl<'a> Stager<'a> {
         Self { secrets: secrets.clone(), ..self }
     }
 
-    /// Puts entries in place, in their order.
+    /// Puts entries in place, in their order. Those of very many that are not linked or mounted become writable.
     ///
     /// # Errors
     /// [`FailureKind::BadInput`] naming all sources that are not there; what the system says otherwise.
-    pub(crate) fn stage(&mut self, entries: &[StagingEntry]) -> Result<()> {
-        for entry in entries {
+    pub(crate) fn stage(&mut self, entries: &mut [StagingEntry]) -> Result<()> {
+        self.bundled = bundle::bundle(entries, self.place, &self.shared);
+        if self.bundled {
+            let source = self.place.on_host(&self.place.inputs);
+            self.make_parent(&source.join("any"))?;
+            self.binds.push(Bind { source, target: PathBuf::from(&self.place.inputs), writable: false });
+        }
+        for entry in &*entries {
             self.cancel.check()?;
             self.entry(entry)?;
         }
@@ -96,6 +105,8 @@ impl<'a> Stager<'a> {
                 if entry.writable {
                     remove_link(&target)?;
                     self.copy(&source, &target, 0)?;
+                } else if self.bundled && self.place.to_be_mounted(&entry.target) == Some(false) {
+                    self.link_or_copy(&source, &target)?;
                 } else if self.place.is_container() {
                     return self.mount(source, &target, &entry.target, *is_directory);
                 } else {
@@ -103,7 +114,9 @@ impl<'a> Stager<'a> {
                 }
             }
         }
-        if let Some(writable) = self.place.to_be_mounted(&entry.target) {
+        if let Some(writable) = self.place.to_be_mounted(&entry.target)
+            && (writable || !self.bundled)
+        {
             self.binds.push(Bind { source: target, target: PathBuf::from(&entry.target), writable });
         }
         Ok(())
@@ -257,6 +270,8 @@ fn make_directory(path: &Path) -> Result<()> {
         other => other.map_err(|error| system::failure("make the directory", path, &error)),
     }
 }
+
+mod bundle;
 
 #[cfg(test)]
 mod tests;

@@ -317,7 +317,8 @@ fn leftovers_of_dead_processes_are_removed_and_others_are_not() {
     let partial = place.path("images/.moil/partial");
     fs::create_dir_all(&partial).unwrap();
     fs::write(partial.join(format!("sif.{dead}")), "half").unwrap();
-    fs::create_dir_all(place.path("temporary").join(format!("moil-pull.{dead}/rootfs"))).unwrap();
+    let unpacked = format!("moil-pull.{}/rootfs", dead.replace(':', "_"));
+    fs::create_dir_all(place.path("temporary").join(unpacked)).unwrap();
     // Of a process that lives, and of another machine.
     let alive = format!("sif.{file}.{host}.1.0");
     let elsewhere = format!("sif.{file}.elsewhere.4194305.0");

@@ -6,6 +6,7 @@
 // in the environment.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
+mod build;
 mod child;
 mod docker;
 mod engine;

@@ -140,6 +140,17 @@ impl OciImage {
         digest(&self.manifest)
     }
 
+    /// The same image with an entry point, in JSON.
+    pub fn with_entry_point(&self, words: &str) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let config = text(&self.config).replace(r#""Cmd":"#, &format!(r#""Entrypoint":{words},"Cmd":"#));
+        let size = |length: usize| format!(r#""size":{length}}},"layers""#);
+        let manifest = text(&self.manifest)
+            .replace(&digest(&self.config), &digest(config.as_bytes()))
+            .replace(&size(self.config.len()), &size(config.len()));
+        Self { manifest: manifest.into(), config: config.into(), layer: Arc::clone(&self.layer) }
+    }
+
     /// Writes an OCI layout with the image under this tag.
     pub fn write_layout(&self, folder: &Path, tag: &str) {
         let blobs = folder.join("blobs/sha256");

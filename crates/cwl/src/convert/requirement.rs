@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use moil_salad::node::{Kind, Node};
+use moil_salad::uri;
 
 use super::cursor::{Cursor, items, text};
 use super::{Converter, short_name};
 use crate::json;
+use crate::location;
 use crate::number::Number;
 use crate::parameter::LoadListing;
 use crate::requirement::{
@@ -91,9 +93,9 @@ impl Converter<'_> {
             }
             "DockerRequirement" => RequirementKind::Docker(Arc::new(DockerRequirement {
                 pull: cursor.string("dockerPull"),
-                load: cursor.string("dockerLoad"),
+                load: located(&cursor, "dockerLoad"),
                 file: cursor.string("dockerFile"),
-                import: cursor.string("dockerImport"),
+                import: located(&cursor, "dockerImport"),
                 image_id: cursor.string("dockerImageId"),
                 output_directory: cursor.string("dockerOutputDirectory"),
             })),
@@ -223,4 +225,14 @@ impl Converter<'_> {
         }
         entries
     }
+}
+
+/// A URI, or a path beside the document, as a URI.
+fn located(cursor: &Cursor<'_, '_>, field: &str) -> Option<Arc<str>> {
+    let text = cursor.string(field)?;
+    Some(if location::is_absolute(&text) {
+        text
+    } else {
+        uri::join(&cursor.place.source.uri, &uri::encode_path(&text)).into()
+    })
 }

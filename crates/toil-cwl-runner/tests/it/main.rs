@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod docs;
 mod generators;
+mod images;
 mod names;
 mod podman;
 mod readme;

@@ -51,7 +51,7 @@ impl Place {
 #[test]
 fn what_may_not_be_written_is_linked() {
     let place = Place::new();
-    let entries = [
+    let mut entries = [
         entry(located(&place.path("user/a b#.txt"), false), &place.path("in/0/new name"), false),
         entry(located(&place.path("user/d"), true), &place.path("in/1/d"), false),
         entry(StagingSource::Literal("text".into()), &place.path("in/2/literal"), false),
@@ -59,7 +59,7 @@ fn what_may_not_be_written_is_linked() {
         entry(StagingSource::Literal("inner".into()), &place.path("in/3/empty/inner"), false),
     ];
     check_sources(&entries).unwrap();
-    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&mut entries).unwrap();
     assert_eq!(fs::read_link(place.path("in/0/new name")).unwrap(), place.path("user/a b#.txt"));
     assert_eq!(fs::read_link(place.path("in/1/d")).unwrap(), place.path("user/d"));
     assert_eq!((place.text("in/2/literal"), place.text("in/3/empty/inner")), ("text".into(), "inner".into()));
@@ -68,13 +68,13 @@ fn what_may_not_be_written_is_linked() {
 #[test]
 fn what_may_be_written_is_a_copy_writable_at_every_level() {
     let place = Place::new();
-    let entries = [
+    let mut entries = [
         entry(located(&place.path("user/a b#.txt"), false), &place.path("out/file"), true),
         entry(located(&place.path("user/d"), true), &place.path("out/d"), true),
     ];
     symlink("nowhere", place.path("user/d/broken")).unwrap();
     symlink("x", place.path("user/d/link")).unwrap();
-    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&mut entries).unwrap();
     assert_eq!(
         (place.mode("out/d/e"), place.mode("out/d/e/f"), place.mode("out/d/x")),
         (0o755, 0o644, 0o755)
@@ -99,7 +99,7 @@ fn copies_keep_the_time_of_change() {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     fs::File::options().append(true).open(&source).unwrap().set_modified(time).unwrap();
     Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here())
-        .stage(&[entry(located(&source, false), &place.path("out/copy"), true)])
+        .stage(&mut [entry(located(&source, false), &place.path("out/copy"), true)])
         .unwrap();
     assert_eq!(fs::metadata(place.path("out/copy")).unwrap().modified().unwrap(), time);
 }
@@ -115,7 +115,7 @@ fn only_files_of_the_run_are_changed_in_place() {
     ];
     let shared = share_in_place(&mut entries, &place.path("work"));
     assert_eq!(shared, HashSet::from([entries[0].target.clone()]));
-    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).unwrap();
+    Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&mut entries).unwrap();
     fs::write(place.path("out/made"), "changed").unwrap();
     fs::write(place.path("out/given"), "changed").unwrap();
     assert_eq!((place.text("work/made"), place.text("user/a b#.txt")), ("changed".into(), "original".into()));
@@ -147,9 +147,11 @@ fn missing_and_mistaken_sources_are_named() {
 fn a_directory_that_links_to_itself_is_refused() {
     let place = Place::new();
     symlink(place.path("user/d"), place.path("user/d/again")).unwrap();
-    let entries = [entry(located(&place.path("user/d"), true), &place.path("out/d"), true)];
+    let mut entries = [entry(located(&place.path("user/d"), true), &place.path("out/d"), true)];
     assert!(
-        Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&entries).is_err()
+        Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here())
+            .stage(&mut entries)
+            .is_err()
     );
 }
 
@@ -158,10 +160,59 @@ fn staging_stops_when_cancelled() {
     let place = Place::new();
     let cancel = Cancel::new();
     cancel.cancel(std::time::Duration::ZERO);
-    let entries = [entry(StagingSource::EmptyDirectory, &place.path("in/0/x"), false)];
+    let mut entries = [entry(StagingSource::EmptyDirectory, &place.path("in/0/x"), false)];
     assert_eq!(
-        Stager::new(&cancel, &place.config(), &crate::place::Place::here()).stage(&entries).unwrap_err().kind,
+        Stager::new(&cancel, &place.config(), &crate::place::Place::here())
+            .stage(&mut entries)
+            .unwrap_err()
+            .kind,
         FailureKind::Cancelled
     );
     assert!(!place.path("in").exists());
+}
+
+#[test]
+fn very_many_inputs_of_a_container_are_one_mount() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let place = Place::new();
+    let root = place.path("job");
+    let dirs = crate::attempt_dir::AttemptDir {
+        out: root.join("out"),
+        tmp: root.join("tmp"),
+        inputs: root.join("in"),
+        root,
+    };
+    let container = crate::place::Place::container(&dirs, None);
+    let file = place.path("user/a b#.txt");
+    let inputs = |count: usize| -> Vec<StagingEntry> {
+        let target = |index| format!("/var/lib/cwl/in/{index}/f");
+        (0..count).map(|index| entry(located(&file, false), Path::new(&target(index)), false)).collect()
+    };
+    let mut few = inputs(bundle::MOST_MOUNTS);
+    let (cancel, config) = (Cancel::new(), place.config());
+    let mut stager = Stager::new(&cancel, &config, &container);
+    stager.stage(&mut few).unwrap();
+    assert_eq!(stager.binds.len(), few.len());
+    fs::remove_dir_all(&dirs.root).unwrap();
+
+    let mut many = inputs(bundle::MOST_MOUNTS);
+    many.extend([
+        entry(located(&place.path("user/d"), true), Path::new("/var/lib/cwl/in/d/tree"), false),
+        entry(StagingSource::Literal("text".into()), Path::new("/var/lib/cwl/in/l/literal"), false),
+        entry(located(&file, false), Path::new("/var/spool/cwl/worked on"), false),
+        entry(located(&file, false), Path::new("/etc/tool.conf"), false),
+    ]);
+    let mut stager = Stager::new(&cancel, &config, &container);
+    stager.stage(&mut many).unwrap();
+    let targets: Vec<_> =
+        stager.binds.iter().map(|bind| (bind.target.to_str().unwrap(), bind.writable)).collect();
+    assert_eq!(targets, [("/var/lib/cwl/in", false), ("/etc/tool.conf", false)]);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&dirs.inputs.join("7/f")), inode(&file));
+    assert_eq!(fs::read_to_string(dirs.inputs.join("d/tree/e/f")).unwrap(), "deep");
+    assert_eq!(fs::read_to_string(dirs.inputs.join("l/literal")).unwrap(), "text");
+    // What the tool could write to is a copy, and known as one.
+    assert_ne!(inode(&dirs.out.join("worked on")), inode(&file));
+    assert_eq!(many.iter().filter(|entry| entry.writable).count(), 1);
 }
