@@ -13,11 +13,13 @@
 //! | `server` | the helper process |
 //! | `supervisor` | the process above a tool |
 //! | `tool` | the forked process until it becomes the tool |
+//! | `isolation` | what a process in a container does before that |
 //! | `descendants` | killing what is left |
 //! | `sys` | system calls |
 
 mod connection;
 mod descendants;
+mod isolation;
 mod protocol;
 mod server;
 mod supervisor;

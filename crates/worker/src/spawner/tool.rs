@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::protocol::{HEADER_WORDS, REPORT_WORDS, header, report, stage};
-use super::sys;
+use super::{isolation, sys};
 
 /// A request whose body lies in memory.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ impl Request {
     }
 
     /// A string of the header.
-    fn text(&self, word: usize) -> *const c_char {
+    pub(super) fn text(&self, word: usize) -> *const c_char {
         // SAFETY: the leader lays out bodies so that every offset lies inside.
         unsafe { self.body.add(self.header[word] as usize).cast() }
     }
@@ -136,42 +136,12 @@ fn prepare_and_execute(birth: &Birth) -> (u64, c_int) {
             }
             limit = limit.add(3);
         }
-        if request.is_isolated() && !isolate(request, *ids) {
+        if request.is_isolated() && !isolation::enter(request, *ids) {
             return (stage::ISOLATION, sys::errno());
         }
         let argv = request.table(header::ARGV);
         let environment = request.table(header::ENV);
         (stage::EXEC, execute(argv, environment, request.text(header::PATH)))
-    }
-}
-
-/// Makes the request's root ours. We are in new namespaces already.
-///
-/// # Safety
-/// The body must be laid out as `protocol` does it.
-unsafe fn isolate(request: &Request, ids: (u32, u32)) -> bool {
-    if !sys::map_ids(ids) || !sys::keep_mounts_private() {
-        return false;
-    }
-    // SAFETY: there are as many mounts as the header says; strings end in NUL.
-    unsafe {
-        let mut mount: *const u64 = request.body.add(request.header[header::MOUNTS] as usize).cast();
-        for _ in 0..request.header[header::MOUNT_COUNT] {
-            let text = |word: usize| -> *const c_char {
-                match *mount.add(word) {
-                    0 => std::ptr::null(),
-                    offset => request.body.add(offset as usize).cast(),
-                }
-            };
-            if !sys::mount(text(0), text(1), text(2), text(3), *mount.add(4) != 0) {
-                return false;
-            }
-            mount = mount.add(5);
-        }
-        (!request.has_no_network() || sys::raise_loopback())
-            && sys::change_root(request.text(header::ROOT))
-            && libc::chdir(request.text(header::INSIDE)) == 0
-            && sys::no_new_privileges()
     }
 }
 
