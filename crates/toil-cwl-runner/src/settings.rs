@@ -2,6 +2,7 @@
 //! in. A stronger layer beats a weaker one: command line, environment, config
 //! file, default.
 
+mod error;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use resolve::{SettingsError, resolve};
+pub use error::SettingsError;
+pub use resolve::resolve;
 
 use crate::argparse::InputWord;
 use crate::environment::Environment;

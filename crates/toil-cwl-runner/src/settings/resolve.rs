@@ -1,10 +1,10 @@
 //! From options to settings.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::SettingsError;
 use super::value;
 use super::{
     Action, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Locator, Log, Note, Part,
@@ -13,44 +13,9 @@ use super::{
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
 use crate::environment::Environment;
-use crate::exit_code::ExitCode;
 use crate::given::{AllGiven, Layer};
 use crate::log::Level;
 use crate::options::Verdict;
-
-/// Why there are no settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsError {
-    /// The command line, the environment or the config file is wrong.
-    Usage(UsageError),
-    /// They are understood, but cannot be followed.
-    Refused(UsageError),
-}
-
-impl SettingsError {
-    /// What the program answers.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Usage(_) => ExitCode::USAGE,
-            Self::Refused(_) => ExitCode::FAILURE,
-        }
-    }
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(error) | Self::Refused(error)) = self;
-        error.fmt(f)
-    }
-}
-
-impl std::error::Error for SettingsError {}
-
-impl From<UsageError> for SettingsError {
-    fn from(error: UsageError) -> Self {
-        Self::Usage(error)
-    }
-}
 
 fn refused(message: impl Into<String>) -> SettingsError {
     SettingsError::Refused(UsageError::new(message))
