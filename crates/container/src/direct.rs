@@ -236,7 +236,7 @@ pub fn plan(
         read_only: true,
     }];
     mounts.push(bind(Path::new("/proc"), Path::new("/proc"), false));
-    mounts.push(bind(Path::new("/sys"), Path::new("/sys"), false));
+    mounts.push(bind(Path::new("/sys"), Path::new("/sys"), true));
     mounts.push(made(c"devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=0620"));
     mounts.push(made(c"tmpfs", "/dev/shm", "mode=1777"));
     mounts.push(made(c"tmpfs", "/var/tmp", "mode=1777"));
