@@ -270,3 +270,20 @@ steps:
     let answer = sandbox.run(&["main.cwl", "--text", "hello"]);
     assert!(answer.code == ExitCode::SUCCESS && !answer.stderr.contains("console"), "{}", answer.stderr);
 }
+
+#[test]
+fn software_that_a_tool_requires_is_taken_to_be_there() {
+    let sandbox = Sandbox::with(
+        "
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {SoftwareRequirement: {packages: {echo: {version: ['1.0']}}}}
+baseCommand: [echo, hello]
+inputs: []
+stdout: out.txt
+outputs: {out: stdout}
+",
+    );
+    sandbox.outputs(&["main.cwl"]);
+    assert_eq!(sandbox.read("out.txt"), "hello\n");
+}
