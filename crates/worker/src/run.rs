@@ -1,7 +1,6 @@
 //! One attempt at a job: stage → check → run → collect → publish, each stage its own module, each cancellable.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -481,8 +480,8 @@ fn holds(value: &Value, file: &Path) -> bool {
 }
 
 /// The paths of all files and directories of a value that are on this machine.
-fn paths_of(value: &Value) -> BTreeSet<PathBuf> {
-    let mut paths = BTreeSet::new();
+fn paths_of(value: &Value) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
     value.visit_files(&mut |item| {
         let location = match item {
             Value::File(file) => &file.location,

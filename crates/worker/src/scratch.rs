@@ -1,6 +1,7 @@
 //! Removing what nobody needs any more.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,17 +23,21 @@ pub fn remove(directory: &Path) {
 
 /// Removes what lies in a directory, but for what is wanted or around it: files that a tool left and nobody asked
 /// for would fill the disk until the end of the run.
-pub fn remove_but(directory: &Path, wanted: &BTreeSet<PathBuf>) {
-    if wanted.contains(directory) {
-        return;
+pub fn remove_but(directory: &Path, wanted: &[PathBuf]) {
+    let mut names: HashSet<&OsStr> = HashSet::new();
+    for path in wanted {
+        let Ok(inside) = path.strip_prefix(directory) else { continue };
+        match inside.components().next() {
+            Some(first) => names.insert(first.as_os_str()),
+            // The directory itself.
+            None => return,
+        };
     }
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        // Paths are compared part by part: what lies in a directory comes right behind it.
-        let is_wanted = wanted.range(path.clone()..).next().is_some_and(|next| next.starts_with(&path));
-        if is_wanted {
+        if names.contains(&*entry.file_name()) {
             continue;
         }
+        let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove(&path);
         } else {
@@ -126,7 +131,7 @@ mod tests {
             fs::write(out.join(name), "").unwrap();
         }
         std::os::unix::fs::symlink(out.join("keep"), out.join("link")).unwrap();
-        let wanted = |names: &[&str]| names.iter().map(|name| out.join(name)).collect::<BTreeSet<PathBuf>>();
+        let wanted = |names: &[&str]| names.iter().map(|name| out.join(name)).collect::<Vec<PathBuf>>();
         remove_but(&out, &wanted(&["a/deep/er/x", "keep", "whole"]));
         let mut left: Vec<String> =
             fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -135,9 +140,9 @@ mod tests {
         for name in ["a/deep/er/x", "a/other", "whole/in/v"] {
             assert!(out.join(name).exists(), "{name}");
         }
-        remove_but(&out, &BTreeSet::from([out.clone()]));
+        remove_but(&out, std::slice::from_ref(&out));
         assert!(out.join("keep").exists());
-        remove_but(&out, &BTreeSet::new());
+        remove_but(&out, &[]);
         assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
     }
 

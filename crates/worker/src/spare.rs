@@ -67,6 +67,9 @@ fn only_outputs(dirs: &AttemptDir, outputs: &Value) -> Option<HashSet<OsString>>
     let mut wanted = HashSet::new();
     let mut simple = true;
     outputs.visit_files(&mut |item| {
+        if wanted.len() > MOST {
+            return;
+        }
         let location = match item {
             Value::File(file) => &file.location,
             Value::Directory(directory) => &directory.location,
