@@ -258,7 +258,10 @@ def containers(name):
 def moil_command(options, name, folder, words):
     if name == "validate":
         return [options.moil, "--validate", *words[:1]]
-    return [options.moil, containers(name), "--quiet", "--outdir", str(folder / "out"), *words]
+    # Beside its outputs, as with cwltool: what a file system freed lately elsewhere is not to count for one of them.
+    (folder / "tmp").mkdir(exist_ok=True)
+    return [options.moil, containers(name), "--quiet", "--workDir", str(folder / "tmp"),
+            "--outdir", str(folder / "out"), *words]
 
 
 def cwltool_command(options, name, folder, words):
