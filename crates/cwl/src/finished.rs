@@ -1,5 +1,6 @@
 //! A finished job: from the paths that its tool speaks of to the files that they mean.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::error::Error;
@@ -83,6 +84,9 @@ pub(crate) struct Resolver<'a> {
     outdir_location: String,
     by_target: HashMap<&'a str, &'a StagingEntry>,
     by_location: HashMap<String, &'a StagingEntry>,
+    /// Files that a listing showed, by their paths without links, with their sizes: nothing changes any more, and
+    /// each is asked for several times.
+    files: RefCell<HashMap<String, u64>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -97,7 +101,7 @@ impl<'a> Resolver<'a> {
         }
         let outdir = normal(finished.outdir);
         let outdir_location = (finished.to_host)(&outdir);
-        Self { finished, outdir, outdir_location, by_target, by_location }
+        Self { finished, outdir, outdir_location, by_target, by_location, files: RefCell::default() }
     }
 
     pub(crate) fn finished(&self) -> Finished<'a> {
@@ -121,6 +125,9 @@ impl<'a> Resolver<'a> {
     /// What is at a path, links followed. `None`: nothing is there.
     pub(crate) fn resolve(&self, path: &str) -> Result<Option<Found>, ResolveError> {
         let path = self.absolute(path);
+        if let Some(size) = self.files.borrow().get(&path) {
+            return Ok(Some(Found::File { path, size: *size }));
+        }
         let mut pending: Vec<String> = parts_reversed(&path).collect();
         let mut reached = String::new();
         let mut links = 0;
@@ -228,6 +235,12 @@ impl<'a> Resolver<'a> {
     pub(crate) fn list(&self, path: &str) -> Result<Vec<TreeEntry>, Error> {
         let mut entries = self.finished.tree.list(path)?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let mut files = self.files.borrow_mut();
+        for entry in &entries {
+            if let Kind::File { size } = entry.kind {
+                files.insert(format!("{path}/{}", entry.name), size);
+            }
+        }
         Ok(entries)
     }
 }
@@ -285,6 +298,9 @@ fn parts_reversed(path: &str) -> impl Iterator<Item = String> + '_ {
 
 /// An absolute path without `.`, `..` and empty parts; the root is empty.
 pub(crate) fn normal(path: &str) -> String {
+    if path.starts_with('/') && path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")) {
+        return path.to_owned();
+    }
     let mut normal: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -12,6 +12,8 @@ use moil_cwl::location;
 use moil_cwl::value::{Directory, File, Value, split_extension};
 use moil_job::failure::{Failure, FailureKind};
 
+mod whole;
+
 /// One thing to do with the disk. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -79,11 +81,18 @@ pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Valu
     Ok((value, actions))
 }
 
-/// Does what [`plan`] decided.
+/// Makes the output directory, and does what [`plan`] decided.
 ///
 /// # Errors
 /// What the system refused, with the path.
-pub fn act(actions: &[Action]) -> Result<(), Failure> {
+pub fn act(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
+    if !outdir.exists() && whole::take(actions, outdir) {
+        return Ok(());
+    }
+    fs::create_dir_all(outdir).map_err(|error| {
+        let message = format!("cannot make the output directory {}", outdir.display());
+        Failure::new(FailureKind::System, message).with_cause(error)
+    })?;
     for action in actions {
         let (path, result) = match action {
             Action::MakeDirectory(path) => (path, fs::create_dir_all(path)),

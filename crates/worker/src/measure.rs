@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,16 +62,19 @@ impl<'a> Measures<'a> {
 
     fn read(&self, path: &Path, buffer: &mut Vec<u8>) -> system::Result<Measure> {
         let failed = |error: io::Error| system::failure("read the output file", path, &error);
-        let metadata = fs::metadata(path).map_err(failed)?;
-        // Opening a pipe that nobody writes would wait for ever.
-        if !metadata.is_file() {
-            let message = format!("the output {} is not a regular file", path.display());
-            return Err(Box::new(Failure::new(FailureKind::BadOutput, message)));
-        }
         if !self.checksums {
-            return Ok((None, metadata.len()));
+            let metadata = fs::metadata(path).map_err(failed)?;
+            return if metadata.is_file() { Ok((None, metadata.len())) } else { Err(not_regular(path)) };
         }
-        let mut file = fs::File::open(path).map_err(failed)?;
+        // Opening a pipe that nobody writes would wait for ever; a socket cannot be opened at all.
+        let mut file = match fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return Err(not_regular(path)),
+            opened => opened.map_err(failed)?,
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(not_regular(path));
+        }
         let wanted = usize::try_from(metadata.len()).unwrap_or(BUFFER).clamp(1, BUFFER);
         if buffer.len() < wanted {
             buffer.resize(wanted, 0);
@@ -91,6 +95,11 @@ impl<'a> Measures<'a> {
         }
         Ok((Some(checksum(&hash.finalize()).into()), size))
     }
+}
+
+fn not_regular(path: &Path) -> Box<Failure> {
+    let message = format!("the output {} is not a regular file", path.display());
+    Box::new(Failure::new(FailureKind::BadOutput, message))
 }
 
 /// Files as the collection of outputs sees them.
