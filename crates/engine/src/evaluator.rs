@@ -17,13 +17,16 @@ use moil_cwl::resource_request::{self, Defaults};
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::key::Key;
 use moil_job::resources::Resources;
 use moil_job::secret::SecretStore;
+use moil_job::spec::JobTool;
 
 use crate::generator::{Generated, Generator, Load};
 use crate::graph::{Body, Node};
 use crate::leader::Message;
-use crate::plan::{ElementRef, Prepared, StepInputs, StepRef};
+use crate::memo::{self, Recorded};
+use crate::plan::{ElementRef, Prepared, Run, StepInputs, StepRef};
 
 /// What evaluators are asked for; see [`crate::plan::Command`].
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub enum Task {
     Prepare { element: ElementRef, node: Arc<Node>, body: Body, inputs: StepInputs, round: u32 },
     /// Find the next round of a loop.
     NextRound { element: ElementRef, node: Arc<Node>, inputs: ValueMap, outputs: Value, rounds: u32 },
+    /// Find out whether a recorded result still exists.
+    Verify { run: Box<Run>, recorded: Box<Recorded> },
     /// Load the process that a generator made.
     Generate { element: ElementRef, generator: Arc<Generator>, given: ValueMap, outputs: Value },
 }
@@ -50,6 +55,9 @@ pub enum Answer {
     Prepared(ElementRef, Result<Prepared, Failure>),
     /// To [`Task::NextRound`]: `None` when the loop is over.
     NextRound(ElementRef, Result<Option<ValueMap>, Failure>),
+    /// To [`Task::Verify`]: what is missing, if the result cannot be used.
+    #[expect(missing_docs, reason = "the fields are those of the task")]
+    Verified { run: Box<Run>, recorded: Box<Recorded>, missing: Option<String> },
     /// To [`Task::Generate`].
     Generated(ElementRef, Result<Generated, Failure>),
 }
@@ -70,11 +78,17 @@ pub struct Settings {
     pub secrets: Arc<SecretStore>,
     /// How the documents of generated processes are loaded.
     pub load: Box<Load>,
+    /// Makes the keys of jobs; `None` where nothing is recorded.
+    pub keys: Option<Box<KeyMaker>>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.
     pub threads: usize,
 }
+
+/// Makes the key of a job from its tool, its input object and what it asks for; `None` if its result may never be
+/// used again.
+pub type KeyMaker = dyn Fn(&JobTool, &Value, &Resources) -> Result<Option<Key>, Failure> + Send + Sync;
 
 /// The threads. Dropping this ends them; nobody waits for one that still evaluates, since it changes nothing.
 pub struct Evaluators {
@@ -192,6 +206,11 @@ impl Worker<'_> {
             Task::NextRound { element, node, inputs, outputs, rounds } => {
                 Answer::NextRound(element, guarded(|| self.next_round(&node, &inputs, &outputs, rounds)))
             }
+            Task::Verify { run, recorded } => {
+                let verify = || Ok(memo::missing(&recorded.result.outputs, &*self.settings.files)?);
+                let missing = guarded(verify).unwrap_or_else(|failure| Some(failure.message));
+                Answer::Verified { run, recorded, missing }
+            }
             Task::Generate { element, generator, given, outputs } => {
                 let generate = || generator.generate(&given, &outputs, &*self.settings.load);
                 Answer::Generated(element, guarded(generate))
@@ -263,7 +282,7 @@ impl Worker<'_> {
         refuse_unknown(effective)?;
         let round = is_loop.then(|| given.clone());
         match body {
-            Body::Tool(_) => {
+            Body::Tool(tool) => {
                 let context = self.context(&inputs, effective);
                 let request = resource_request::request(effective, &context, self.settings.defaults)?;
                 let resources = Resources {
@@ -276,7 +295,9 @@ impl Worker<'_> {
                         .as_ref()
                         .map_or(0, |gpus| u32::try_from(gpus.count).unwrap_or(u32::MAX)),
                 };
-                Ok(Prepared::Job { inputs, resources, round })
+                let keys = self.settings.keys.as_ref();
+                let key = keys.map(|keys| keys(tool, &inputs, &resources)).transpose()?.flatten();
+                Ok(Prepared::Job { inputs, resources, key, round })
             }
             Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round }),
             Body::Generator(_) => {

@@ -4,7 +4,7 @@
 //! while its window has room, admits jobs, journals one group, and acts.
 //! Nothing else touches the plan, the books or the executor.
 
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
@@ -19,10 +19,12 @@ use moil_job::resources::Resources;
 use moil_job::result::Outcome;
 use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, Job, JobId};
-use moil_job::store::Store;
+use moil_job::store::StoreError;
 
 use crate::admission::{Admission, Capacity};
 use crate::evaluator::{Answer, Evaluators, Task};
+use crate::journal::{Journal, Written};
+use crate::memo::{Memo, Recorded};
 use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
 
@@ -33,6 +35,8 @@ pub enum Message {
     Answer(Box<Answer>),
     /// From the executor.
     Report(Report),
+    /// From the journal.
+    Written(Written),
     /// An expression wrote to its console, here or in a worker.
     Console(ConsoleText),
     /// Something that people should know, and that stops nothing.
@@ -61,6 +65,24 @@ pub struct RunEnd {
     pub failures: Vec<(String, Arc<Failure>)>,
     /// Whether a signal ended it.
     pub interrupted: bool,
+    /// Who has taken over the run meanwhile, if somebody has: nothing may be done any more.
+    pub fenced_by: Option<String>,
+}
+
+/// What a leader needs to work with.
+pub struct Helpers<'a> {
+    /// Evaluate, prepare and look.
+    pub evaluators: &'a Evaluators,
+    /// Runs attempts.
+    pub executor: &'a mut dyn Executor,
+    /// The secrets that inputs mention.
+    pub secrets: Arc<SecretStore>,
+    /// Where everything is recorded; `None` where nothing outlives the leader.
+    pub journal: Option<Journal>,
+    /// What earlier leaders recorded.
+    pub memo: Memo,
+    /// Told what happens.
+    pub events: &'a mut dyn FnMut(&Event),
 }
 
 /// How many commands may be under way before jobs are admitted: enough to keep evaluators and
@@ -75,12 +97,10 @@ pub struct Leader<'a> {
     plan: Plan,
     policy: Policy,
     admission: Admission<Entry>,
-    secrets: Arc<SecretStore>,
-    evaluators: &'a Evaluators,
-    executor: &'a mut dyn Executor,
-    store: &'a dyn Store,
-    events: &'a mut dyn FnMut(&Event),
+    helpers: Helpers<'a>,
     evaluating: usize,
+    /// Attempts whose record, of this number, may not be stored yet.
+    unrecorded: VecDeque<(u64, Entry, Resources)>,
     running: HashMap<AttemptId, (Entry, Resources)>,
     /// Those among `running` whose tools have ended: what they were granted was given back.
     finishing: HashSet<AttemptId>,
@@ -89,6 +109,7 @@ pub struct Leader<'a> {
     stopping: bool,
     /// The store refused a record: from then on nothing is recorded, and so nothing is done.
     refused: bool,
+    fenced_by: Option<String>,
     interrupts: u32,
 }
 
@@ -101,6 +122,13 @@ struct Entry {
     attempts: u32,
 }
 
+impl Entry {
+    /// The attempt that was begun last.
+    fn attempt(&self) -> AttemptId {
+        AttemptId { job: self.job.id.clone(), number: self.attempts }
+    }
+}
+
 /// A job that waits for its next try.
 struct Delayed {
     at: Instant,
@@ -110,31 +138,21 @@ struct Delayed {
 
 impl<'a> Leader<'a> {
     /// A leader for a plan.
-    pub fn new(
-        plan: Plan,
-        policy: Policy,
-        secrets: Arc<SecretStore>,
-        evaluators: &'a Evaluators,
-        executor: &'a mut dyn Executor,
-        store: &'a dyn Store,
-        events: &'a mut dyn FnMut(&Event),
-    ) -> Self {
+    pub fn new(plan: Plan, policy: Policy, helpers: Helpers<'a>) -> Self {
         Self {
             plan,
             policy,
             admission: Admission::new(policy.capacity),
-            secrets,
-            evaluators,
-            executor,
-            store,
-            events,
+            helpers,
             evaluating: 0,
+            unrecorded: VecDeque::new(),
             running: HashMap::new(),
             finishing: HashSet::new(),
             delayed: BinaryHeap::new(),
             failures: Vec::new(),
             stopping: false,
             refused: false,
+            fenced_by: None,
             interrupts: 0,
         }
     }
@@ -143,8 +161,9 @@ impl<'a> Leader<'a> {
     pub fn run(mut self, messages: &Receiver<Message>) -> RunEnd {
         loop {
             self.pull();
-            if let Err(failure) = self.start_jobs() {
-                self.fail_run(failure);
+            self.start_jobs();
+            if let Some(journal) = &mut self.helpers.journal {
+                journal.flush();
             }
             self.tell_events();
             for (what, failure) in self.plan.take_failures() {
@@ -168,22 +187,27 @@ impl<'a> Leader<'a> {
                 break;
             }
         }
-        self.executor.shut_down();
+        self.helpers.executor.shut_down();
         self.tell_events();
         let outputs = match self.plan.end() {
             Some(End::Success(outputs)) if !self.stopping => Some(outputs.clone()),
             _ => None,
         };
-        RunEnd { outputs, failures: self.failures, interrupted: self.interrupts > 0 }
+        RunEnd {
+            outputs,
+            failures: self.failures,
+            interrupted: self.interrupts > 0,
+            fenced_by: self.fenced_by,
+        }
     }
 
     fn is_over(&self) -> bool {
         // Evaluations change nothing outside, so that stopping need not wait for them.
         let evaluating = self.evaluating > 0 && !self.stopping;
-        let idle = !evaluating && self.running.is_empty();
-        idle && (self.stopping
-            || self.plan.end().is_some()
-            || (self.admission.waiting() == 0 && self.delayed.is_empty()))
+        let recording = self.helpers.journal.as_ref().is_some_and(|journal| !journal.is_idle());
+        let idle = !evaluating && !recording && self.running.is_empty();
+        let waiting = self.admission.waiting() + self.unrecorded.len() + self.delayed.len();
+        idle && (self.stopping || self.plan.end().is_some() || waiting == 0)
     }
 
     fn wait(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
@@ -196,7 +220,7 @@ impl<'a> Leader<'a> {
     }
 
     fn pull(&mut self) {
-        while !self.stopping && self.evaluating + self.admission.waiting() < WINDOW {
+        while !self.stopping && self.evaluating + self.unrecorded.len() + self.admission.waiting() < WINDOW {
             let Some(command) = self.plan.next_command() else { break };
             match command {
                 Command::Merge { step, node, sources } => self.evaluate(Task::Merge { step, node, sources }),
@@ -216,27 +240,38 @@ impl<'a> Leader<'a> {
 
     fn evaluate(&mut self, task: Task) {
         self.evaluating += 1;
-        self.evaluators.submit(task);
+        self.helpers.evaluators.submit(task);
     }
 
+    /// Takes a recorded result, if there is one for the job and it still exists; else the job is to run.
     fn queue(&mut self, run: Run) {
+        let id = JobId(run.path.as_str().into());
+        match run.key.as_ref().and_then(|key| self.helpers.memo.take(key, &id)) {
+            Some(recorded) => {
+                self.evaluate(Task::Verify { run: Box::new(run), recorded: Box::new(recorded) })
+            }
+            None => self.queue_new(run, id),
+        }
+    }
+
+    fn queue_new(&mut self, run: Run, id: JobId) {
         let resources = run.resources;
         let entry = Entry {
+            attempts: self.helpers.memo.tries(&id),
             job: Arc::new(Job {
-                id: JobId(run.path.into()),
+                id,
                 name: run.name.into(),
                 tool: run.tool,
                 inputs: run.inputs,
                 requested: resources,
-                key: None,
+                key: run.key,
             }),
             element: run.element,
             step: run.step_name,
             tries: Tries::default(),
-            attempts: 0,
         };
         match self.admission.refusal(&resources) {
-            None => self.admission.push(entry, resources),
+            None => self.record_attempt(entry, resources),
             Some(words) => {
                 let failure = Failure::new(FailureKind::System, format!("job {} {words}", entry.job.name));
                 self.give_up(&entry, Arc::new(failure));
@@ -244,42 +279,40 @@ impl<'a> Leader<'a> {
         }
     }
 
-    fn start_jobs(&mut self) -> Result<(), Failure> {
+    /// An attempt has its id, and is recorded, before it waits for its turn: so starting it waits for no disk.
+    fn record_attempt(&mut self, mut entry: Entry, resources: Resources) {
+        entry.attempts += 1;
+        match &mut self.helpers.journal {
+            None => self.admission.push(entry, resources),
+            Some(journal) => {
+                let record = Record::AttemptStarted { attempt: entry.attempt(), key: entry.job.key.clone() };
+                let number = journal.add(record);
+                self.unrecorded.push_back((number, entry, resources));
+            }
+        }
+    }
+
+    fn start_jobs(&mut self) {
         if self.stopping {
-            return Ok(());
+            return;
         }
         let now = Instant::now();
         while self.delayed.peek().is_some_and(|delayed| delayed.at <= now) {
             if let Some(delayed) = self.delayed.pop() {
-                self.admission.push(delayed.entry, delayed.resources);
+                self.record_attempt(delayed.entry, delayed.resources);
             }
         }
         let mut attempts = Vec::new();
-        for (mut entry, granted) in self.admission.admit() {
-            entry.attempts += 1;
-            let id = AttemptId { job: entry.job.id.clone(), number: entry.attempts };
-            let secrets = self.secrets.mentioned(&entry.job.inputs);
-            attempts.push(Attempt { id: id.clone(), job: Arc::clone(&entry.job), granted, secrets });
-            self.running.insert(id, (entry, granted));
+        for (entry, granted) in self.admission.admit() {
+            let (id, job) = (entry.attempt(), Arc::clone(&entry.job));
+            let secrets = self.helpers.secrets.mentioned(&job.inputs);
+            attempts.push(Attempt { id: id.clone(), job, granted, secrets });
+            self.running.insert(id.clone(), (entry, granted));
+            self.tell_started(&id);
         }
-        if attempts.is_empty() {
-            return Ok(());
+        if !attempts.is_empty() {
+            self.helpers.executor.submit(attempts);
         }
-        let stored = self.journal(attempts.iter().map(|attempt| Record::AttemptStarted {
-            attempt: attempt.id.clone(),
-            key: attempt.job.key.clone(),
-        }));
-        match stored {
-            Ok(()) => {
-                for attempt in &attempts {
-                    self.tell_started(&attempt.id);
-                }
-                self.executor.submit(attempts);
-            }
-            // Never submitted, so nobody will report them.
-            Err(_) => attempts.iter().for_each(|attempt| drop(self.running.remove(&attempt.id))),
-        }
-        stored
     }
 
     fn tell_started(&mut self, attempt: &AttemptId) {
@@ -290,15 +323,22 @@ impl<'a> Leader<'a> {
         }
     }
 
-    fn journal(&mut self, records: impl Iterator<Item = Record>) -> Result<(), Failure> {
-        if !self.store.is_durable() {
-            return Ok(());
-        }
-        let group: Vec<Record> = records.collect();
-        self.store.append(&group).map_err(|error| {
+    fn written(&mut self, written: Written) {
+        let Some(journal) = &mut self.helpers.journal else { return };
+        if let Err(error) = journal.take(written) {
             self.refused = true;
-            Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
-        })
+            if let StoreError::Fenced { leader } = &error {
+                self.fenced_by = Some(leader.clone());
+            }
+            let failure = Failure::new(FailureKind::System, "the job store refused a record");
+            self.fail_run(failure.with_cause(error));
+            return;
+        }
+        while self.unrecorded.front().is_some_and(|(number, ..)| journal.is_stored(*number)) {
+            if let Some((_, entry, resources)) = self.unrecorded.pop_front() {
+                self.admission.push(entry, resources);
+            }
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -319,6 +359,7 @@ impl<'a> Leader<'a> {
                     self.plan_event(Event::ToolOutput { name, line });
                 }
             }
+            Message::Written(written) => self.written(written),
             Message::Report(Report::ToolEnded(attempt)) => self.tool_ended(attempt),
             Message::Report(Report::Finished(attempt, outcome)) => self.finished(attempt, outcome),
             Message::Console(text) => self.plan_event(Event::Console(text)),
@@ -343,6 +384,13 @@ impl<'a> Leader<'a> {
                 self.plan.merge_failed(step);
             }
             Answer::Prepared(element, Ok(prepared)) => self.plan.prepared(element, prepared),
+            Answer::Verified { run, recorded, missing: None } => self.reuse(*run, *recorded),
+            Answer::Verified { run, recorded, missing: Some(why) } => {
+                let text = format!("runs again: {why} of {}", recorded.attempt);
+                self.plan_event(Event::Note { name: run.name.as_str().into(), text });
+                let id = JobId(run.path.as_str().into());
+                self.queue_new(*run, id);
+            }
             Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
             Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
             Answer::Prepared(element, Err(failure))
@@ -352,6 +400,17 @@ impl<'a> Leader<'a> {
                 self.plan.failed(element);
             }
         }
+    }
+
+    fn reuse(&mut self, run: Run, recorded: Recorded) {
+        self.plan_event(Event::JobFinished {
+            attempt: recorded.attempt,
+            name: run.name.into(),
+            step: run.step_name,
+            status: Status::Reused,
+            usage: None,
+        });
+        self.plan.finished(run.element, recorded.result.outputs);
     }
 
     /// The next tool starts while the outputs of this one are collected, unless collecting falls behind.
@@ -372,10 +431,9 @@ impl<'a> Leader<'a> {
             // What is not recorded has not happened.
             Outcome::Done(_) if self.refused => {}
             Outcome::Done(result) => {
-                let record = Record::JobFinished { job: entry.job.id.clone(), attempt: attempt.clone() };
-                if let Err(failure) = self.journal(std::iter::once(record)) {
-                    self.fail_run(failure);
-                    return;
+                // What depends on it is recorded after it, so that nothing needs to wait here.
+                if let Some(journal) = &mut self.helpers.journal {
+                    journal.add(Record::JobFinished { attempt: attempt.clone(), result: result.clone() });
                 }
                 self.plan_event(Event::JobFinished {
                     attempt,
@@ -445,19 +503,20 @@ impl<'a> Leader<'a> {
         }
         self.stopping = true;
         self.admission.drain();
+        self.unrecorded.clear();
         self.delayed.clear();
         let running: Vec<AttemptId> = self.running.keys().cloned().collect();
-        self.executor.cancel(&running);
+        self.helpers.executor.cancel(&running);
     }
 
     fn plan_event(&mut self, event: Event) {
         self.tell_events();
-        (self.events)(&event);
+        (self.helpers.events)(&event);
     }
 
     fn tell_events(&mut self) {
         for event in self.plan.take_events() {
-            (self.events)(&event);
+            (self.helpers.events)(&event);
         }
     }
 }

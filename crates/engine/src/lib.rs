@@ -9,6 +9,8 @@
 //! | [`admission`] | which waiting jobs may start now |
 //! | [`retry`] | whether a failed job is tried again |
 //! | [`leader`] | the loop that owns all run state |
+//! | [`journal`] | the thread that writes down what the leader does |
+//! | [`memo`] | results that earlier leaders recorded |
 //! | [`export`] | where the outputs go at the end |
 //! | [`fold`] | status, statistics and messages from the stream of events |
 
@@ -18,6 +20,8 @@ pub mod export;
 pub mod fold;
 pub mod generator;
 pub mod graph;
+pub mod journal;
 pub mod leader;
+pub mod memo;
 pub mod plan;
 pub mod retry;

@@ -202,7 +202,7 @@ impl Plan {
         let body = self.body(element.step);
         match (prepared, body) {
             (Prepared::Skipped, _) => self.skipped(element),
-            (Prepared::Job { inputs, resources, round }, Some(Body::Tool(tool))) => {
+            (Prepared::Job { inputs, resources, key, round }, Some(Body::Tool(tool))) => {
                 self.remember_round(element, round);
                 let run = Run {
                     element,
@@ -212,6 +212,7 @@ impl Plan {
                     tool,
                     inputs,
                     resources,
+                    key,
                 };
                 self.runs.push_back(Box::new(run));
             }

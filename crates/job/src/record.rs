@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
-use crate::spec::{AttemptId, JobId};
+use crate::result::JobResult;
+use crate::spec::AttemptId;
 
 /// One record. Nothing happens outside (start, export, delete, success) before its record is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A leader took over; the record's number is its epoch.
     TookOver {
@@ -20,12 +21,12 @@ pub enum Record {
         /// The key of its job.
         key: Option<Key>,
     },
-    /// A job is finished: the attempt whose result counts.
+    /// A job is finished: the attempt whose result counts, and the result.
     JobFinished {
-        /// The job.
-        job: JobId,
         /// Whose result it is.
         attempt: AttemptId,
+        /// What it left.
+        result: JobResult,
     },
     /// The outputs are about to be exported.
     ExportPlanned,

@@ -21,13 +21,13 @@ use moil_engine::fold::messages;
 use moil_engine::fold::statistics::Statistics;
 use moil_engine::generator::Load;
 use moil_engine::graph::Node;
-use moil_engine::leader::{Leader, Message, Policy, RunEnd};
+use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
+use moil_engine::memo::Memo;
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
 use moil_job::event::Event;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
-use moil_jobstore::memory::MemoryStore;
 use moil_jobstore::remote::{self, Remote};
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
@@ -172,16 +172,15 @@ pub fn run(
     let inherited = Inherited::root(prepared.requirements);
     let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));
     let plan = Plan::new(main, prepared.values);
-    let end = Leader::new(
-        plan,
-        policy(settings, &work.path),
-        prepared.secrets,
-        &evaluators,
-        &mut executor,
-        &MemoryStore,
-        &mut |event| audience.hear(event),
-    )
-    .run(&receiver);
+    let helpers = Helpers {
+        evaluators: &evaluators,
+        executor: &mut executor,
+        secrets: prepared.secrets,
+        journal: None,
+        memo: Memo::default(),
+        events: &mut |event| audience.hear(event),
+    };
+    let end = Leader::new(plan, policy(settings, &work.path), helpers).run(&receiver);
     // From here on a signal ends the program at once: there is nobody left to tell.
     drop(guard);
     audience.leave(settings)?;
@@ -242,6 +241,7 @@ fn evaluator_settings(
         },
         secrets: Arc::clone(secrets),
         load,
+        keys: None,
         loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }

@@ -37,7 +37,10 @@ fn all_of_one<'a>(actions: &'a [Action], outdir: &Path) -> Option<(&'a Path, Has
         let Action::Bring { from, to, may_move: true } = action else { return None };
         let name = from.file_name()?;
         let parent = from.parent()?;
-        if to.parent() != Some(outdir) || to.file_name() != Some(name) || *source.get_or_insert(parent) != parent {
+        if to.parent() != Some(outdir)
+            || to.file_name() != Some(name)
+            || *source.get_or_insert(parent) != parent
+        {
             return None;
         }
         names.insert(name);

@@ -12,12 +12,14 @@ use moil_cwl::process_inputs::InputOptions;
 use moil_cwl::resource_request::Defaults;
 use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
-use moil_engine::evaluator::{Evaluators, Settings};
+use moil_engine::evaluator::{Evaluators, KeyMaker, Settings};
 use moil_engine::graph::Node;
-use moil_engine::leader::{Leader, Message, Policy, RunEnd};
+use moil_engine::journal::Journal;
+use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
+use moil_engine::memo::Memo;
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
-use moil_job::event::Event;
+use moil_job::event::{Event, Status};
 use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
@@ -50,6 +52,10 @@ pub struct Case {
     pub inputs: &'static str,
     pub policy: Policy,
     pub store: Arc<FakeStore>,
+    /// What an earlier leader recorded.
+    pub recorded: Vec<Record>,
+    /// Makes keys; none where it is `None`.
+    pub keys: Option<Box<KeyMaker>>,
     pub act: Box<dyn FnMut(&Attempt) -> Act + Send>,
 }
 
@@ -60,6 +66,7 @@ pub struct Ended {
     pub end: String,
     pub failures: Vec<String>,
     pub interrupted: bool,
+    pub fenced_by: Option<String>,
     /// Memory granted to each attempt.
     pub memory: Vec<u64>,
     /// `started a#1`, `finished a#1`, `failed a#1`.
@@ -184,7 +191,15 @@ steps:
 impl Case {
     pub fn new(text: &str, act: impl FnMut(&Attempt) -> Act + Send + 'static) -> Self {
         let store = Arc::default();
-        Self { node: node(text), inputs: r#"{"x": [1, 2, 3]}"#, policy: POLICY, store, act: Box::new(act) }
+        Self {
+            node: node(text),
+            inputs: r#"{"x": [1, 2, 3]}"#,
+            policy: POLICY,
+            store,
+            recorded: Vec::new(),
+            keys: None,
+            act: Box::new(act),
+        }
     }
 
     /// Runs it; a run that takes a quarter of a minute hangs.
@@ -208,29 +223,42 @@ impl Case {
             },
             secrets: Arc::clone(&secrets),
             load: Box::new(load),
+            keys: self.keys,
             loop_limit: 5,
             threads: 2,
         };
         let evaluators = Evaluators::start(settings, &sender).expect("threads");
+        let journal = Journal::start(self.store, sender.clone()).expect("a thread");
         let mut executor =
             Fake { act: self.act, held: HashMap::new(), log: Vec::new(), memory: Vec::new(), reply: sender };
         let mut events = Vec::new();
         let mut hear = |event: &Event| match event {
             Event::JobStarted { attempt, .. } => events.push(format!("started {attempt}")),
+            Event::JobFinished { attempt, status: Status::Reused, .. } => {
+                events.push(format!("reused {attempt}"))
+            }
             Event::JobFinished { attempt, .. } => events.push(format!("finished {attempt}")),
             Event::JobFailed { attempt, .. } => events.push(format!("failed {attempt}")),
             _ => {}
         };
         let plan = Plan::new(self.node, values(self.inputs));
-        let leader =
-            Leader::new(plan, self.policy, secrets, &evaluators, &mut executor, &*self.store, &mut hear);
-        let RunEnd { outputs, failures, interrupted } = leader.run(&messages);
+        let helpers = Helpers {
+            evaluators: &evaluators,
+            executor: &mut executor,
+            secrets,
+            journal: Some(journal),
+            memo: Memo::of(self.recorded),
+            events: &mut hear,
+        };
+        let RunEnd { outputs, failures, interrupted, fenced_by } =
+            Leader::new(plan, self.policy, helpers).run(&messages);
         Ended {
             log: executor.log,
             memory: executor.memory,
             end: outputs.map_or_else(|| "failed".to_owned(), |value| moil_cwl::print::compact(&value)),
             failures: failures.iter().map(|(what, failure)| format!("{what}: {}", failure.message)).collect(),
             interrupted,
+            fenced_by,
             events,
         }
     }

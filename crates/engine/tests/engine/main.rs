@@ -6,4 +6,5 @@ mod leader;
 mod leader_faults;
 mod loops;
 mod plan;
+mod restart;
 mod secrets;

@@ -1,0 +1,93 @@
+//! The journal as the leader sees it: a thread of its own writes, so that nothing waits for a disk or a server.
+//!
+//! One group is written at a time; what arrives meanwhile goes into the next one. So there is no timer, and the
+//! slower the store, the larger the groups.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use moil_job::record::Record;
+use moil_job::store::{Store, StoreError};
+
+use crate::leader::Message;
+
+/// What is to be recorded, in order. Once a group was refused nothing more is written.
+pub struct Journal {
+    writer: Sender<Vec<Record>>,
+    pending: Vec<Record>,
+    /// How many records are being written.
+    writing: usize,
+    added: u64,
+    stored: u64,
+    refused: bool,
+}
+
+/// What came of writing a group.
+#[derive(Debug)]
+pub struct Written(Result<(), StoreError>);
+
+impl Journal {
+    /// Starts the thread; it tells `reply` of each group, and ends with the journal.
+    ///
+    /// # Errors
+    /// The system's, where it gives no thread.
+    pub fn start(store: Arc<dyn Store>, reply: Sender<Message>) -> io::Result<Self> {
+        let (writer, groups) = channel::<Vec<Record>>();
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            for group in groups {
+                let written = Written(store.append(&group));
+                if reply.send(Message::Written(written)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { writer, pending: Vec::new(), writing: 0, added: 0, stored: 0, refused: false })
+    }
+
+    /// Adds a record to the next group. Gives its number, from 1, for [`Self::is_stored`].
+    pub fn add(&mut self, record: Record) -> u64 {
+        self.pending.push(record);
+        self.added += 1;
+        self.added
+    }
+
+    /// Whether the record of that number, and all before it, are stored.
+    pub fn is_stored(&self, number: u64) -> bool {
+        number <= self.stored
+    }
+
+    /// Hands on what was added, unless a group is being written: then it waits for that.
+    pub fn flush(&mut self) {
+        if self.writing > 0 || self.pending.is_empty() || self.refused {
+            return;
+        }
+        let group = std::mem::take(&mut self.pending);
+        self.writing = group.len();
+        // The thread ends only with this sender, or when nobody listens any more.
+        self.refused = self.writer.send(group).is_err();
+    }
+
+    /// Takes note of what came of a group.
+    ///
+    /// # Errors
+    /// The store's: nothing of that group, and nothing after it, is or will be stored.
+    pub fn take(&mut self, written: Written) -> Result<(), StoreError> {
+        let count = std::mem::take(&mut self.writing);
+        match written.0 {
+            Ok(()) => {
+                self.stored += count as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.refused = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether nothing is being written or waits for it.
+    pub fn is_idle(&self) -> bool {
+        self.writing == 0 && (self.refused || self.pending.is_empty())
+    }
+}

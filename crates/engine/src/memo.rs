@@ -1,0 +1,97 @@
+//! What earlier leaders of a run recorded: results by the keys of their jobs, each for at most one job.
+
+use std::collections::HashMap;
+
+use moil_cwl::error::Error;
+use moil_cwl::files::Files;
+use moil_cwl::value::Value;
+use moil_job::key::Key;
+use moil_job::record::Record;
+use moil_job::result::JobResult;
+use moil_job::spec::{AttemptId, JobId};
+
+/// The results that may be used again.
+#[derive(Debug, Default)]
+pub struct Memo {
+    /// By the hash of the key.
+    results: HashMap<String, Vec<Recorded>>,
+    /// How often each job was tried: the numbers of attempts go on from there.
+    tries: HashMap<JobId, u32>,
+}
+
+/// A result and whose it was.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The attempt that gave it.
+    pub attempt: AttemptId,
+    /// What it gave.
+    pub result: JobResult,
+}
+
+impl Memo {
+    /// What a journal says.
+    pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut memo = Self::default();
+        let mut keys: HashMap<AttemptId, Key> = HashMap::new();
+        for record in records {
+            match record {
+                Record::AttemptStarted { attempt, key } => {
+                    let tries = memo.tries.entry(attempt.job.clone()).or_default();
+                    *tries = attempt.number.max(*tries);
+                    keys.extend(key.map(|key| (attempt, key)));
+                }
+                Record::JobFinished { attempt, result } => {
+                    if let Some(key) = keys.remove(&attempt) {
+                        memo.results.entry(key.hash).or_default().push(Recorded { attempt, result });
+                    }
+                }
+                _ => {}
+            }
+        }
+        memo
+    }
+
+    /// Takes a result that a job of this key gave; one of a job at the same position first.
+    pub fn take(&mut self, key: &Key, job: &JobId) -> Option<Recorded> {
+        let results = self.results.get_mut(&key.hash)?;
+        let index = results.iter().position(|recorded| recorded.attempt.job == *job).unwrap_or(0);
+        if results.is_empty() { None } else { Some(results.swap_remove(index)) }
+    }
+
+    /// How often a job was tried before.
+    pub fn tries(&self, job: &JobId) -> u32 {
+        self.tries.get(job).copied().unwrap_or_default()
+    }
+}
+
+/// What keeps a result from being used again: a file or directory of it that is gone or has another size. `None`: it
+/// can be used.
+///
+/// # Errors
+/// Where that cannot be found out.
+pub fn missing(outputs: &Value, files: &dyn Files) -> Result<Option<String>, Error> {
+    let mut missing = None;
+    let mut failed = None;
+    outputs.visit_files(&mut |item| {
+        if missing.is_some() || failed.is_some() {
+            return;
+        }
+        let (location, is_directory, size) = match item {
+            Value::File(file) => (&file.location, false, file.size),
+            Value::Directory(directory) => (&directory.location, true, None),
+            _ => return,
+        };
+        let Some(location) = location else { return };
+        match files.stat(location) {
+            Ok(Some(stat))
+                if stat.is_directory == is_directory && size.is_none_or(|size| size == stat.size) => {}
+            Ok(Some(_)) => missing = Some(format!("{location} has changed")),
+            Ok(None) => missing = Some(format!("{location} is gone")),
+            Err(error) => failed = Some(error),
+        }
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(missing),
+    }
+}

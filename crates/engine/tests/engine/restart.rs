@@ -1,0 +1,133 @@
+//! A leader that goes on with what an earlier one recorded.
+
+use std::sync::Arc;
+
+use moil_cwl::value::Value;
+use moil_job::failure::FailureKind;
+use moil_job::key::Keys;
+use moil_job::record::Record;
+use moil_job::resources::Resources;
+use moil_job::spec::JobTool;
+
+use super::leader::{Act, Case, Ended, STEPS};
+
+/// Keys of the tool's command and the inputs.
+fn keys() -> Option<Box<moil_engine::evaluator::KeyMaker>> {
+    let keys = Keys::new(&[7; 32]);
+    Some(Box::new(move |tool: &JobTool, inputs: &Value, _: &Resources| {
+        let (tool, inputs) = (format!("{:?}", tool.tool.base_command), moil_cwl::print::compact(inputs));
+        Ok(Some(keys.key(&[("tool", &tool), ("inputs", &inputs)])))
+    }))
+}
+
+/// A run with what was recorded before; with all that is recorded after it.
+fn run(text: &str, recorded: Vec<Record>, act: fn(&str) -> Act) -> (Ended, Vec<Record>) {
+    let mut case = Case::new(text, move |attempt| act(&attempt.job.id.0));
+    case.keys = keys();
+    case.recorded.clone_from(&recorded);
+    let store = Arc::clone(&case.store);
+    let ended = case.run();
+    let groups = store.groups.lock().expect("not poisoned");
+    (ended, recorded.into_iter().chain(groups.iter().flatten().cloned()).collect())
+}
+
+fn submitted(ended: &Ended) -> Vec<&str> {
+    let mut submitted: Vec<&str> = ended.log.iter().filter_map(|line| line.strip_prefix("submit ")).collect();
+    submitted.sort_unstable();
+    submitted
+}
+
+/// Gives what depends on its inputs alone, as tools do.
+const SCATTER: &str = "
+class: Workflow
+inputs: {x: {type: {type: array, items: int}}}
+outputs: {r: {type: Any, outputSource: b/o}}
+steps:
+  a: {run: TOOL, in: {i: x}, out: [o], scatter: i}
+  b: {run: TOOL, in: {i: a/o}, out: [o]}
+";
+
+#[test]
+fn a_finished_run_runs_nothing_again() {
+    let (first, recorded) = run(STEPS, Vec::new(), |_| Act::Done);
+    let (second, after) = run(STEPS, recorded.clone(), |_| Act::Done);
+    assert_eq!(submitted(&second), [""; 0]);
+    assert_eq!(second.end, first.end);
+    assert_eq!(second.events.iter().filter(|event| event.starts_with("reused")).count(), 3);
+    assert_eq!(after.len(), recorded.len(), "there is nothing to record");
+}
+
+#[test]
+fn a_journal_cut_anywhere_gives_the_same_end_and_runs_no_finished_job_again() {
+    let (whole, recorded) = run(SCATTER, Vec::new(), |_| Act::Done);
+    for cut in 0..=recorded.len() {
+        let before: Vec<Record> = recorded[..cut].to_vec();
+        let finished: Vec<String> = before
+            .iter()
+            .filter_map(|record| match record {
+                Record::JobFinished { attempt, .. } => Some(attempt.job.to_string()),
+                _ => None,
+            })
+            .collect();
+        let tried: Vec<String> = before
+            .iter()
+            .filter_map(|record| match record {
+                Record::AttemptStarted { attempt, .. } => Some(attempt.to_string()),
+                _ => None,
+            })
+            .collect();
+        let (ended, _) = run(SCATTER, before, |_| Act::Done);
+        // Attempts have their ids in their results here: those of attempts that were lost differ.
+        let without_tries = |text: &str| text.replace("#2", "#1");
+        assert_eq!(without_tries(&ended.end), without_tries(&whole.end), "cut at {cut}");
+        for id in submitted(&ended) {
+            assert!(!tried.contains(&id.to_owned()), "cut at {cut}: {id} is used twice");
+            let job = id.split('#').next().expect("a job");
+            assert!(!finished.contains(&job.to_owned()), "cut at {cut}: {id} was finished");
+        }
+    }
+}
+
+#[test]
+fn what_failed_runs_again_and_the_rest_does_not() {
+    let act = |id: &str| if id == "a[1]" { Act::Fail(FailureKind::BadInput) } else { Act::Done };
+    let (first, recorded) = run(SCATTER, Vec::new(), act);
+    assert_eq!(first.end, "failed");
+    let (second, _) = run(SCATTER, recorded, |_| Act::Done);
+    let again = submitted(&second);
+    assert_eq!(again.len(), 2, "{again:?}");
+    assert!(again[0].starts_with("a[1]#") && again[1] == "b#1", "{again:?}");
+}
+
+#[test]
+fn an_edited_step_runs_again_and_what_depends_on_it() {
+    let (_, recorded) = run(STEPS, Vec::new(), |_| Act::Done);
+    let edited = STEPS.replace(
+        "b: {run: TOOL,",
+        "b: {run: {class: CommandLineTool, baseCommand: y, inputs: {i: 'Any?'}, outputs: {o: 'Any?'}},",
+    );
+    let (ended, _) = run(&edited, recorded, |_| Act::Done);
+    assert_eq!(submitted(&ended), ["b#2"]);
+}
+
+#[test]
+fn a_step_that_moved_takes_the_result_of_its_old_place() {
+    let (_, recorded) = run(STEPS, Vec::new(), |_| Act::Done);
+    let (ended, _) = run(&STEPS.replace("a:", "first:").replace("a/o", "first/o"), recorded, |_| Act::Done);
+    assert_eq!(submitted(&ended), [""; 0]);
+}
+
+#[test]
+fn equal_jobs_do_not_share_a_result() {
+    let one = "
+class: Workflow
+inputs: {x: Any}
+outputs: {r: {type: Any, outputSource: a/o}}
+steps:
+  a: {run: TOOL, in: {i: x}, out: [o]}
+";
+    let (_, recorded) = run(one, Vec::new(), |_| Act::Done);
+    let two = format!("{one}  b: {{run: TOOL, in: {{i: x}}, out: [o]}}\n");
+    let (ended, _) = run(&two, recorded, |_| Act::Done);
+    assert_eq!(submitted(&ended).len(), 1);
+}
