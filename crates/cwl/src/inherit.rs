@@ -1,8 +1,10 @@
 //! Requirements in force: own ones, those of the step, and those of the workflows around it.
 
+use std::ops::Not;
 use std::sync::Arc;
 
 use moil_salad::source::Place;
+use serde::{Deserialize, Serialize};
 
 use crate::parameter::LoadListing;
 use crate::process::Version;
@@ -18,43 +20,61 @@ pub type Variables = Vec<(Arc<str>, Text)>;
 /// The requirements in force for a process or a step. A requirement beats a hint even from
 /// further out; among equals the inner one wins, as a whole (CWL v1.2 Workflow §"Requirements
 /// and hints").
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Effective {
     /// The version of the document that the process stands in.
     pub version: Version,
     /// `expressionLib`, where InlineJavascriptRequirement is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub javascript: Option<Arc<Vec<Text>>>,
     /// DockerRequirement, and whether it is a requirement rather than a hint.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub docker: Option<(Arc<DockerRequirement>, bool)>,
     /// SoftwareRequirement.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub software: Option<Arc<Vec<SoftwarePackage>>>,
     /// InitialWorkDirRequirement.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_work_dir: Option<Arc<Vec<WorkDirEntry>>>,
     /// EnvVarRequirement.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<Arc<Variables>>,
     /// ShellCommandRequirement.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub shell: bool,
     /// ResourceRequirement.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Arc<ResourceRequirement>>,
     /// WorkReuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub work_reuse: Option<BoolOrText>,
     /// NetworkAccess; where `None`, v1.0 documents have the network and later ones have not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<BoolOrText>,
     /// InplaceUpdateRequirement.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub inplace_update: bool,
     /// ToolTimeLimit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<NumberOrText>,
     /// LoadListingRequirement.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub load_listing: Option<LoadListing>,
     /// `cwltool:Secrets` of the process or step itself: it names inputs, so it is not inherited.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Arc<Vec<Arc<str>>>>,
     /// `cwltool:CUDARequirement`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cuda: Option<Arc<CudaRequirement>>,
     /// `cwltool:MPIRequirement`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mpi: Option<NumberOrText>,
     /// `cwltool:ShmSize`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Text>,
     /// Requirements (not hints) that moil does not know, with their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<(Place, Arc<str>)>,
 }
 

@@ -1,71 +1,95 @@
 //! Inputs and outputs of processes.
 
+use std::ops::Not;
 use std::sync::Arc;
 
 use moil_salad::source::Place;
+use serde::{Deserialize, Serialize};
 
 use crate::text::{NumberOrText, Text};
 use crate::types::Type;
 use crate::value::Value;
 
 /// An input of a process: `WorkflowInputParameter`, `CommandInputParameter` and their kin in one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The short name, the key in the input object.
     pub name: Arc<str>,
     /// Where it is defined.
     pub place: Place,
     /// `label`.
+    #[serde(skip)]
     pub label: Option<String>,
     /// `doc`.
+    #[serde(skip)]
     pub doc: Option<String>,
     /// The type. A `stdin` shortcut became `File`, and the tool's `stdin` was set.
+    #[serde(rename = "type")]
     pub type_: Type,
     /// `default`; null where there is none.
+    #[serde(skip)]
     pub default: Value,
     /// `secondaryFiles`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary_files: Vec<SecondaryFilePattern>,
     /// `format`: any of these is welcome. Full IRIs, or expressions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub format: Vec<Text>,
     /// `streamable`.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub streamable: bool,
     /// `loadContents` (of the parameter, or of its binding in old documents).
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub load_contents: bool,
     /// `loadListing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub load_listing: Option<LoadListing>,
     /// `inputBinding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<CommandLineBinding>,
 }
 
 /// An output of a process; the last three fields are for workflows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Output {
     /// The short name, the key in the output object.
     pub name: Arc<str>,
     /// Where it is defined.
     pub place: Place,
     /// `label`.
+    #[serde(skip)]
     pub label: Option<String>,
     /// `doc`.
+    #[serde(skip)]
     pub doc: Option<String>,
     /// The type. `stdout` and `stderr` shortcuts became `File` with a binding that globs the stream's name.
+    #[serde(rename = "type")]
     pub type_: Type,
     /// `secondaryFiles`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary_files: Vec<SecondaryFilePattern>,
     /// `format`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Text>,
     /// `streamable`.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub streamable: bool,
     /// `outputBinding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<OutputBinding>,
     /// Which stream's file this is, where the type was `stdout` or `stderr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<Stream>,
     /// `outputSource` of a workflow's output.
+    #[serde(skip)]
     pub source: SourceList,
 }
 
 /// An output stream of a tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Stream {
     /// Standard output.
     Stdout,
@@ -130,7 +154,8 @@ pub enum PickValue {
 }
 
 /// `loadListing` (CWL v1.2 §"LoadListingEnum").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum LoadListing {
     /// `no_listing`.
     None,
@@ -141,16 +166,19 @@ pub enum LoadListing {
 }
 
 /// One entry of `secondaryFiles` (CWL v1.2 §"SecondaryFileSchema").
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SecondaryFilePattern {
     /// The pattern (`.bai`, `^.dict`) or expression; a trailing `?` became `required: false`.
     pub pattern: Text,
     /// `required`, where the document says.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<Required>,
 }
 
 /// Whether a secondary file must be there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Required {
     /// A constant.
     Known(bool),
@@ -159,28 +187,34 @@ pub enum Required {
 }
 
 /// `CommandLineBinding` (CWL v1.2 CommandLineTool).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CommandLineBinding {
     /// `position`; `None` counts as 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<NumberOrText>,
     /// `prefix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<Arc<str>>,
     /// `separate`.
     pub separate: bool,
     /// `itemSeparator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub item_separator: Option<Arc<str>>,
     /// `valueFrom`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub value_from: Option<Text>,
     /// `shellQuote`.
     pub shell_quote: bool,
     /// `loadContents` of old documents, or on a nested binding.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub load_contents: bool,
     /// Where the binding stands.
     pub place: PlaceTag,
 }
 
 /// A place that does not take part in comparison.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlaceTag(pub Place);
 
 impl PartialEq for PlaceTag {
@@ -190,14 +224,19 @@ impl PartialEq for PlaceTag {
 }
 
 /// `CommandOutputBinding`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OutputBinding {
     /// `glob`: patterns or expressions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub glob: Vec<Text>,
     /// `loadContents`.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub load_contents: bool,
     /// `loadListing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub load_listing: Option<LoadListing>,
     /// `outputEval`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_eval: Option<Text>,
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use moil_salad::source::Place;
+use serde::{Deserialize, Serialize};
 
 use crate::number::Number;
 use crate::parameter::LoadListing;
@@ -15,15 +16,19 @@ use crate::text::Text;
 use crate::value::Value;
 
 /// The version that a document was written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Version {
     /// `v1.0`, and the drafts of it.
+    #[serde(rename = "v1.0")]
     V1_0,
     /// `v1.1`.
+    #[serde(rename = "v1.1")]
     V1_1,
     /// `v1.2`.
+    #[serde(rename = "v1.2")]
     V1_2,
     /// `v1.3.0-dev1`: v1.2 with loops.
+    #[serde(rename = "v1.3.0-dev1")]
     V1_3Dev,
 }
 
@@ -43,7 +48,8 @@ pub enum Process {
 }
 
 /// What all classes of processes have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Common {
     /// The absolute IRI: `file:///x/wf.cwl` or `file:///x/wf.cwl#main/step/run`.
     pub id: Arc<str>,
@@ -52,45 +58,61 @@ pub struct Common {
     /// What it was written in.
     pub version: Version,
     /// `label`.
+    #[serde(skip)]
     pub label: Option<String>,
     /// `doc`.
+    #[serde(skip)]
     pub doc: Option<String>,
     /// The inputs in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
     /// The outputs in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Output>,
     /// The process's own requirements and hints; inherited ones are added by [`crate::inherit`].
+    #[serde(skip)]
     pub requirements: Requirements,
     /// The process in canonical form (packed, after upgrade), what memo keys are taken of and
     /// workers in other processes load: JSON text without places.
+    #[serde(skip)]
     pub canonical: Arc<str>,
 }
 
 /// `class: CommandLineTool`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CommandLineTool {
     /// What all processes have.
     pub common: Common,
     /// `baseCommand`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_command: Vec<Arc<str>>,
     /// `arguments`, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<Argument>,
     /// `stdin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<Text>,
     /// `stdout`; given a name of its own where only a shortcut type asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<Text>,
     /// `stderr`; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stderr: Option<Text>,
     /// `successCodes`; empty means 0 alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub success_codes: Vec<i64>,
     /// `temporaryFailCodes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub temporary_fail_codes: Vec<i64>,
     /// `permanentFailCodes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permanent_fail_codes: Vec<i64>,
 }
 
 /// An entry of `arguments`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Argument {
     /// A string or expression at position 0.
     Text(Text),

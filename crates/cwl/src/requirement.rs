@@ -1,8 +1,10 @@
 //! Requirements and hints.
 
+use std::ops::Not;
 use std::sync::Arc;
 
 use moil_salad::source::Place;
+use serde::{Deserialize, Serialize};
 
 use crate::parameter::LoadListing;
 use crate::text::{NumberOrText, Text};
@@ -78,7 +80,8 @@ pub enum RequirementKind {
 }
 
 /// A boolean or an expression that gives one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum BoolOrText {
     /// A constant.
     Bool(bool),
@@ -87,43 +90,56 @@ pub enum BoolOrText {
 }
 
 /// `DockerRequirement`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DockerRequirement {
     /// `dockerPull`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pull: Option<Arc<str>>,
     /// `dockerLoad`, as a URI.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Arc<str>>,
     /// `dockerFile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<Arc<str>>,
     /// `dockerImport`, as a URI.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<Arc<str>>,
     /// `dockerImageId`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_id: Option<Arc<str>>,
     /// `dockerOutputDirectory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_directory: Option<Arc<str>>,
 }
 
 /// A package of `SoftwareRequirement`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SoftwarePackage {
     /// `package`.
     pub package: Arc<str>,
     /// `version`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub version: Vec<Arc<str>>,
     /// `specs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub specs: Vec<Arc<str>>,
 }
 
 /// An entry of `InitialWorkDirRequirement.listing`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum WorkDirEntry {
     /// `Dirent`.
     Dirent {
         /// `entry`.
         entry: Text,
         /// `entryname`.
+        #[serde(skip_serializing_if = "Option::is_none")]
         entryname: Option<Text>,
         /// `writable`.
+        #[serde(default, skip_serializing_if = "Not::not")]
         writable: bool,
     },
     /// An expression that gives files, directories, dirents, lists of them or null. When the whole
@@ -134,35 +150,47 @@ pub enum WorkDirEntry {
 }
 
 /// `ResourceRequirement`. Sizes are in mebibytes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ResourceRequirement {
     /// `coresMin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores_min: Option<NumberOrText>,
     /// `coresMax`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores_max: Option<NumberOrText>,
     /// `ramMin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ram_min: Option<NumberOrText>,
     /// `ramMax`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ram_max: Option<NumberOrText>,
     /// `tmpdirMin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tmpdir_min: Option<NumberOrText>,
     /// `tmpdirMax`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tmpdir_max: Option<NumberOrText>,
     /// `outdirMin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outdir_min: Option<NumberOrText>,
     /// `outdirMax`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outdir_max: Option<NumberOrText>,
 }
 
 /// `cwltool:CUDARequirement`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CudaRequirement {
     /// `cudaVersionMin`.
     pub version_min: Arc<str>,
     /// `cudaComputeCapability`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compute_capability: Vec<Arc<str>>,
     /// `cudaDeviceCountMin`.
     pub device_count_min: NumberOrText,
     /// `cudaDeviceCountMax`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device_count_max: Option<NumberOrText>,
 }

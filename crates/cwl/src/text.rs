@@ -1,12 +1,15 @@
 //! Strings of documents that may hold expressions.
 
-use moil_salad::source::Place;
 use std::sync::Arc;
+
+use moil_salad::source::Place;
+use serde::{Deserialize, Serialize};
 
 /// A string that may be, or contain, parameter references or expressions
 /// (`$(…)`, `${…}`), with its place. Whether it does is decided when it is
 /// evaluated, since that depends on the requirements in force.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "(Arc<str>, Place)", into = "(Arc<str>, Place)")]
 pub struct Text {
     /// The string as written.
     pub text: Arc<str>,
@@ -18,6 +21,18 @@ impl Text {
     /// Whether evaluation could change anything: without a `$` and a backslash it is a constant.
     pub fn is_constant(&self) -> bool {
         !self.text.contains(['$', '\\'])
+    }
+}
+
+impl From<(Arc<str>, Place)> for Text {
+    fn from((text, place): (Arc<str>, Place)) -> Self {
+        Self { text, place }
+    }
+}
+
+impl From<Text> for (Arc<str>, Place) {
+    fn from(Text { text, place }: Text) -> Self {
+        (text, place)
     }
 }
 
@@ -35,7 +50,8 @@ impl std::fmt::Debug for Text {
 }
 
 /// A number or an expression that gives one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum NumberOrText {
     /// A constant.
     Number(crate::number::Number),

@@ -1,13 +1,17 @@
 //! Types of parameters, after shorthands and names were resolved.
 
+use std::ops::Not;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::parameter::{CommandLineBinding, LoadListing, OutputBinding, SecondaryFilePattern};
 use crate::text::Text;
 
 /// A type of a parameter or field (CWL v1.2 §"Types"). Names of SchemaDef types are
 /// resolved: a named type is shared by all that name it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Type {
     /// `null`.
     Null,
@@ -41,60 +45,81 @@ pub enum Type {
 }
 
 /// A record type.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RecordType {
     /// The full IRI, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
     /// The fields in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<RecordField>,
     /// How the record as a whole goes to the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<CommandLineBinding>,
 }
 
 /// A field of a record type.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RecordField {
     /// The short name, the key in the record's value.
     pub name: Arc<str>,
     /// The field's type.
+    #[serde(rename = "type")]
     pub type_: Type,
     /// `label`.
+    #[serde(skip)]
     pub label: Option<String>,
     /// `doc`.
+    #[serde(skip)]
     pub doc: Option<String>,
     /// `secondaryFiles`, for File types.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary_files: Vec<SecondaryFilePattern>,
     /// `format`: which formats an input takes (any of several), or the one an output has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub format: Vec<Text>,
     /// `streamable`.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub streamable: bool,
     /// `loadContents`.
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub load_contents: bool,
     /// `loadListing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub load_listing: Option<LoadListing>,
     /// `inputBinding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub input_binding: Option<CommandLineBinding>,
     /// `outputBinding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_binding: Option<OutputBinding>,
 }
 
 /// An enumeration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EnumType {
     /// The full IRI, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
     /// The symbols by their short names, as they stand in values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub symbols: Vec<Arc<str>>,
     /// `inputBinding` of the type.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<CommandLineBinding>,
 }
 
 /// An array type.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ArrayType {
     /// The type of the items.
     pub items: Type,
     /// `inputBinding` of the type: applies to each item.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<CommandLineBinding>,
 }
 

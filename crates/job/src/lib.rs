@@ -5,6 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`spec`] | a job, and an attempt at it |
+//! | [`wire`] | both as text, for workers in other processes |
 //! | [`resources`] | what a job asks for and gets |
 //! | [`result`] | what comes of an attempt |
 //! | [`failure`] | why something failed, fit to cross from worker to leader |
@@ -25,3 +26,4 @@ pub mod result;
 pub mod secret;
 pub mod spec;
 pub mod store;
+pub mod wire;

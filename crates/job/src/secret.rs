@@ -184,6 +184,14 @@ impl Secrets {
     }
 }
 
+/// Placeholders and values that travelled beside an attempt.
+impl FromIterator<(Arc<str>, Arc<str>)> for Secrets {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<str>)>>(pairs: I) -> Self {
+        let sorted: BTreeMap<_, _> = pairs.into_iter().collect();
+        Self(sorted.into_iter().collect())
+    }
+}
+
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.0.len())

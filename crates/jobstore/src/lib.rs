@@ -3,7 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`memory`] | the store of a run that nothing has to survive |
+//! | [`records`] | named records that are written once: in memory, as files |
 //! | [`remote`] | documents and files by their location: local and http |
 
 pub mod memory;
+mod nonce;
+pub mod records;
 pub mod remote;

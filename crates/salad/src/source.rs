@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One text that was read: a document, an imported file, an input object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
@@ -40,9 +43,54 @@ impl fmt::Display for Place {
     }
 }
 
+/// `uri:line:column`. The text of the source is left behind.
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}:{}:{}", self.source.uri, self.line, self.column))
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut parts = text.rsplitn(3, ':');
+        let mut number = || parts.next()?.parse().ok();
+        match (number(), number(), parts.next()) {
+            (Some(column), Some(line), Some(uri)) => {
+                let source = Arc::new(Source { uri: uri.to_owned(), text: String::new() });
+                Ok(Self { source, line, column })
+            }
+            _ => Err(D::Error::custom(format!("{text:?} is no place in a document"))),
+        }
+    }
+}
+
 /// Like [`Display`](fmt::Display): the whole text of a source is never useful in a debug print.
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_written_as_one_text_and_read_back() {
+        for uri in ["file:///a b/c.cwl", "https://host:8080/x:1", "input object"] {
+            let source = Arc::new(Source { uri: uri.to_owned(), text: "x".to_owned() });
+            let written = serde_json::to_string(&Place { source, line: 3, column: 14 }).expect("a text");
+            assert_eq!(written, format!("\"{uri}:3:14\""));
+            let read: Place = serde_json::from_str(&written).expect("a place");
+            assert_eq!((read.source.uri.as_str(), read.line, read.column), (uri, 3, 14));
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused() {
+        for text in [r#""""#, r#""a:1""#, r#""a:x:1""#, r#""a:1:-1""#, "3"] {
+            assert!(serde_json::from_str::<Place>(text).is_err(), "{text}");
+        }
     }
 }

@@ -20,6 +20,7 @@ use moil_job::resources::Resources;
 use moil_job::result::{JobResult, Outcome};
 use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, Job, JobId, JobTool};
+use moil_job::wire;
 use moil_salad::source::{Place, Source};
 use moil_worker::config::WorkerConfig;
 use moil_worker::local::LocalExecutor;
@@ -134,6 +135,7 @@ impl Plan {
         self
     }
 
+    /// The attempt as a worker in another process would read it.
     pub fn attempt(mut self) -> Attempt {
         let store = SecretStore::new(&[7; 32]);
         store.hide_inputs(&self.secrets, &mut self.inputs).unwrap();
@@ -152,7 +154,12 @@ impl Plan {
             key: None,
         };
         let secrets = store.mentioned(&job.inputs);
-        Attempt { id: AttemptId { job: id, number: 1 }, job: Arc::new(job), granted: RESOURCES, secrets }
+        let attempt =
+            Attempt { id: AttemptId { job: id, number: 1 }, job: Arc::new(job), granted: RESOURCES, secrets };
+        let tool = wire::write_tool(&attempt.job.tool).unwrap();
+        let written = wire::write_attempt(&attempt, &tool.hash).unwrap();
+        let tool = wire::read_tool(&tool.text, &tool.hash).unwrap();
+        wire::read_attempt(&written).unwrap().with(Arc::new(tool), attempt.secrets)
     }
 }
 

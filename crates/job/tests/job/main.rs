@@ -1,0 +1,7 @@
+//! Jobs of real documents, as text.
+
+// Helpers of tests may panic as tests may; clippy sees only the tests themselves.
+#![allow(clippy::unwrap_used)]
+
+mod documents;
+mod wire;

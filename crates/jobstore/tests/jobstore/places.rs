@@ -1,0 +1,52 @@
+//! The kinds of records that the suites run over. Whoever adds a kind adds a factory and a line to each test.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use moil_jobstore::records::Records;
+use moil_jobstore::records::file::{Durability, FileRecords};
+use moil_jobstore::records::memory::MemoryRecords;
+
+/// One empty store, and what opens it as another process on another machine would.
+pub struct Place {
+    open: Box<dyn Fn() -> Arc<dyn Records>>,
+    _keeps: Box<dyn Any>,
+}
+
+impl Place {
+    /// A place from a function that connects to it, and what must live as long.
+    pub fn new(open: impl Fn() -> Arc<dyn Records> + 'static, keeps: impl Any) -> Self {
+        Self { open: Box::new(open), _keeps: Box::new(keeps) }
+    }
+
+    /// Another user of the same records.
+    pub fn open(&self) -> Arc<dyn Records> {
+        (self.open)()
+    }
+}
+
+/// Makes empty places.
+pub type Factory = fn() -> Place;
+
+/// Records in memory.
+pub fn memory() -> Place {
+    let all = Arc::new(MemoryRecords::default());
+    Place::new(move || Arc::clone(&all) as Arc<dyn Records>, ())
+}
+
+/// Records as files that survive their writer.
+pub fn file() -> Place {
+    file_with(Durability::Process)
+}
+
+/// Records as files that survive a power cut.
+pub fn synced_file() -> Place {
+    file_with(Durability::Power)
+}
+
+fn file_with(durability: Durability) -> Place {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().to_owned();
+    FileRecords::create(&root, durability).expect("records");
+    Place::new(move || Arc::new(FileRecords::open(&root, durability)), directory)
+}
