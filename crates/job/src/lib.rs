@@ -15,7 +15,9 @@
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
 //! | [`executor`] | the trait of those who run attempts |
 //! | [`store`] | the trait of job stores |
+//! | [`contents`] | the trait of those who keep output files |
 
+pub mod contents;
 pub mod event;
 pub mod executor;
 pub mod failure;

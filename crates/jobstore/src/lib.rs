@@ -2,10 +2,12 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`content`] | what keeps output files |
 //! | [`memory`] | the store of a run that nothing has to survive |
 //! | [`records`] | named records that are written once: in memory, as files |
 //! | [`remote`] | documents and files by their location: local and http |
 
+pub mod content;
 pub mod memory;
 mod nonce;
 pub mod records;

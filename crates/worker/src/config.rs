@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use moil_cwl::expression::{Limits, Listener};
 use moil_cwl::value::Value;
+use moil_job::contents::Contents;
 
 use crate::cancel::Cancel;
 use crate::container::Finder;
@@ -56,6 +57,8 @@ pub struct WorkerConfig {
     pub stack_size: usize,
     /// What was fetched already.
     pub downloads: Arc<Downloads>,
+    /// Keeps the outputs beyond the run's work directory; `None` where they stay in it.
+    pub contents: Option<Arc<dyn Contents>>,
     /// Finds out how containers are run; `None` where all tools run without.
     pub containers: Option<Arc<Finder>>,
     /// Tells whether the machine ran out of memory.
@@ -84,6 +87,7 @@ impl WorkerConfig {
             download: None,
             stack_size: 32 << 20,
             downloads: Arc::default(),
+            contents: None,
             containers: None,
             out_of_memory: OutOfMemory::default(),
         }

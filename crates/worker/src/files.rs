@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use moil_cwl::error::Error;
 use moil_cwl::files::{Entry, Files, Stat};
 use moil_cwl::location;
+use moil_cwl::value::Value;
 
 /// Files by `file:` locations.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +27,20 @@ pub fn path_of(location: &str) -> Result<PathBuf, Error> {
 /// The location of a path of this machine; `None` where it is not UTF-8, which CWL cannot name.
 pub fn location_of(path: &Path) -> Option<String> {
     path.to_str().map(location::file_uri)
+}
+
+/// The paths of all files and directories of a value that are on this machine.
+pub(crate) fn paths_of(value: &Value) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    value.visit_files(&mut |item| {
+        let location = match item {
+            Value::File(file) => &file.location,
+            Value::Directory(directory) => &directory.location,
+            _ => &None,
+        };
+        paths.extend(location.as_deref().and_then(|location| path_of(location).ok()));
+    });
+    paths
 }
 
 fn failed(location: &str, error: &io::Error) -> Error {

@@ -23,6 +23,7 @@
 //! | [`summary`] | what is told of a failed tool |
 //! | [`system`] | errors of the operating system as failures |
 //! | [`usage`] | what an attempt took; whether memory ran out |
+//! | `keep` | outputs go to where they outlive the attempt |
 //! | `live` | telling a tool's output while it runs |
 //! | `secrets` | taking secrets out of what a tool says |
 
@@ -38,6 +39,7 @@ pub mod fetched_once;
 pub mod files;
 mod image;
 pub mod image_source;
+mod keep;
 pub mod kept_logs;
 mod live;
 pub mod local;

@@ -24,7 +24,7 @@ use crate::attempt_dir::AttemptDir;
 use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::container::{self, Container, EngineCommand, Inside};
-use crate::files::LocalFiles;
+use crate::files::{self, LocalFiles};
 use crate::measure::Measures;
 use crate::place::Place;
 use crate::process::{self, End, StreamPaths, boxed};
@@ -33,7 +33,7 @@ use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources, share_in_place};
 use crate::system::Result;
-use crate::{collect, engine_failure, image, machine, publish, scratch, summary, usage};
+use crate::{collect, engine_failure, image, keep, machine, publish, scratch, summary, usage};
 
 /// Runs an attempt to its end. Never panics by intent, never leaves a process behind.
 pub fn run(
@@ -131,8 +131,13 @@ impl Run<'_> {
             }
         };
         let mut result = self.execute(&dirs, &prepared);
-        let ended = self.clean_up(&dirs, &prepared, &mut result);
-        ended.and(result)
+        self.clean_up(&dirs, &prepared, &mut result)?;
+        let mut result = result?;
+        if let Some(contents) = &self.config.contents {
+            let made = &self.config.work_root;
+            result.outputs = keep::keep(&result.outputs, made, &self.attempt.id, &**contents, self.cancel)?;
+        }
+        Ok(result)
     }
 
     fn prepare(&self, dirs: &AttemptDir) -> Result<Prepared> {
@@ -246,7 +251,8 @@ impl Run<'_> {
         )
         .map_err(boxed)?;
         check_sources(&work_dir.entries)?;
-        if self.effective().inplace_update {
+        // Where results may be used again nothing that was made is ever changed: the tool gets a copy.
+        if self.effective().inplace_update && self.config.contents.is_none() {
             stager = stager.sharing(share_in_place(&mut work_dir.entries, &self.config.work_root));
         }
         let mut staged = staging.entries;
@@ -429,7 +435,7 @@ impl Run<'_> {
                     // What stays does no harm.
                     let _ = std::fs::remove_file(log);
                 }
-                let wanted = paths_of(&result.outputs);
+                let wanted = files::paths_of(&result.outputs);
                 if !self.job.tool.with_siblings {
                     scratch::remove_but(&dirs.out, &wanted);
                 }
@@ -474,23 +480,9 @@ fn request(requested: &Resources, effective: &Effective) -> ResourceRequest {
 
 /// Whether a file is one of a value, or in a directory of it, or what a link in its place leads to.
 fn holds(value: &Value, file: &Path) -> bool {
-    paths_of(value).iter().any(|path| {
+    files::paths_of(value).iter().any(|path| {
         file.starts_with(path) || std::fs::canonicalize(path).is_ok_and(|path| file.starts_with(path))
     })
-}
-
-/// The paths of all files and directories of a value that are on this machine.
-fn paths_of(value: &Value) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    value.visit_files(&mut |item| {
-        let location = match item {
-            Value::File(file) => &file.location,
-            Value::Directory(directory) => &directory.location,
-            _ => &None,
-        };
-        paths.extend(location.as_deref().and_then(|location| crate::files::path_of(location).ok()));
-    });
-    paths
 }
 
 pub(crate) fn utf8(path: &Path) -> Result<&str> {

@@ -1,0 +1,25 @@
+//! Where the outputs of attempts are kept beyond them.
+
+use std::path::Path;
+
+use crate::spec::AttemptId;
+
+/// Keeps files and directories under locations at which everybody who works on the run finds them. Calls block.
+pub trait Contents: Send + Sync {
+    /// Takes over a file or directory that an attempt made, with all that is in it. Gives its location: that of what is
+    /// in a directory follows from it, name by name. Nothing at `path` may be used afterwards.
+    ///
+    /// # Errors
+    /// What was being done, and the underlying system's words.
+    fn keep(&self, attempt: &AttemptId, path: &Path) -> Result<String, ContentsError>;
+}
+
+/// Why something could not be kept.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot {operation}: {reason}")]
+pub struct ContentsError {
+    /// What was being done: `move the output /a/b to the job store`.
+    pub operation: String,
+    /// The underlying system's words.
+    pub reason: String,
+}
