@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use moil_cwl::location;
 use moil_cwl::value::{Directory, File, Value, split_extension};
 use moil_job::failure::{Failure, FailureKind};
 
+pub mod undo;
 mod whole;
 
 /// One thing to do with the disk. Paths are absolute.
@@ -81,14 +83,40 @@ pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Valu
     Ok((value, actions))
 }
 
-/// Makes the output directory, and does what [`plan`] decided.
+/// Makes the output directory, and does what [`plan`] decided. Files are made writable for their owner where they come
+/// from a job store, which protects what it keeps.
 ///
 /// # Errors
 /// What the system refused, with the path.
-pub fn act(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
-    if !outdir.exists() && whole::take(actions, outdir) {
-        return Ok(());
+pub fn act(actions: &[Action], outdir: &Path, from_store: bool) -> Result<(), Failure> {
+    let whole = !outdir.exists() && whole::take(actions, outdir);
+    if !whole {
+        one_by_one(actions, outdir)?;
     }
+    if from_store {
+        for action in actions {
+            if let Action::Bring { to, .. } = action {
+                release(to).map_err(|error| failed(to, error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn release(path: &Path) -> io::Result<()> {
+    let mut permissions = fs::symlink_metadata(path)?.permissions();
+    if permissions.mode() & 0o200 == 0 {
+        permissions.set_mode(permissions.mode() | 0o200);
+        fs::set_permissions(path, permissions)?;
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, error: io::Error) -> Failure {
+    Failure::new(FailureKind::System, format!("cannot write the output {}", path.display())).with_cause(error)
+}
+
+fn one_by_one(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(outdir).map_err(|error| {
         let message = format!("cannot make the output directory {}", outdir.display());
         Failure::new(FailureKind::System, message).with_cause(error)
@@ -99,10 +127,7 @@ pub fn act(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
             Action::Bring { from, to, may_move } => (to, bring(from, to, *may_move)),
             Action::Write { to, text } => (to, replace(to).and_then(|()| fs::write(to, text.as_bytes()))),
         };
-        result.map_err(|error| {
-            Failure::new(FailureKind::System, format!("cannot write the output {}", path.display()))
-                .with_cause(error)
-        })?;
+        result.map_err(|error| failed(path, error))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! | [`failure`] | why something failed, fit to cross from worker to leader |
 //! | [`key`] | memo keys |
 //! | [`secret`] | values that must not be told, and what stands for them |
+//! | [`moved`] | files that export takes out of the store |
 //! | [`record`] | records of the journal |
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
 //! | [`executor`] | the trait of those who run attempts |
@@ -22,6 +23,7 @@ pub mod event;
 pub mod executor;
 pub mod failure;
 pub mod key;
+pub mod moved;
 pub mod record;
 pub mod resources;
 pub mod result;

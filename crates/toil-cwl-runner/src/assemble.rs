@@ -463,7 +463,7 @@ fn bring_home(settings: &Settings, outputs: &Value, work: &Path, remote: &Remote
     let own = (settings.files.hand_over == HandOver::Move).then(|| work.to_owned());
     let export = Export { outdir: settings.files.outdir.clone(), own };
     let (value, actions) = export::plan(outputs, &export, remote)?;
-    export::act(&actions, &export.outdir)?;
+    export::act(&actions, &export.outdir, false)?;
     // What was brought from elsewhere, or changed in place since, is measured where it is now.
     let never = moil_worker::cancel::Cancel::new();
     let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);

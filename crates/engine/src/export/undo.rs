@@ -1,0 +1,122 @@
+//! Takes back what an export moved, for a run that is taken up again: its results are wanted where they were.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use moil_job::moved::Moved;
+
+use super::Action;
+
+/// What the actions of an export will move: recorded before any of them is done.
+pub fn moves(actions: &[Action]) -> Vec<Moved> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Bring { from, to, may_move: true } => {
+                // What is not there fails when it is to be moved.
+                let (size, modified) = identity(from).ok()?;
+                Some(Moved { from: from.clone(), to: to.clone(), size, modified })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Brings back what was moved and is still the same file. The places that it was moved to keep it. Gives the number
+/// of files that came back; those that did not are missing, and the jobs that made them run again.
+pub fn undo(moves: &[Moved]) -> usize {
+    moves.iter().filter(|moved| bring_back(moved).unwrap_or(false)).count()
+}
+
+fn bring_back(moved: &Moved) -> io::Result<bool> {
+    if fs::symlink_metadata(&moved.from).is_ok() || identity(&moved.to)? != (moved.size, moved.modified) {
+        return Ok(false);
+    }
+    if let Some(parent) = moved.from.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // One more name costs nothing, and both are the same file: who changes one in place changes both, which its
+    // time of modification will tell.
+    if fs::hard_link(&moved.to, &moved.from).is_ok() {
+        return Ok(true);
+    }
+    let partial = moved.from.with_extension("moil-part");
+    let copied = fs::copy(&moved.to, &partial).and_then(|_| fs::rename(&partial, &moved.from));
+    if copied.is_err() {
+        _ = fs::remove_file(&partial);
+    }
+    copied.map(|()| true)
+}
+
+/// Size and time of modification of a regular file.
+fn identity(path: &Path) -> io::Result<(u64, i128)> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok((metadata.len(), i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::act;
+    use super::*;
+    use std::path::PathBuf;
+
+    /// A run with three outputs, of which `done` are exported.
+    fn exported(dir: &Path, done: usize) -> (Vec<Moved>, Vec<PathBuf>) {
+        let store = dir.join("store/work/a/out");
+        fs::create_dir_all(&store).expect("it is made");
+        let actions: Vec<Action> = (0..3)
+            .map(|i| {
+                fs::write(store.join(format!("{i}")), format!("{i}")).expect("it is written");
+                let to = dir.join(format!("out/{i}"));
+                Action::Bring { from: store.join(format!("{i}")), to, may_move: true }
+            })
+            .collect();
+        let moves = moves(&actions);
+        act(&actions[..done], &dir.join("out"), true).expect("they are moved");
+        (moves, (0..3).map(|i| store.join(format!("{i}"))).collect())
+    }
+
+    #[test]
+    fn an_export_cut_anywhere_is_taken_back_and_its_copies_stay() {
+        for done in 0..=3 {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (moves, sources) = exported(dir.path(), done);
+            assert_eq!(moves.len(), 3);
+            assert_eq!(undo(&moves), done);
+            for (i, source) in sources.iter().enumerate() {
+                assert_eq!(fs::read_to_string(source).expect("it is back"), i.to_string());
+                assert_eq!(dir.path().join(format!("out/{i}")).exists(), i < done);
+            }
+            assert_eq!(undo(&moves), 0, "it can be done again");
+        }
+    }
+
+    #[test]
+    fn it_can_be_exported_again_to_the_same_place() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (moves, sources) = exported(dir.path(), 3);
+        undo(&moves);
+        let again: Vec<Action> = moves
+            .iter()
+            .map(|moved| Action::Bring { from: moved.from.clone(), to: moved.to.clone(), may_move: true })
+            .collect();
+        act(&again, &dir.path().join("out"), true).expect("they are moved");
+        assert_eq!(fs::read_to_string(dir.path().join("out/2")).expect("it is there"), "2");
+        drop(sources);
+    }
+
+    #[test]
+    fn what_was_changed_since_does_not_come_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (moves, sources) = exported(dir.path(), 3);
+        fs::write(dir.path().join("out/1"), "changed").expect("it is written");
+        fs::remove_file(dir.path().join("out/2")).expect("it is removed");
+        assert_eq!(undo(&moves), 1);
+        assert_eq!(sources.iter().map(|source| source.exists()).collect::<Vec<_>>(), [true, false, false]);
+    }
+}
