@@ -10,6 +10,7 @@
 //! | [`result`] | what comes of an attempt |
 //! | [`failure`] | why something failed, fit to cross from worker to leader |
 //! | [`key`] | memo keys |
+//! | [`identity`] | what a file is, for memo keys |
 //! | [`secret`] | values that must not be told, and what stands for them |
 //! | [`record`] | records of the journal |
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
@@ -19,6 +20,7 @@
 pub mod event;
 pub mod executor;
 pub mod failure;
+pub mod identity;
 pub mod key;
 pub mod record;
 pub mod resources;
