@@ -65,17 +65,16 @@ impl DockerImages {
             return Err(ImageError::NotThere { image, engine: self.engine.kind.to_string() });
         }
         let path = self.locks.join(format!("{}.{}", self.engine.kind, name.file_name()));
-        let _held =
-            lock::exclusive(&path, &image, "the same image is pulled", watch).map_err(
-                |error| match error {
-                    LockError::System(error) => ImageError::System {
-                        image: image.clone(),
-                        path: path.clone(),
-                        error: error.to_string(),
-                    },
-                    LockError::Cancelled => ImageError::Cancelled { image: image.clone() },
-                },
-            )?;
+        // Where there are no locks, the engine is asked twice and does twice what it has done already.
+        let _held = match lock::exclusive(&path, &image, "the same image is pulled", watch) {
+            Ok(held) => Some(held),
+            Err(LockError::NoLocks) => None,
+            Err(LockError::System(error)) => {
+                let error = error.to_string();
+                return Err(ImageError::System { image, path, error });
+            }
+            Err(LockError::Cancelled) => return Err(ImageError::Cancelled { image }),
+        };
         if let Some(id) = self.known(name) {
             return Ok(id);
         }

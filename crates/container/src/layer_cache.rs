@@ -1,13 +1,12 @@
 //! The engine's own cache: layers (`blob`, an OCI layout) and finished images (`oci-tmp`). The engine takes no locks
 //! around it and checks nothing in it, so the store does, while it holds the lock of the cache.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest as _, Sha256};
-
+use crate::seal;
 use crate::sif;
 
 /// How long nothing must have been written to an unfinished file before it is taken for a leftover. Engines that
@@ -47,7 +46,7 @@ pub(crate) fn remove_wrong_blobs(cache: &Path, go_on: &dyn Fn() -> bool) -> io::
         if !go_on() {
             break;
         }
-        if name(&path).len() == 64 && sha256(&path)? != name(&path) {
+        if name(&path).len() == 64 && seal::digest(&path)? != name(&path) {
             remove(&path, &mut removed)?;
         }
     }
@@ -115,21 +114,10 @@ fn remove(path: &Path, removed: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut chunk = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => break,
-            count => hash.update(&chunk[..count]),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -19,6 +19,9 @@
 //! | [`prune`] | listing them and making room |
 //! | [`error`] | why an image cannot be had |
 //! | `mount` | what the options of all engines have in common |
+//! | [`seal`] | whether an image is what was made, to the last byte |
+//! | `resolved` | what a name means in one run |
+//! | `engine_config` | conversions in bounded memory |
 //! | `pull` | one pull by the engine |
 //! | `layer_cache` | the engine's own cache, put right |
 //! | `sandbox` | images as directories |
@@ -35,6 +38,7 @@ pub mod docker;
 pub mod docker_engine;
 pub mod docker_images;
 pub mod dockerfile;
+mod engine_config;
 pub mod error;
 pub mod image_name;
 pub mod invocation;
@@ -45,7 +49,9 @@ pub mod probe;
 mod process;
 pub mod prune;
 mod pull;
+mod resolved;
 mod sandbox;
+pub mod seal;
 pub mod sif;
 mod space;
 pub mod store;

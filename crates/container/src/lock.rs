@@ -32,8 +32,10 @@ pub struct Holder {
 /// Why a lock could not be taken.
 #[derive(Debug)]
 pub(crate) enum LockError {
-    /// The file cannot be made or opened, or the file system knows no locks.
+    /// The file cannot be made or opened.
     System(io::Error),
+    /// The file system knows no locks.
+    NoLocks,
     /// The watch says so.
     Cancelled,
 }
@@ -88,6 +90,7 @@ pub(crate) fn exclusive(
         match file.try_lock() {
             Ok(()) => return Ok(take(file)),
             Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) if is_without_locks(&error) => return Err(LockError::NoLocks),
             Err(TryLockError::Error(error)) => return Err(LockError::System(error)),
         }
         if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
@@ -120,15 +123,24 @@ pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<Exclusive>> {
 }
 
 /// Takes part in a lock. Only pruning takes such locks alone, and not for long: so this waits without a word.
-/// `None` where the lock's file is not there and cannot be made: whoever cannot write there cannot prune either.
+/// `None` where the lock's file is not there and cannot be made: whoever cannot write there cannot prune either. `None`
+/// also where the file system knows no locks: nobody can prune there.
 pub(crate) fn shared(path: &Path) -> io::Result<Option<Shared>> {
     let file = match open(path) {
         Ok(file) => file,
         Err(error) if is_read_only(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    file.lock_shared()?;
-    Ok(Some(Shared { file }))
+    match file.lock_shared() {
+        Ok(()) => Ok(Some(Shared { file })),
+        Err(error) if is_without_locks(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that a file system knows no locks: some of clusters are mounted without.
+fn is_without_locks(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL))
 }
 
 /// Whether an error says that we may not write there.

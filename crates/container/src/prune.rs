@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use crate::layer_cache;
 use crate::lock::{self, is_read_only};
+use crate::resolved;
 use crate::sandbox;
 use crate::sif;
 use crate::store::ImageStore;
@@ -83,11 +84,14 @@ impl ImageStore {
                 continue;
             };
             fs::remove_file(&image.path)?;
+            self.remove_seal(&image.path)?;
+            resolved::remove_kept(&resolved::kept_folder(self), |of, _| of == name)?;
             self.remove_sandboxes(|of, _| of == name)?;
             pruned.left -= image.size;
             pruned.removed.push(image.path);
         }
         self.remove_stale_sandboxes()?;
+        resolved::remove_kept(&resolved::kept_folder(self), |name, _| self.is_unused(name))?;
         Ok(pruned)
     }
 
@@ -109,10 +113,13 @@ impl ImageStore {
         self.remove_sandboxes(|name, id| {
             let current = sif::check(&home.join(name)).is_ok_and(|sif| sif.id == id);
             // Jobs may still run in an old one, and its image may be in another folder.
-            !current
-                && home.join(name).exists()
-                && matches!(lock::try_exclusive(&self.lock_path(name, "use")), Ok(Some(_)))
+            !current && home.join(name).exists() && self.is_unused(name)
         })
+    }
+
+    /// Whether no run uses an image of this file name now.
+    fn is_unused(&self, name: &str) -> bool {
+        matches!(lock::try_exclusive(&self.lock_path(name, "use")), Ok(Some(_)))
     }
 
     fn remove_sandboxes(&self, goes: impl Fn(&str, &str) -> bool) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::build;
+use crate::engine_config;
 use crate::error::ImageError;
 use crate::image_name::ImageName;
 use crate::layer_cache;
@@ -57,20 +58,25 @@ fn locked(
     temporary: &Path,
     watch: &dyn Watch,
 ) -> Result<(), ImageError> {
-    let cache = &config.layer_cache;
     let system = |path: &Path, error: io::Error| ImageError::System {
         image: image.as_str().into(),
         path: path.into(),
         error: error.to_string(),
     };
-    fs::create_dir_all(cache).map_err(|error| system(cache, error))?;
-    let lock = cache.join(CACHE_LOCK);
-    let _held = lock::exclusive(&lock, image.as_str(), "another image is pulled", watch).map_err(
-        |error| match error {
-            LockError::System(error) => system(&lock, error),
-            LockError::Cancelled => ImageError::Cancelled { image: image.as_str().into() },
-        },
-    )?;
+    let lock = config.layer_cache.join(CACHE_LOCK);
+    fs::create_dir_all(&config.layer_cache).map_err(|error| system(&config.layer_cache, error))?;
+    let private;
+    let (_held, config) = match lock::exclusive(&lock, image.as_str(), "another image is pulled", watch) {
+        Ok(held) => (Some(held), config),
+        // Without locks nobody can share the cache.
+        Err(LockError::NoLocks) => {
+            private = StoreConfig { layer_cache: temporary.join("layers"), ..config.clone() };
+            (None, &private)
+        }
+        Err(LockError::System(error)) => return Err(system(&lock, error)),
+        Err(LockError::Cancelled) => return Err(ImageError::Cancelled { image: image.as_str().into() }),
+    };
+    let cache = &config.layer_cache;
     let repair = || layer_cache::repair(cache).map_err(|error| system(cache, error));
     tell_removed(watch, &repair()?);
     let error = match attempt(config, image, source, target, temporary, watch) {
@@ -128,7 +134,11 @@ fn attempt(
     watch: &dyn Watch,
 ) -> Result<(), ImageError> {
     let program = &config.engine.program;
+    let start = |error: io::Error| ImageError::Start { program: program.clone(), error: error.to_string() };
     let mut command = Command::new(program);
+    if let Some(path) = engine_config::bounded(config, temporary, watch).map_err(start)? {
+        command.arg("--config").arg(path);
+    }
     command
         .args(arguments(config, image, source, target, temporary))
         .env_clear()
@@ -144,8 +154,7 @@ fn attempt(
         !watch.cancelled()
     };
     go_on(Duration::ZERO);
-    let finished = process::run(&mut command, config.patience, &mut go_on)
-        .map_err(|error| ImageError::Start { program: program.clone(), error: error.to_string() })?;
+    let finished = process::run(&mut command, config.patience, &mut go_on).map_err(start)?;
     match finished.end {
         End::Cancelled => Err(ImageError::Cancelled { image: image.as_str().into() }),
         End::Stalled => Err(ImageError::Stalled {

@@ -36,6 +36,9 @@ pub enum SifError {
         /// What its headers speak of.
         least: u64,
     },
+    /// Its bytes are others than those that were made.
+    #[error("its contents are not those that were made: they were changed or damaged")]
+    Changed,
     /// There is no root file system in it, or not of a kind that we know.
     #[error("it has no readable root file system")]
     NoRoot,

@@ -3,7 +3,10 @@
 //! An image's name in the store's folder is there only when the image is whole: it is made under another name,
 //! checked, synced and renamed. Two locks belong to each image: whoever makes it holds `pull` alone, whoever runs it
 //! takes part in `use`. A third one, around the engine's own cache, is `pull`'s matter. What is ours alone lies in a
-//! folder `.moil` of the store's: locks, images in the making, sandbox directories.
+//! folder `.moil` of the store's: locks, images in the making, sandbox directories. Where the file system knows no
+//! locks, an image may be made twice, but never badly: only waiting for each other is lost.
+//!
+//! A name means one image as long as a store lives ([`crate::resolved`]).
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,7 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::detect::Engine;
@@ -20,6 +23,7 @@ use crate::error::ImageError;
 use crate::image_name::{HubMirror, ImageName};
 use crate::lock::{self, Exclusive, LockError, Shared};
 use crate::pull;
+use crate::resolved::Resolved;
 use crate::sandbox;
 use crate::sif::{self, Sif};
 use crate::space;
@@ -83,16 +87,20 @@ impl Source {
 /// An image that can be run. As long as this value lives, pruning leaves the image alone.
 #[derive(Debug)]
 pub struct Image {
-    /// The SIF file, or the sandbox directory.
+    /// What is run: a SIF file or a sandbox directory. It stays the same image, whatever becomes of its name.
     pub path: PathBuf,
-    /// `None` in a store that cannot be written to.
-    in_use: Option<Shared>,
+    resolved: Arc<Resolved>,
 }
 
 impl Image {
+    /// The image as it lies in the store's folder, or where it was found.
+    pub fn file(&self) -> &Path {
+        &self.resolved.file
+    }
+
     /// Whether pruning is kept off: not so in a store that cannot be written to and has no lock of this image.
     pub fn is_held(&self) -> bool {
-        self.in_use.is_some()
+        self.resolved.is_held()
     }
 }
 
@@ -100,12 +108,14 @@ impl Image {
 #[derive(Debug)]
 pub struct ImageStore {
     config: StoreConfig,
+    /// What names mean in this run.
+    resolved: Mutex<HashMap<ImageName, Arc<Resolved>>>,
     /// What failed last, so that those who waited for it are told so rather than try it one after the other.
     failed: Mutex<HashMap<ImageName, (Instant, ImageError)>>,
 }
 
 /// What was found.
-enum Found {
+pub(crate) enum Found {
     Sif(PathBuf, Sif),
     Sandbox(PathBuf),
 }
@@ -113,7 +123,7 @@ enum Found {
 impl ImageStore {
     /// A store; nothing is made or read yet.
     pub fn new(config: StoreConfig) -> Self {
-        Self { config, failed: Mutex::default() }
+        Self { config, resolved: Mutex::default(), failed: Mutex::default() }
     }
 
     /// How it was set up.
@@ -131,7 +141,8 @@ impl ImageStore {
         self.own().join("locks").join(format!("{file_name}.{purpose}"))
     }
 
-    /// The image, fetched if it is not there or if `anew` says so. Waits while another process fetches it.
+    /// The image, fetched if it is not there or if `anew` says so. Waits while another process fetches it. Asked again, it
+    /// is the same image, even if others have replaced it since; only with `anew` it may be another one.
     ///
     /// # Errors
     /// Why it cannot be had.
@@ -142,6 +153,9 @@ impl ImageStore {
         anew: bool,
         watch: &dyn Watch,
     ) -> Result<Image, ImageError> {
+        if !anew && let Some(resolved) = self.known(name) {
+            return self.image(name, resolved, watch);
+        }
         let began = Instant::now();
         let in_use = self.join_users(name)?;
         let before = self.find(name, watch);
@@ -162,18 +176,38 @@ impl ImageStore {
                 self.fetch(name, source, anew, old, began, watch)?
             }
         };
-        let path = match found {
-            Found::Sandbox(path) => path,
-            Found::Sif(path, sif) => match &self.config.unpack {
-                None => path,
-                Some(program) => self.unpacked(name, &path, &sif, program, watch)?,
-            },
+        let resolved = Arc::new(Resolved::of(self, name, found, in_use)?);
+        let resolved = {
+            let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have been faster, and another process may have replaced the image in between.
+            match all.get(name) {
+                Some(first) if !anew && first.is_there() => Arc::clone(first),
+                _ => {
+                    all.insert(name.clone(), Arc::clone(&resolved));
+                    resolved
+                }
+            }
         };
-        if let Some(lock) = &in_use {
-            // Pruning goes by it.
-            lock.note_time();
-        }
-        Ok(Image { path, in_use })
+        self.image(name, resolved, watch)
+    }
+
+    /// What a name was found to mean, if that is still there.
+    fn known(&self, name: &ImageName) -> Option<Arc<Resolved>> {
+        let all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(name).filter(|resolved| resolved.is_there()).cloned()
+    }
+
+    fn image(
+        &self,
+        name: &ImageName,
+        resolved: Arc<Resolved>,
+        watch: &dyn Watch,
+    ) -> Result<Image, ImageError> {
+        let path = match (&resolved.sif, &self.config.unpack) {
+            (Some(sif), Some(program)) => self.unpacked(name, &resolved.path, sif, program, watch)?,
+            _ => resolved.path.clone(),
+        };
+        Ok(Image { path, resolved })
     }
 
     /// Takes part in the lock that pruning needs alone.
@@ -201,7 +235,7 @@ impl ImageStore {
                 name.file_names().iter().map(|file| folder.join(file)).collect()
             };
             for path in named {
-                match sif::check(&path) {
+                match sif::check(&path).and_then(|sif| self.check_seal(&path, &sif).map(|()| sif)) {
                     Ok(sif) => return Some(Found::Sif(path, sif)),
                     Err(sif::SifError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => {
@@ -246,15 +280,15 @@ impl ImageStore {
         result
     }
 
-    /// The lock under which the image is made.
-    fn alone(&self, name: &ImageName, watch: &dyn Watch) -> Result<Exclusive, ImageError> {
+    /// The lock under which the image is made; `None` where there are no locks.
+    fn alone(&self, name: &ImageName, watch: &dyn Watch) -> Result<Option<Exclusive>, ImageError> {
         let path = self.lock_path(&name.file_name(), "pull");
-        lock::exclusive(&path, name.as_str(), "the same image is pulled", watch).map_err(
-            |error| match error {
-                LockError::System(error) => system(name, &path, error),
-                LockError::Cancelled => ImageError::Cancelled { image: name.as_str().into() },
-            },
-        )
+        match lock::exclusive(&path, name.as_str(), "the same image is pulled", watch) {
+            Ok(held) => Ok(Some(held)),
+            Err(LockError::NoLocks) => Ok(None),
+            Err(LockError::System(error)) => Err(system(name, &path, error)),
+            Err(LockError::Cancelled) => Err(ImageError::Cancelled { image: name.as_str().into() }),
+        }
     }
 
     fn failed_since(&self, name: &ImageName, began: Instant) -> Option<ImageError> {
@@ -292,6 +326,7 @@ impl ImageStore {
         publish(&target.path, &file).map_err(|error| system(name, &file, error))?;
         let sif = sif::check(&file)
             .map_err(|error| ImageError::Broken { image: name.as_str().into(), fault: error.to_string() })?;
+        self.seal(&file, &sif).map_err(|error| system(name, &file, error))?;
         watch.tell(&Event::Pulled { image: name.as_str(), size: sif.size, took: began.elapsed() });
         Ok(Found::Sif(file, sif))
     }
@@ -308,14 +343,12 @@ impl ImageStore {
         program: Option<&Path>,
         watch: &dyn Watch,
     ) -> Result<Option<PathBuf>, ImageError> {
-        if image.path.is_dir() {
+        let Resolved { path, sif: Some(sif), .. } = &*image.resolved else {
             return Ok(Some(image.path.clone()));
-        }
-        let sif = sif::check(&image.path)
-            .map_err(|fault| ImageError::File { path: image.path.clone(), fault: fault.to_string() })?;
+        };
         match program {
-            Some(program) => self.unpacked(name, &image.path, &sif, program, watch).map(Some),
-            None => Ok(Some(self.sandbox_path(name, &sif)).filter(|path| path.is_dir())),
+            Some(program) => self.unpacked(name, path, sif, program, watch).map(Some),
+            None => Ok(Some(self.sandbox_path(name, sif)).filter(|path| path.is_dir())),
         }
     }
 
@@ -353,8 +386,8 @@ impl ImageStore {
 }
 
 /// A file or directory in the making, removed when this value goes; after a rename there is nothing to remove.
-struct Unfinished {
-    path: PathBuf,
+pub(crate) struct Unfinished {
+    pub(crate) path: PathBuf,
 }
 
 /// How old what another machine left must be. Of this machine's we know whose it is.
@@ -362,7 +395,12 @@ const FOREIGN_LEFTOVER: Duration = Duration::from_secs(24 * 3600);
 
 impl Unfinished {
     /// A path of our own for `image`. What dead processes left there for the same image is removed.
-    fn begin(name: &ImageName, folder: &Path, kind: &str, image: &str) -> Result<Self, ImageError> {
+    pub(crate) fn begin(
+        name: &ImageName,
+        folder: &Path,
+        kind: &str,
+        image: &str,
+    ) -> Result<Self, ImageError> {
         make_folder(name, folder)?;
         let prefix = format!("{kind}.{image}.");
         let entries = fs::read_dir(folder).map_err(|error| system(name, folder, error))?;
@@ -403,7 +441,7 @@ fn make_folder(name: &ImageName, folder: &Path) -> Result<(), ImageError> {
     fs::create_dir_all(folder).map_err(|error| system(name, folder, error))
 }
 
-fn system(name: &ImageName, path: &Path, error: io::Error) -> ImageError {
+pub(crate) fn system(name: &ImageName, path: &Path, error: io::Error) -> ImageError {
     ImageError::System { image: name.as_str().into(), path: path.into(), error: error.to_string() }
 }
 

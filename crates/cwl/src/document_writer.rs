@@ -1,10 +1,11 @@
-//! Normalised documents as JSON text, with identifiers that do not tell where the document lay.
+//! Normalised documents as JSON text that anybody can load as documents of v1.2, with identifiers that do not tell
+//! where the document lay.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use moil_salad::node::{Kind, Node};
 
-use crate::convert::{class_name, is_known_requirement, short_name};
+use crate::convert::{class_name, short_name};
 use crate::document::Document;
 use crate::json;
 use crate::print;
@@ -14,31 +15,15 @@ use crate::value::Value;
 /// endless when they are written out.
 const MAX_INLINED: usize = 10_000;
 
-/// What the text is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// To be compared and read back as it is: alphabetical, without anything idle.
-    Canonical,
-    /// To be loaded as a document of v1.2 by anybody.
-    Packed,
-}
-
-/// Fields that make no difference to what a process does.
-pub(crate) fn is_idle(field: &str) -> bool {
-    matches!(field, "label" | "doc" | "intent") || field.contains([':', '/', '$'])
-}
-
 /// Writes processes one after the other. What they name is written behind them.
 pub(crate) struct Writer<'d> {
     document: &'d Document,
-    style: Style,
     out: String,
-    /// New names of processes and types that are not written in place.
+    /// New names of processes that are not written in place.
     names: HashMap<&'d str, String>,
     used: HashSet<String>,
     /// Those that are still to be written.
     processes: VecDeque<(String, &'d str)>,
-    types: VecDeque<(String, &'d str)>,
     /// The identifier of the process or type that is being written, and its new name.
     base: String,
     stem: String,
@@ -48,15 +33,13 @@ pub(crate) struct Writer<'d> {
 }
 
 impl<'d> Writer<'d> {
-    pub fn new(document: &'d Document, style: Style) -> Self {
+    pub fn new(document: &'d Document) -> Self {
         Self {
             document,
-            style,
             out: String::new(),
             names: HashMap::new(),
             used: HashSet::from(["#main".to_owned()]),
             processes: VecDeque::new(),
-            types: VecDeque::new(),
             base: String::new(),
             stem: String::new(),
             open: Vec::new(),
@@ -64,40 +47,16 @@ impl<'d> Writer<'d> {
         }
     }
 
-    /// `{"main", "processes", "types"}`.
-    pub fn canonical(mut self, process: &'d Node, fields: &[(&str, &str)]) -> String {
-        self.out.push_str(r#"{"main":"#);
-        self.string("#main");
-        self.out.push_str(r#","processes":{"#);
-        self.string("#main");
-        self.out.push(':');
-        self.main(process);
-        self.map(process, fields);
-        while let Some((name, iri)) = self.processes.pop_front() {
-            self.out.push(',');
-            self.member(name, iri, self.document.processes.get(iri));
-        }
-        self.out.push_str(r#"},"types":{"#);
-        let mut separator = "";
-        while let Some((name, iri)) = self.types.pop_front() {
-            self.out.push_str(separator);
-            separator = ",";
-            self.member(name, iri, self.document.types.get(iri));
-        }
-        self.out.push_str("}}");
-        self.out
-    }
-
     /// The texts of the main process and of all that it runs.
     pub fn packed(mut self, process: &'d Node) -> Vec<String> {
         self.main(process);
-        self.map(process, &[]);
+        self.map(process);
         let mut texts = vec![std::mem::take(&mut self.out)];
         while let Some((name, iri)) = self.processes.pop_front() {
             let Some(node) = self.document.processes.get(iri) else { continue };
             self.base = iri.to_owned();
             self.stem = name;
-            self.map(node, &[]);
+            self.map(node);
             texts.push(std::mem::take(&mut self.out));
         }
         texts
@@ -108,17 +67,6 @@ impl<'d> Writer<'d> {
         self.base = id.to_owned();
         self.stem = "#main".to_owned();
         self.names.insert(id, "#main".to_owned());
-    }
-
-    fn member(&mut self, name: String, iri: &str, node: Option<&'d Node>) {
-        self.string(&name);
-        self.out.push(':');
-        self.base = iri.to_owned();
-        self.stem = name;
-        match node {
-            Some(node) => self.map(node, &[]),
-            None => self.out.push_str("null"),
-        }
     }
 
     fn string(&mut self, text: &str) {
@@ -171,81 +119,47 @@ impl<'d> Writer<'d> {
         self.string(&name);
     }
 
-    fn type_name(&mut self, iri: &str) {
-        if self.style == Style::Packed {
-            return self.inlined_type(iri);
-        }
-        match self.document.types.get_key_value(iri) {
-            Some((iri, _)) => {
-                let (name, is_new) = self.new_name(iri);
-                if is_new {
-                    self.types.push_back((name.clone(), iri));
-                }
-                self.string(&name);
-            }
-            None => self.identifier(iri),
-        }
-    }
-
     /// The definition of a named type, without its name: it may stand in several places.
-    fn inlined_type(&mut self, iri: &str) {
+    fn type_name(&mut self, iri: &str) {
         let Some((iri, node)) = self.document.types.get_key_value(iri) else { return self.identifier(iri) };
         if self.inlined >= MAX_INLINED || self.open.contains(&iri.as_str()) {
             return self.string("Any");
         }
         self.inlined += 1;
         self.open.push(iri);
-        self.map(node, &[]);
+        self.map(node);
         self.open.pop();
     }
 
-    fn map(&mut self, node: &'d Node, fields: &[(&str, &str)]) {
-        let class = node.get("class").and_then(Node::as_str).unwrap_or_default();
+    fn map(&mut self, node: &'d Node) {
         let mut entries: Vec<(&str, Option<&'d Node>)> = node
             .as_map()
             .map(|map| map.entries.iter().map(|entry| (entry.key.as_str(), Some(&entry.value))).collect())
             .unwrap_or_default();
-        entries.retain(|(key, value)| {
-            !value.is_some_and(Node::is_null)
-                && !fields.iter().any(|(field, _)| field == key)
-                && match self.style {
-                    Style::Canonical => !is_idle(key),
-                    // Where it stands now, its name would be somebody else's.
-                    Style::Packed => {
-                        *key != "cwlVersion" && !key.starts_with('$') && !(*key == "name" && is_type(node))
-                    }
-                }
-        });
-        let is_old =
-            self.style == Style::Packed && node.get("cwlVersion").and_then(Node::as_str) == Some("v1.0");
+        // Where it stands now, the name of a type would be somebody else's.
+        let is_dropped =
+            |key: &str| key == "cwlVersion" || key.starts_with('$') || (key == "name" && is_type(node));
+        entries.retain(|(key, value)| !value.is_some_and(Node::is_null) && !is_dropped(key));
+        let is_old = node.get("cwlVersion").and_then(Node::as_str) == Some("v1.0");
         if is_old && !entries.iter().any(|(key, _)| *key == "hints") {
             entries.push(("hints", None));
-        }
-        entries.extend(fields.iter().map(|(field, _)| (*field, None)));
-        if self.style == Style::Canonical {
-            entries.sort_by_key(|(key, _)| *key);
         }
         self.out.push('{');
         let mut separator = "";
         for (key, value) in entries {
-            let is_list_of_requirements = matches!(key, "requirements" | "hints");
             let is_hints = is_old && key == "hints";
-            if is_list_of_requirements
-                && !is_hints
-                && value.is_some_and(|v| wanted(v, key, self.style).next().is_none())
-            {
+            let is_list_of_requirements = matches!(key, "requirements" | "hints") && !is_hints;
+            if is_list_of_requirements && value.is_some_and(|v| wanted(v).next().is_none()) {
                 continue;
             }
             self.out.push_str(separator);
             separator = ",";
             self.string(key);
             self.out.push(':');
-            match (value, fields.iter().find(|(field, _)| *field == key)) {
-                (_, Some((_, text))) => self.string(text),
+            match value {
                 _ if is_hints => self.old_hints(value),
-                _ if key == "class" && self.style == Style::Canonical => self.string(class_name(class)),
-                (Some(value), None) => self.field(key, value),
-                (None, None) => self.out.push_str("null"),
+                Some(value) => self.field(key, value),
+                None => self.out.push_str("null"),
             }
         }
         self.out.push('}');
@@ -253,8 +167,7 @@ impl<'d> Writer<'d> {
 
     /// The hints of a document of v1.0, with what was a matter of course then.
     fn old_hints(&mut self, hints: Option<&'d Node>) {
-        let hints: Vec<&'d Node> =
-            hints.into_iter().flat_map(|hints| wanted(hints, "hints", Style::Packed)).collect();
+        let hints: Vec<&'d Node> = hints.into_iter().flat_map(wanted).collect();
         let says = |class: &str| {
             hints
                 .iter()
@@ -284,19 +197,19 @@ impl<'d> Writer<'d> {
         match (key, &node.kind) {
             ("default", _) => self.plain(node),
             ("requirements" | "hints", Kind::List(_)) => {
-                let members: Vec<&'d Node> = wanted(node, key, self.style).collect();
+                let members: Vec<&'d Node> = wanted(node).collect();
                 self.list("", &members);
             }
             (_, Kind::List(members)) => {
                 let members: Vec<&'d Node> = members.iter().collect();
                 self.list(key, &members);
             }
-            (_, Kind::Map(_)) => self.map(node, &[]),
+            (_, Kind::Map(_)) => self.map(node),
             ("run", Kind::String(iri)) => self.process_name(iri),
             ("type" | "items", Kind::String(iri)) => self.type_name(iri),
-            ("name", Kind::String(name)) if self.style == Style::Packed => self.string(short_name(name)),
+            ("name", Kind::String(name)) => self.string(short_name(name)),
             (
-                "id" | "name" | "source" | "outputSource" | "loopSource" | "out" | "scatter" | "secrets",
+                "id" | "source" | "outputSource" | "loopSource" | "out" | "scatter" | "secrets",
                 Kind::String(iri),
             ) => self.identifier(iri),
             _ => self.plain(node),
@@ -364,11 +277,9 @@ fn is_type(node: &Node) -> bool {
         && (node.get("fields").is_some() || node.get("symbols").is_some() || node.get("items").is_some())
 }
 
-/// The requirements or hints that make a difference. Types of a SchemaDefRequirement are written by themselves.
-fn wanted<'d>(node: &'d Node, field: &str, style: Style) -> impl Iterator<Item = &'d Node> {
-    let drops_unknown = field == "hints" && style == Style::Canonical;
-    node.as_list().unwrap_or_default().iter().filter(move |node| {
-        let class = class_name(node.get("class").and_then(Node::as_str).unwrap_or_default());
-        class != "SchemaDefRequirement" && (!drops_unknown || is_known_requirement(class))
+/// The requirements or hints that are written. Types of a SchemaDefRequirement are written where they are used.
+fn wanted(node: &Node) -> impl Iterator<Item = &Node> {
+    node.as_list().unwrap_or_default().iter().filter(|node| {
+        class_name(node.get("class").and_then(Node::as_str).unwrap_or_default()) != "SchemaDefRequirement"
     })
 }

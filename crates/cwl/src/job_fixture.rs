@@ -85,7 +85,6 @@ pub(crate) fn tool() -> CommandLineTool {
             inputs: Vec::new(),
             outputs: Vec::new(),
             requirements: Requirements::default(),
-            canonical: "{}".into(),
         },
         base_command: Vec::new(),
         arguments: Vec::new(),

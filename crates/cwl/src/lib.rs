@@ -4,7 +4,7 @@
 //! [`files::Files`], or another document but through [`moil_salad::fetch::Fetch`].
 
 mod assignable;
-mod canonical;
+pub mod canonical;
 pub mod collect;
 pub mod command_line;
 pub mod conform;

@@ -7,7 +7,7 @@ use moil_salad::source::Place;
 use crate::document::{Document, LoadOptions};
 use crate::inherit::Inherited;
 use crate::process::Process;
-use crate::{canonical, convert, document, expression_check, features};
+use crate::{convert, document, expression_check, features};
 
 /// A process that can be run.
 #[derive(Clone, Debug)]
@@ -48,19 +48,6 @@ pub fn load_inside(
 /// All that is wrong with it, warnings included, by place.
 pub fn load_node(document: Document) -> Result<Loaded, Vec<Diagnostic>> {
     finish(document, Vec::new(), &Inherited::default())
-}
-
-/// Makes a process of its canonical form ([`crate::process::Common::canonical`]).
-///
-/// # Errors
-/// The text is not such a form.
-pub fn load_canonical(text: &str) -> Result<Process, Vec<Diagnostic>> {
-    // What is in canonical form was checked before.
-    let conversion = convert::convert(&canonical::read(text)?);
-    match <[Process; 1]>::try_from(conversion.processes) {
-        Ok([process]) if !has_errors(&conversion.diagnostics) => Ok(process),
-        _ => Err(sorted(conversion.diagnostics, &[])),
-    }
 }
 
 fn finish(

@@ -112,7 +112,6 @@ pub(crate) fn common(inputs: Vec<Input>, outputs: Vec<Output>) -> Common {
         inputs,
         outputs,
         requirements: Requirements::default(),
-        canonical: "{}".into(),
     }
 }
 

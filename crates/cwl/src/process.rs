@@ -72,10 +72,6 @@ pub struct Common {
     /// The process's own requirements and hints; inherited ones are added by [`crate::inherit`].
     #[serde(skip)]
     pub requirements: Requirements,
-    /// The process in canonical form (packed, after upgrade), what memo keys are taken of and
-    /// workers in other processes load: JSON text without places.
-    #[serde(skip)]
-    pub canonical: Arc<str>,
 }
 
 /// `class: CommandLineTool`.

@@ -10,6 +10,7 @@
 //! | [`result`] | what comes of an attempt |
 //! | [`failure`] | why something failed, fit to cross from worker to leader |
 //! | [`key`] | memo keys |
+//! | [`identity`] | what a file is, for memo keys |
 //! | [`secret`] | values that must not be told, and what stands for them |
 //! | [`moved`] | files that export takes out of the store |
 //! | [`record`] | records of the journal |
@@ -22,6 +23,7 @@ pub mod contents;
 pub mod event;
 pub mod executor;
 pub mod failure;
+pub mod identity;
 pub mod key;
 pub mod moved;
 pub mod record;

@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use moil_container::prune::Stored;
+use moil_container::seal::Verdict;
 use moil_cwl::inherit::Inherited;
-use moil_cwl::process::Process;
+use moil_engine::graph::{Body, Node};
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
 use moil_worker::cancel::Cancel;
@@ -29,7 +30,7 @@ use crate::invocation::Invocation;
 use crate::log::Log;
 use crate::run::print;
 use crate::settings::{self, Settings, value};
-use crate::{failure_report, report};
+use crate::{failure_report, inputs, report};
 
 const HELP: &str = "Manages the images of containers, as Apptainer and Singularity run them.
 
@@ -40,8 +41,10 @@ Usage: moil images list [--json]
 
 Commands:
   list    Show the images that are there.
-  pull    Fetch or build all images that a workflow names, ahead of a run. Inputs are not read.
-  verify  Look whether all images are whole; the exit code is 1 if one is not.
+  pull    Fetch or build all images that a workflow names, ahead of a run. Of inputs only what they
+          demand of tools is read (overrides): the files need not be there.
+  verify  Read all images, and look whether they are what was made; the exit code is 1 if one is not. Of images
+          that others put into the folder no more is looked at than their headers.
   prune   Remove images that no job runs in, the least recently used first, and the engine's layers. Images
           that others put into the folder stay.
 
@@ -125,7 +128,7 @@ pub(crate) fn run(mut invocation: Invocation<'_>) -> ExitCode {
                     cancel.cancel(Duration::ZERO);
                 }
             });
-            let result = pull(&settings, own.json, &cancel, &log);
+            let result = pull(&settings, own.json, &mut *invocation.stdin, &cancel, &log);
             match ended_by.load(Ordering::Relaxed) {
                 0 => result,
                 libc::SIGTERM => return ExitCode::TERMINATED,
@@ -188,7 +191,14 @@ type Answer = Result<(String, ExitCode), Failure>;
 fn list(settings: &Settings, json: bool, verify: bool, log: &Log) -> Answer {
     let store = containers::store(settings);
     let home = &store.config().home;
-    let images = store.list().map_err(|error| refused("list the images in", home, error))?;
+    let mut images = store.list().map_err(|error| refused("list the images in", home, error))?;
+    if verify {
+        for image in &mut images {
+            if let Verdict::Broken(fault) = store.verify(&image.path) {
+                image.fault = Some(fault);
+            }
+        }
+    }
     let broken: Vec<&Stored> = images.iter().filter(|image| image.fault.is_some()).collect();
     let code = if verify && !broken.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if json {
@@ -259,17 +269,24 @@ fn prune(settings: &Settings, keep: u64, json: bool) -> Answer {
     Ok((text, ExitCode::SUCCESS))
 }
 
-fn pull(settings: &Settings, json: bool, cancel: &Cancel, log: &Log) -> Answer {
+fn pull(
+    settings: &Settings,
+    json: bool,
+    stdin: &mut (dyn Read + Send),
+    cancel: &Cancel,
+    log: &Log,
+) -> Answer {
     let remote = Arc::new(Remote::default());
     let settings = &assemble::follow_tool(settings.clone(), &remote);
     let loaded = assemble::load_document(settings, &remote).map_err(|diagnostics| {
         log.text(&report::diagnostics(&diagnostics));
         Failure::new(FailureKind::BadInput, format!("{} cannot be loaded", settings.workflow))
     })?;
+    let demands = inputs::read_demands(settings, &loaded, &remote, stdin, log).map_err(|r| r.failure)?;
+    let main = Node::main(&loaded.process, &Inherited::root(demands.requirements), demands.overrides);
     let mut wanted = Vec::new();
     let default_image = settings.containers.default_image.as_deref();
-    images_of(&loaded.process, &Inherited::default(), default_image, &mut wanted)
-        .map_err(|failure| *failure)?;
+    images_of(&main, default_image, &mut wanted).map_err(|failure| *failure)?;
     let mut seen = HashSet::new();
     wanted.retain(|wanted: &Wanted| seen.insert(wanted.name.clone()));
     let scratch = tempfile::tempdir().map_err(|error| {
@@ -284,7 +301,7 @@ fn pull(settings: &Settings, json: bool, cancel: &Cancel, log: &Log) -> Answer {
         let containers = containers::find_for_images(settings, log)?;
         for wanted in &wanted {
             match containers.fetch(wanted, &bring, cancel, &|text| log.info(text)) {
-                Ok(Fetched::File(image)) => fetched.push((wanted.name.as_str(), image.path.clone())),
+                Ok(Fetched::File(image)) => fetched.push((wanted.name.as_str(), image.file().to_owned())),
                 Ok(Fetched::Id(id)) => fetched.push((wanted.name.as_str(), id.into())),
                 Err(failure) => {
                     failure_report::lines("images", &failure).iter().for_each(|line| log.error(line));
@@ -308,27 +325,21 @@ fn pull(settings: &Settings, json: bool, cancel: &Cancel, log: &Log) -> Answer {
     Ok((text, failed.unwrap_or(ExitCode::SUCCESS)))
 }
 
-/// The images that the tools of a process name. What inputs change of them is not known here.
-fn images_of(
-    process: &Process,
-    outer: &Inherited,
-    default_image: Option<&str>,
-    found: &mut Vec<Wanted>,
-) -> Result<(), Box<Failure>> {
-    let inherited = outer.enter(&process.common().requirements);
-    match process {
-        Process::Tool(tool) => match (inherited.effective(tool.common.version).docker, default_image) {
-            (Some((docker, _)), _) => found.push(Wanted::of(&docker)?),
+/// The images that the tools of a process name. What processes that are generated name is not known before they are.
+fn images_of(node: &Node, default_image: Option<&str>, found: &mut Vec<Wanted>) -> Result<(), Box<Failure>> {
+    match node.body() {
+        Body::Tool(tool) => match (&tool.effective.docker, default_image) {
+            (Some((docker, _)), _) => found.push(Wanted::of(docker)?),
             (None, Some(name)) => found.push(Wanted::of_registry(name)?),
             (None, None) => {}
         },
-        Process::Workflow(workflow) => {
-            for step in &workflow.steps {
-                images_of(&step.run, &inherited.enter(&step.requirements), default_image, found)?;
+        Body::Workflow(workflow) => {
+            for step in &workflow.nodes {
+                images_of(step, default_image, found)?;
             }
         }
-        Process::Generator(generator) => images_of(&generator.run, &inherited, default_image, found)?,
-        Process::Expression(_) | Process::Operation(_) => {}
+        Body::Generator(generator) => images_of(&generator.embedded(), default_image, found)?,
+        Body::Expression(..) | Body::Operation(..) => {}
     }
     Ok(())
 }

@@ -100,10 +100,7 @@ pub fn prepare(
     log: &Log,
 ) -> Result<Prepared, Refused> {
     let words = Words::sort(&settings.inputs, &loaded.process).map_err(Refused::usage)?;
-    let mut object = match &words.file {
-        Some(file) => read(file, settings, loaded, remote, stdin, log)?,
-        None => InputObject::default(),
-    };
+    let mut object = words.object(settings, loaded, remote, stdin, log)?;
     let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
     let common = loaded.process.common();
     if let Process::Generator(_) = loaded.process {
@@ -118,24 +115,7 @@ pub fn prepare(
             log.warning(sentence);
         }
     }
-    let tool = &loaded.document.main;
-    let mut all_overrides = Vec::new();
-    if let Some(node) = &object.overrides {
-        all_overrides.extend(overrides::from_node(node, tool)?);
-    }
-    if let Some(path) = &settings.documents.overrides {
-        let uri = location::file_uri(&path.to_string_lossy());
-        let node = parse(&uri, Fetch::text(remote, &uri), log)?;
-        all_overrides.extend(overrides::from_node(&node, tool)?);
-    }
-    let requirements = document::requirements(&object.requirements, &cwd, remote)
-        .map_err(|diagnostics| faults(&diagnostics, log))?;
-    let mut overrides = Overrides::new();
-    for Override { target, requirements } in all_overrides {
-        let requirements = document::requirements(&requirements, &target, remote)
-            .map_err(|diagnostics| faults(&diagnostics, log))?;
-        overrides.insert(target, requirements);
-    }
+    let Demands { requirements, overrides } = demands(&object, settings, loaded, remote, log)?;
     let secrets = secrets()?;
     let inherited = Inherited::root(requirements.clone());
     if let Some(names) = graph::main_effective(&loaded.process, &inherited, &overrides).secrets {
@@ -150,6 +130,60 @@ pub fn prepare(
         _ => String::new(),
     };
     Ok(Prepared { location, values, secrets, requirements, overrides })
+}
+
+/// What the input object and `--overrides` demand of processes, beside what their documents do.
+#[derive(Debug)]
+pub struct Demands {
+    /// `cwl:requirements` of the input object.
+    pub requirements: Vec<Requirement>,
+    /// `--overrides` and `cwltool:overrides`.
+    pub overrides: Overrides,
+}
+
+/// Reads what is demanded beside the document. The files that are inputs need not be there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_demands(
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Remote,
+    stdin: &mut (dyn Read + Send),
+    log: &Log,
+) -> Result<Demands, Refused> {
+    let words = Words::sort(&settings.inputs, &loaded.process).map_err(Refused::usage)?;
+    let object = words.object(settings, loaded, remote, stdin, log)?;
+    demands(&object, settings, loaded, remote, log)
+}
+
+fn demands(
+    object: &InputObject,
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Remote,
+    log: &Log,
+) -> Result<Demands, Refused> {
+    let tool = &loaded.document.main;
+    let mut all_overrides = Vec::new();
+    if let Some(node) = &object.overrides {
+        all_overrides.extend(overrides::from_node(node, tool)?);
+    }
+    if let Some(path) = &settings.documents.overrides {
+        let uri = location::file_uri(&path.to_string_lossy());
+        let node = parse(&uri, Fetch::text(remote, &uri), log)?;
+        all_overrides.extend(overrides::from_node(&node, tool)?);
+    }
+    let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
+    let requirements = document::requirements(&object.requirements, &cwd, remote)
+        .map_err(|diagnostics| faults(&diagnostics, log))?;
+    let mut overrides = Overrides::new();
+    for Override { target, requirements } in all_overrides {
+        let requirements = document::requirements(&requirements, &target, remote)
+            .map_err(|diagnostics| faults(&diagnostics, log))?;
+        overrides.insert(target, requirements);
+    }
+    Ok(Demands { requirements, overrides })
 }
 
 /// A store for the secrets of a run, with a key of its own.
@@ -214,6 +248,21 @@ struct Words {
 }
 
 impl Words {
+    /// The input object of the file; options are not in it yet.
+    fn object(
+        &self,
+        settings: &Settings,
+        loaded: &Loaded,
+        remote: &Remote,
+        stdin: &mut (dyn Read + Send),
+        log: &Log,
+    ) -> Result<InputObject, Failure> {
+        match &self.file {
+            Some(file) => read(file, settings, loaded, remote, stdin, log),
+            None => Ok(InputObject::default()),
+        }
+    }
+
     /// A plain word after an option is its value, unless the option's input is a boolean; any other
     /// plain word is the input file, of which there may be one.
     fn sort(words: &[InputWord], process: &Process) -> Result<Self, Failure> {

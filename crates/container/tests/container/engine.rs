@@ -171,7 +171,7 @@ fn the_entry_point_of_an_image_comes_before_the_command() {
     let (place, registry, mut invocation) = prepared("");
     let image = OciImage::small().with_entry_point(r#"["/bin/sh"]"#);
     let name = registry.push("lib/entry:1", &image);
-    let image = get(&place.store(), &name).unwrap().path;
+    let image = get(&place.store(), &name).unwrap().file().to_owned();
     invocation.command = ["-c", "echo moo"].map(String::from).to_vec();
     assert_eq!(stdout(&run_in(&image, &place, &invocation)), "moo\n");
 }

@@ -195,7 +195,8 @@ fn an_engine_that_leaves_a_broken_image_is_not_believed() {
     }
     let place = Place::new("127.0.0.1:1");
     let program = place.path("engine");
-    fs::write(&program, "#!/bin/sh\n# --nocolor pull TARGET NAME\necho half >\"$3\"\n").unwrap();
+    fs::write(&program, "#!/bin/sh\n# --nocolor pull TARGET NAME\n[ \"$2\" != pull ] || echo half >\"$3\"\n")
+        .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let mut config = place.config();
     config.engine.program = program;
@@ -275,7 +276,7 @@ fn a_store_that_cannot_be_written_to() {
     }
     let (place, registry, image) = with_image();
     let Some(disk) = Disk::mount(place.path("images"), "size=50m") else { return };
-    let path = get(&place.store(), &image).unwrap().path;
+    let path = get(&place.store(), &image).unwrap().file().to_owned();
     fs::rename(place.path("images/.moil"), place.path("images/.kept")).unwrap();
     let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).status();
     assert!(status.unwrap().success());
@@ -356,6 +357,39 @@ fn a_holder_that_is_stopped_is_named() {
     child.wait().unwrap();
     // Its lock died with it.
     registry.fail(Fault::None);
+    get(&place.store(), &image).unwrap();
+    place.assert_tidy();
+}
+
+#[test]
+fn a_stopped_pull_of_another_image_is_named_and_nothing_is_pruned_under_it() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image) = with_image();
+    let other = registry.push("lib/other:1", &OciImage::small());
+    registry.fail(Fault::HalfALayer);
+    let mut child = crate::child::start(place.folder.path(), &image);
+    let parts = || place.names("layers/cache/blob/blobs/sha256");
+    crate::fixture::eventually("a layer comes", || parts().iter().any(|name| name.len() > 64));
+    signal(child.id(), "STOP");
+    assert_eq!(place.store().prune_layers().unwrap(), None);
+    place.store().prune(0).unwrap();
+    assert!(!parts().is_empty());
+    let watch = Listener { gives_up_at: Some("stopped: true"), ..Listener::default() };
+    let error = place.store().get(&name(&other), &Source::Registry, false, &watch);
+    assert!(matches!(error, Err(ImageError::Cancelled { .. })), "{error:?}");
+    assert!(watch.was_told("another image is pulled"), "{:?}", watch.told);
+    // It goes on, and with it those who wait: the one that is stopped has lost nothing.
+    registry.fail(Fault::None);
+    signal(child.id(), "CONT");
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| get(&place.store(), &other).map(|image| image.file().to_owned()));
+        // Its connection will not come round.
+        signal(child.id(), "KILL");
+        child.wait().unwrap();
+        assert!(waits.join().unwrap().unwrap().exists());
+    });
     get(&place.store(), &image).unwrap();
     place.assert_tidy();
 }

@@ -51,6 +51,21 @@ fn sixteen_processes_and_eight_images_that_share_a_layer() {
 }
 
 #[test]
+fn without_file_locks_images_come_more_than_once_and_are_never_broken() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image) = with_image();
+    let children: Vec<_> = (0..8).map(|_| child::start_without_locks(place.folder.path(), &image)).collect();
+    children.into_iter().for_each(child::assert_succeeded);
+    assert!(registry.layers_sent() > 1, "nobody waited");
+    place.assert_tidy();
+    // Each had a cache of its own.
+    assert_eq!(place.names("layers"), ["moil.lock"]);
+    assert_runs(&place, &get(&place.store(), &image).unwrap().path);
+}
+
+#[test]
 fn threads_of_one_process_share_too() {
     if !has_engine() {
         return;

@@ -27,7 +27,7 @@ use crate::types::Type;
 use cursor::Findings;
 
 pub(crate) use moil_salad::uri::short_name;
-pub(crate) use requirement::{class_name, is_known_requirement};
+pub(crate) use requirement::class_name;
 
 /// How deep types and processes may be nested in each other, together. Our recursion must end
 /// before the stack does.

@@ -8,7 +8,6 @@ use moil_salad::source::Place;
 
 use super::cursor::Cursor;
 use super::{Converter, class_name, short_name};
-use crate::canonical;
 use crate::parameter::{Input, Output};
 use crate::process::{Common, ExpressionTool, Operation, Process, ProcessGenerator, Version};
 use crate::requirement::RequirementKind;
@@ -125,7 +124,6 @@ impl Converter<'_> {
             inputs,
             outputs,
             requirements: self.requirements(cursor),
-            canonical: canonical::of(self.document, node, &[]).into(),
         };
         self.check_secrets(&common);
         Some((common, stdin))

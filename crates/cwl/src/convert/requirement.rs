@@ -25,37 +25,6 @@ pub(crate) fn class_name(class: &str) -> &str {
         .unwrap_or(class)
 }
 
-/// Whether moil knows a class of requirements, by its short name.
-pub(crate) fn is_known_requirement(class: &str) -> bool {
-    KNOWN.contains(&class)
-}
-
-const KNOWN: [&str; 23] = [
-    "InlineJavascriptRequirement",
-    "SchemaDefRequirement",
-    "DockerRequirement",
-    "SoftwareRequirement",
-    "InitialWorkDirRequirement",
-    "EnvVarRequirement",
-    "ShellCommandRequirement",
-    "ResourceRequirement",
-    "WorkReuse",
-    "NetworkAccess",
-    "InplaceUpdateRequirement",
-    "ToolTimeLimit",
-    "TimeLimit",
-    "LoadListingRequirement",
-    "SubworkflowFeatureRequirement",
-    "ScatterFeatureRequirement",
-    "MultipleInputFeatureRequirement",
-    "StepInputExpressionRequirement",
-    "Secrets",
-    "CUDARequirement",
-    "MPIRequirement",
-    "ShmSize",
-    "Loop",
-];
-
 impl Converter<'_> {
     /// `requirements` and `hints` of a process or step.
     pub(super) fn requirements(&self, cursor: &Cursor) -> Requirements {

@@ -83,7 +83,6 @@ pub(super) fn process(inputs: &[StepInput], outputs: &[Arc<str>], place: &Place)
             inputs: inputs.iter().map(input).collect(),
             outputs: outputs.iter().map(output).collect(),
             requirements: Requirements::default(),
-            canonical: "".into(),
         },
     }))
 }

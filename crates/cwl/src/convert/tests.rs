@@ -249,7 +249,6 @@ fn types_that_name_each_other_often_cost_little() {
           requirements: {{SchemaDefRequirement: {{types: [{types}]}}}}}}"
     );
     let loaded = loaded(&text);
-    assert!(loaded.process.common().canonical.len() < 20_000);
     assert!(crate::pack::pack(&loaded.document).len() < 100_000_000);
 }
 

@@ -15,7 +15,7 @@ use crate::text::Text;
 impl Converter<'_> {
     /// `class: CommandLineTool`.
     pub(super) fn tool(&self, node: &Node, cursor: &Cursor) -> Option<Process> {
-        let (mut common, stdin_inputs) = self.common(node, cursor)?;
+        let (common, stdin_inputs) = self.common(node, cursor)?;
         let mut arguments = Vec::new();
         for node in cursor.list("arguments") {
             match text(node) {
@@ -23,27 +23,19 @@ impl Converter<'_> {
                 None => arguments.extend(self.argument(node)),
             }
         }
-        let stdin = self.stdin(cursor, &stdin_inputs);
-        let stdout = cursor.text("stdout");
-        let stderr = cursor.text("stderr");
-        let stdout = self.stream(Stream::Stdout, stdout, &common.canonical, &mut common.outputs);
-        let stderr = self.stream(Stream::Stderr, stderr, &common.canonical, &mut common.outputs);
-        let streams: Vec<(&str, &str)> = [("stdout", &stdout), ("stderr", &stderr)]
-            .iter()
-            .filter_map(|(f, t)| Some((*f, &*t.as_ref()?.text)))
-            .collect();
-        common.canonical = canonical::of(self.document, node, &streams).into();
-        Some(Process::Tool(Arc::new(CommandLineTool {
+        let mut tool = CommandLineTool {
             common,
             base_command: cursor.strings("baseCommand"),
             arguments,
-            stdin,
-            stdout,
-            stderr,
+            stdin: self.stdin(cursor, &stdin_inputs),
+            stdout: cursor.text("stdout"),
+            stderr: cursor.text("stderr"),
             success_codes: cursor.codes("successCodes"),
             temporary_fail_codes: cursor.codes("temporaryFailCodes"),
             permanent_fail_codes: cursor.codes("permanentFailCodes"),
-        })))
+        };
+        name_streams(&mut tool);
+        Some(Process::Tool(Arc::new(tool)))
     }
 
     fn argument(&self, node: &Node) -> Option<Argument> {
@@ -70,31 +62,37 @@ impl Converter<'_> {
         };
         Some(Text { text: text.into(), place: cursor.place.clone() })
     }
+}
 
-    /// The name of a stream's file, and the bindings of the outputs that are that file. A stream that
-    /// has no name gets one that no tool will use by chance, and the same in every process and run.
-    fn stream(
-        &self,
-        stream: Stream,
-        written: Option<Text>,
-        canonical: &str,
-        outputs: &mut [Output],
-    ) -> Option<Text> {
-        let outputs = outputs.iter_mut().filter(|output| output.stream == Some(stream));
-        let mut name = written;
-        for output in outputs {
-            let text = name.get_or_insert_with(|| Text {
-                text: anonymous(stream, canonical).into(),
-                place: output.place.clone(),
-            });
-            output.binding = Some(OutputBinding {
-                glob: vec![text.clone()],
-                load_contents: false,
-                load_listing: None,
-                output_eval: None,
-            });
-        }
-        name
+/// Sets the names of the streams' files, and the bindings of the outputs that are those files. A stream that has no
+/// name gets one that no tool will use by chance, and the same in every process and run.
+fn name_streams(tool: &mut CommandLineTool) {
+    let is_nameless = |output: &Output| match output.stream {
+        Some(Stream::Stdout) => tool.stdout.is_none(),
+        Some(Stream::Stderr) => tool.stderr.is_none(),
+        None => false,
+    };
+    // Made only where it is wanted, and before any name is set.
+    let canonical = tool.common.outputs.iter().any(is_nameless).then(|| {
+        // Types without end have no canonical text.
+        canonical::tool(tool).unwrap_or_else(|| tool.common.id.to_string())
+    });
+    for output in &mut tool.common.outputs {
+        let (Some(stream), place) = (output.stream, &output.place) else { continue };
+        let name = match stream {
+            Stream::Stdout => &mut tool.stdout,
+            Stream::Stderr => &mut tool.stderr,
+        };
+        let text = name.get_or_insert_with(|| Text {
+            text: anonymous(stream, canonical.as_deref().unwrap_or_default()).into(),
+            place: place.clone(),
+        });
+        output.binding = Some(OutputBinding {
+            glob: vec![text.clone()],
+            load_contents: false,
+            load_listing: None,
+            output_eval: None,
+        });
     }
 }
 

@@ -64,15 +64,20 @@ fn collect(folder: &Path, tools: &mut Vec<JobTool>) {
 
 /// What cannot be loaded is there to be refused.
 fn load(path: &Path, tools: &mut Vec<JobTool>) {
-    let uri = location::file_uri(path.to_str().unwrap());
+    tools.extend(tools_of(&location::file_uri(path.to_str().unwrap()), &Disk));
+}
+
+/// The tools of a document with the requirements in force for them; none if it has faults.
+pub fn tools_of(uri: &str, fetch: &dyn Fetch) -> Vec<JobTool> {
+    let mut tools = Vec::new();
     let (document, diagnostics) =
-        document::load(&uri, &Disk, LoadOptions { development: true, lenient: true });
-    if has_errors(&diagnostics) {
-        return;
+        document::load(uri, fetch, LoadOptions { development: true, lenient: true });
+    if !has_errors(&diagnostics) {
+        for process in convert::convert(&document).processes {
+            walk(&process, &Inherited::default(), &mut tools);
+        }
     }
-    for process in convert::convert(&document).processes {
-        walk(&process, &Inherited::default(), tools);
-    }
+    tools
 }
 
 fn walk(process: &Process, around: &Inherited, tools: &mut Vec<JobTool>) {

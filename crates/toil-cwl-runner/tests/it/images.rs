@@ -118,6 +118,16 @@ fn images_of_a_workflow_are_there_ahead_of_a_run() {
     assert_eq!(moil(dir.path(), "images prune").code, ExitCode::SUCCESS);
     let images = fs::read_dir(dir.path().join("store")).expect("it is there").flatten();
     assert_eq!(images.filter(|entry| entry.path().is_file()).count(), 0);
+    // What the inputs demand counts as in a run; their files need not be there.
+    fs::write(
+        dir.path().join("job.yml"),
+        "x: {class: File, path: nowhere}\ncwltool:overrides:\n  wf.cwl#b/run: {requirements: {DockerRequirement: \
+         {dockerPull: other:1}}}\n",
+    )
+    .expect("it is written");
+    let answer = moil(dir.path(), "images pull --singularity --disable-pull wf.cwl job.yml");
+    assert_eq!((answer.code, answer.stdout.as_str()), (ExitCode::FAILURE, "0 of 2 images are there\n"));
+    assert!(answer.stderr.contains("other:1"), "{}", answer.stderr);
     // Now it cannot be had.
     let answer = moil(dir.path(), "images pull --singularity --disable-pull wf.cwl");
     assert_eq!((answer.code, answer.stdout.as_str()), (ExitCode::FAILURE, "0 of 1 images are there\n"));

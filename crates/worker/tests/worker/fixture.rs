@@ -64,7 +64,6 @@ pub fn command(words: &[&str]) -> Plan {
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 requirements: Requirements::default(),
-                canonical: "{}".into(),
             },
             base_command: fixed.iter().map(|word| (*word).into()).collect(),
             arguments: evaluated.iter().map(|word| Argument::Text(text(word))).collect(),
