@@ -17,13 +17,12 @@ use moil_cwl::resource_request::{self, Defaults};
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
 use moil_job::failure::{Failure, FailureKind};
-use moil_job::key::Key;
 use moil_job::resources::Resources;
 use moil_job::secret::SecretStore;
-use moil_job::spec::JobTool;
 
 use crate::generator::{Generated, Generator, Load};
 use crate::graph::{Body, Node};
+use crate::keying::Keying;
 use crate::leader::Message;
 use crate::memo::{self, Recorded};
 use crate::plan::{ElementRef, Prepared, Run, StepInputs, StepRef};
@@ -79,16 +78,12 @@ pub struct Settings {
     /// How the documents of generated processes are loaded.
     pub load: Box<Load>,
     /// Makes the keys of jobs; `None` where nothing is recorded.
-    pub keys: Option<Box<KeyMaker>>,
+    pub keys: Option<Keying>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.
     pub threads: usize,
 }
-
-/// Makes the key of a job from its tool, its input object and what it asks for; `None` if its result may never be
-/// used again.
-pub type KeyMaker = dyn Fn(&JobTool, &Value, &Resources) -> Result<Option<Key>, Failure> + Send + Sync;
 
 /// The threads. Dropping this ends them; nobody waits for one that still evaluates, since it changes nothing.
 pub struct Evaluators {
@@ -295,8 +290,13 @@ impl Worker<'_> {
                         .as_ref()
                         .map_or(0, |gpus| u32::try_from(gpus.count).unwrap_or(u32::MAX)),
                 };
-                let keys = self.settings.keys.as_ref();
-                let key = keys.map(|keys| keys(tool, &inputs, &resources)).transpose()?.flatten();
+                let key = match &self.settings.keys {
+                    None => None,
+                    Some(keys) => {
+                        let secrets = self.settings.secrets.mentioned(&inputs);
+                        Some(keys.key(tool, &context, &secrets, resources)?)
+                    }
+                };
                 Ok(Prepared::Job { inputs, resources, key, round })
             }
             Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round }),

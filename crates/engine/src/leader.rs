@@ -246,7 +246,8 @@ impl<'a> Leader<'a> {
     /// Takes a recorded result, if there is one for the job and it still exists; else the job is to run.
     fn queue(&mut self, run: Run) {
         let id = JobId(run.path.as_str().into());
-        match run.key.as_ref().and_then(|key| self.helpers.memo.take(key, &id)) {
+        let key = run.key.as_ref().and_then(|key| key.as_ref().ok());
+        match key.and_then(|key| self.helpers.memo.take(key, &id)) {
             Some(recorded) => {
                 self.evaluate(Task::Verify { run: Box::new(run), recorded: Box::new(recorded) })
             }
@@ -264,7 +265,7 @@ impl<'a> Leader<'a> {
                 tool: run.tool,
                 inputs: run.inputs,
                 requested: resources,
-                key: run.key,
+                key: run.key.and_then(Result::ok),
             }),
             element: run.element,
             step: run.step_name,

@@ -10,6 +10,7 @@
 //! | [`retry`] | whether a failed job is tried again |
 //! | [`leader`] | the loop that owns all run state |
 //! | [`journal`] | the thread that writes down what the leader does |
+//! | [`keying`] | the memo keys of jobs |
 //! | [`memo`] | results that earlier leaders recorded |
 //! | [`export`] | where the outputs go at the end |
 //! | [`fold`] | status, statistics and messages from the stream of events |
@@ -21,6 +22,7 @@ pub mod fold;
 pub mod generator;
 pub mod graph;
 pub mod journal;
+pub mod keying;
 pub mod leader;
 pub mod memo;
 pub mod plan;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
-use moil_job::key::Key;
+use moil_job::key::{Key, NoKey};
 use moil_job::resources::Resources;
 use moil_job::spec::JobTool;
 
@@ -97,8 +97,8 @@ pub struct Run {
     pub inputs: Value,
     /// What it asks for.
     pub resources: Resources,
-    /// Its key, where results are recorded.
-    pub key: Option<Key>,
+    /// Its key, or why it has none; `None` where nothing is recorded.
+    pub key: Option<Result<Key, NoKey>>,
 }
 
 /// The inputs of a step, shared by its elements.
@@ -121,8 +121,8 @@ pub enum Prepared {
         inputs: Value,
         /// What it asks for.
         resources: Resources,
-        /// Its key, where results are recorded and this one may be used again.
-        key: Option<Key>,
+        /// Its key, or why it has none; `None` where nothing is recorded.
+        key: Option<Result<Key, NoKey>>,
         /// The step inputs of this round, kept where the step is a loop.
         round: Option<ValueMap>,
     },

@@ -12,9 +12,10 @@ use moil_cwl::process_inputs::InputOptions;
 use moil_cwl::resource_request::Defaults;
 use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
-use moil_engine::evaluator::{Evaluators, KeyMaker, Settings};
+use moil_engine::evaluator::{Evaluators, Settings};
 use moil_engine::graph::Node;
 use moil_engine::journal::Journal;
+use moil_engine::keying::Keying;
 use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
 use moil_engine::memo::Memo;
 use moil_engine::plan::Plan;
@@ -55,7 +56,7 @@ pub struct Case {
     /// What an earlier leader recorded.
     pub recorded: Vec<Record>,
     /// Makes keys; none where it is `None`.
-    pub keys: Option<Box<KeyMaker>>,
+    pub keys: Option<Keying>,
     pub act: Box<dyn FnMut(&Attempt) -> Act + Send>,
 }
 

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use moil_cwl::value::Value;
+use moil_engine::keying::Keying;
 use moil_job::failure::FailureKind;
+use moil_job::identity::{Origin, Origins};
 use moil_job::key::Keys;
 use moil_job::record::Record;
-use moil_job::resources::Resources;
-use moil_job::spec::JobTool;
 
 use super::leader::{Act, Case, Ended, STEPS};
 
-/// Keys of the tool's command and the inputs.
-fn keys() -> Option<Box<moil_engine::evaluator::KeyMaker>> {
-    let keys = Keys::new(&[7; 32]);
-    Some(Box::new(move |tool: &JobTool, inputs: &Value, _: &Resources| {
-        let (tool, inputs) = (format!("{:?}", tool.tool.base_command), moil_cwl::print::compact(inputs));
-        Ok(Some(keys.key(&[("tool", &tool), ("inputs", &inputs)])))
-    }))
+/// There are no files here.
+struct NoFiles;
+
+impl Origins for NoFiles {
+    fn origin(&self, _: &str, _: Option<&str>) -> Result<Origin, String> {
+        Err("there are no files here".to_owned())
+    }
+}
+
+fn keys() -> Option<Keying> {
+    Some(Keying::new(Keys::new(&[7; 32]), Box::new(NoFiles), Box::new(|_| None), Vec::new()))
 }
 
 /// A run with what was recorded before; with all that is recorded after it.
