@@ -372,7 +372,8 @@ impl<'a> Leader<'a> {
             // What is not recorded has not happened.
             Outcome::Done(_) if self.refused => {}
             Outcome::Done(result) => {
-                let record = Record::JobFinished { job: entry.job.id.clone(), attempt: attempt.clone() };
+                let (job, attempt_id) = (entry.job.id.clone(), attempt.clone());
+                let record = Record::JobFinished { job, attempt: attempt_id, result: result.clone() };
                 if let Err(failure) = self.journal(std::iter::once(record)) {
                     self.fail_run(failure);
                     return;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 
 /// How an attempt ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The tool did its work.
     Done(JobResult),
@@ -17,7 +17,7 @@ pub enum Outcome {
 }
 
 /// What a successful attempt leaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobResult {
     /// The output object; files have locations in the store or in the attempt's directory.
     pub outputs: Value,
