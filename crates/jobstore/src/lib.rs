@@ -5,12 +5,24 @@
 //! | [`content`] | what keeps output files |
 //! | [`memory`] | the store of a run that nothing has to survive |
 //! | [`origins`] | where files come from, for memo keys |
+//! | [`heartbeat`] | a leader's signs of life, and the wish that it ends |
+//! | [`ledger`] | a run: its journal, who leads it, how it is removed |
+//! | [`names`] | what the records of a run are called |
+//! | [`who`] | which process on which machine |
 //! | [`records`] | named records that are written once: in memory, as files |
+//! | [`results`] | what came of attempts |
+//! | [`runs`] | runs at one place, one after the other |
 //! | [`remote`] | documents and files by their location: local and http |
 
 pub mod content;
+pub mod heartbeat;
+pub mod ledger;
 pub mod memory;
+pub mod names;
 mod nonce;
 pub mod origins;
 pub mod records;
 pub mod remote;
+pub mod results;
+pub mod runs;
+pub mod who;

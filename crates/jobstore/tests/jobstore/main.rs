@@ -1,5 +1,7 @@
 //! Job stores: every kind of records goes through the same suites, with faults put in.
 
 mod faulty;
+mod ledger;
 mod places;
 mod records;
+mod runs;

@@ -1,0 +1,63 @@
+//! Removing a run, in an order that survives being interrupted.
+//!
+//! First [`Record::Cleaning`] is appended: from then on nobody takes over, and whoever finds it finishes. The groups by
+//! which leaders are fenced stay, with the group before each (whose answer its writer may still wait for): a leader
+//! that has slept through all this must still find them. They are small, and as many as there were leaders.
+
+use std::collections::HashSet;
+
+use moil_job::record::Record;
+
+use super::{OpenError, TRIES, info, journal, take_number, took_over};
+use crate::names;
+use crate::nonce::nonce;
+use crate::records::{Records, RecordsError};
+use crate::who::Who;
+
+/// Removes a run that another process led, even if its journal is damaged. Its leader, if it still works, is fenced.
+///
+/// # Errors
+/// There is none, it was made by a version that came later, or it cannot be removed.
+pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
+    match info::load(records) {
+        Ok(_) | Err(OpenError::Cleaning | OpenError::Records(RecordsError::Damaged { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    let nonce = nonce();
+    let mut slots = journal::read_all(records)?;
+    let mut tries = 0;
+    while !slots.last().is_some_and(journal::is_cleaning) {
+        let leaders = journal::leaders(&slots).map(|(epoch, ..)| epoch);
+        let epochs = leaders.chain([slots.len() as u64 + 1]).collect();
+        let group = took_over(who, &nonce, None, Some(Record::Cleaning { epochs }));
+        match take_number(records, &mut slots, &group, &mut tries) {
+            Ok(None) => {}
+            Ok(Some(_)) => break,
+            // Whoever was faster may clean as well, or lead: then it is asked to end first.
+            Err(OpenError::Beaten { .. }) if tries < TRIES => {
+                tries += 1;
+                slots = journal::read_all(records)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    finish_cleaning(records)?;
+    Ok(())
+}
+
+/// Removes what is left of a run whose removal is recorded, and nothing else. Interrupted, it can be called again, by
+/// several at the same time. Says whether there was such a run.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn finish_cleaning(records: &dyn Records) -> Result<bool, RecordsError> {
+    let names = records.list("", None)?;
+    let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(false) };
+    let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(false) };
+    let Some(Record::Cleaning { epochs }) = group.records.last() else { return Ok(false) };
+    let stay: HashSet<u64> =
+        epochs.iter().chain([&last]).flat_map(|number| [number.saturating_sub(1), *number]).collect();
+    let goes = |name: &String| names::group_number(name).is_none_or(|number| !stay.contains(&number));
+    records.delete(&names.into_iter().filter(goes).collect::<Vec<_>>())?;
+    Ok(true)
+}

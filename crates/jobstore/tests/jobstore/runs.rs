@@ -1,0 +1,241 @@
+//! Runs one after the other at one place, and what belongs to a run besides its journal.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use moil_cwl::value::Value;
+use moil_job::failure::{Failure, FailureKind};
+use moil_job::record::Record;
+use moil_job::result::{JobResult, Outcome, Usage};
+use moil_job::spec::{AttemptId, JobId};
+use moil_jobstore::heartbeat::{Heartbeat, Sign, ask_to_end, last_beat};
+use moil_jobstore::ledger::{Info, Ledger, OpenError};
+use moil_jobstore::records::Records;
+use moil_jobstore::results::{Published, Results};
+use moil_jobstore::runs;
+use moil_jobstore::who::Who;
+
+use crate::faulty::{Fault, Faulty};
+use crate::places::{self, Factory};
+
+#[test]
+fn memory() {
+    suite(places::memory);
+}
+
+#[test]
+fn file() {
+    suite(places::file);
+}
+
+/// Everything that is promised of runs at one place, of results and of heartbeats.
+pub fn suite(make: Factory) {
+    let cases: &[fn(Factory)] = &[
+        of_many_who_make_a_run_one_succeeds,
+        a_run_is_made_whatever_fails,
+        a_store_made_again_is_safe_from_stragglers_of_the_one_before,
+        what_was_half_removed_is_removed_before_a_new_run,
+        the_first_result_of_an_attempt_stays,
+        results_come_back_as_they_were,
+        a_leader_gives_signs_of_life_and_hears_that_it_should_end,
+    ];
+    for case in cases {
+        case(make);
+    }
+}
+
+fn id(name: &str) -> AttemptId {
+    AttemptId { job: JobId(name.into()), number: 1 }
+}
+
+fn started(name: &str) -> Record {
+    Record::AttemptStarted { attempt: id(name), key: None }
+}
+
+fn done(text: &str) -> Outcome {
+    let outputs = Value::map([("out".into(), Value::from(text))].into_iter().collect());
+    Outcome::Done(JobResult { outputs, exit_code: 0, usage: Usage::default() })
+}
+
+fn of_many_who_make_a_run_one_succeeds(make: Factory) {
+    let place = make();
+    for _ in 0..3 {
+        let start = Arc::new(Barrier::new(4));
+        let makers: Vec<_> = (0..4)
+            .map(|_| {
+                let (root, start) = (place.open(), Arc::clone(&start));
+                thread::spawn(move || {
+                    start.wait();
+                    runs::create(&root, &Who::here())
+                })
+            })
+            .collect();
+        let made: Vec<_> = makers.into_iter().map(|maker| maker.join().expect("a maker")).collect();
+        let lost = made.iter().filter(|made| matches!(made, Err(OpenError::Exists))).count();
+        assert_eq!(lost, 3);
+        let leader = made.into_iter().find_map(Result::ok).expect("one");
+        leader.append(&[started("a")]).expect("it leads");
+        let current = runs::current(&place.open()).expect("there");
+        let (info, replay) = Ledger::read(&*current, &Who::here()).expect("read");
+        assert_eq!((&info, replay.entries.len()), (leader.info(), 2));
+        leader.clean().expect("cleaned");
+        runs::forget(&*place.open(), &info.run).expect("forgotten");
+        assert_eq!(runs::current(&place.open()).err(), Some(OpenError::Missing));
+    }
+}
+
+fn a_run_is_made_whatever_fails(make: Factory) {
+    for lost in [true, false] {
+        for call in 0.. {
+            let place = make();
+            let faulty = Faulty::at(place.open(), call, if lost { Fault::LoseAnswer } else { Fault::Fail });
+            let root: Arc<dyn Records> = Arc::clone(&faulty) as _;
+            match runs::create(&root, &Who::here()) {
+                Ok(leader) => leader.append(&[started("a")]).expect("it leads"),
+                // Reading is not tried again; then there is no run, or one that can be taken over.
+                Err(OpenError::Records(_)) => match runs::create(&place.open(), &Who::here()) {
+                    Err(OpenError::Exists) => {
+                        drop(Ledger::take_over(runs::current(&place.open()).expect("there"), &Who::here()))
+                    }
+                    made => drop(made.expect("made")),
+                },
+                Err(error) => panic!("call {call}: {error}"),
+            }
+            if faulty.calls() <= call {
+                break;
+            }
+        }
+    }
+}
+
+fn a_store_made_again_is_safe_from_stragglers_of_the_one_before(make: Factory) {
+    let place = make();
+    let old = runs::create(&place.open(), &Who::here()).expect("made");
+    old.append(&[started("old")]).expect("appended");
+    let worker = Results::new(Arc::clone(old.records()));
+    runs::clean(&place.open(), &Who::here()).expect("cleaned");
+    let new = runs::create(&place.open(), &Who::here()).expect("made again");
+    new.append(&[started("new")]).expect("appended");
+    // The old leader and an old worker have slept through all this.
+    assert!(old.append(&[started("late")]).is_err());
+    let _ = worker.publish(old.term(), &id("new"), "old worker", &done("old"));
+    assert!(old.clean().is_err());
+    assert_eq!(runs::forget(&*place.open(), &old.info().run), Ok(()));
+    let current = runs::current(&place.open()).expect("there");
+    let (info, replay) = Ledger::read(&*current, &Who::here()).expect("read");
+    assert_eq!(info.run, new.info().run);
+    assert_eq!(replay.entries.last().map(|entry| &entry.record), Some(&started("new")));
+    assert_eq!(Results::new(current).of(new.term(), &id("new")), Ok(None));
+    new.append(&[started("more")]).expect("it leads on");
+}
+
+fn what_was_half_removed_is_removed_before_a_new_run(make: Factory) {
+    for call in 0.. {
+        let place = make();
+        let old = runs::create(&place.open(), &Who::here()).expect("made");
+        old.append(&[started("old")]).expect("appended");
+        let faulty = Faulty::at(place.open(), call, Fault::Fail);
+        let root: Arc<dyn Records> = Arc::clone(&faulty) as _;
+        let cleaned = runs::clean(&root, &Who::here());
+        match runs::create(&place.open(), &Who::here()) {
+            Ok(new) => new.append(&[started("new")]).expect("it leads"),
+            Err(OpenError::Exists) => assert!(cleaned.is_err(), "call {call}"),
+            Err(error) => panic!("call {call}: {error}"),
+        }
+        if faulty.calls() <= call {
+            assert!(cleaned.is_ok());
+            break;
+        }
+    }
+}
+
+fn the_first_result_of_an_attempt_stays(make: Factory) {
+    let place = make();
+    let leader = Ledger::create(place.open(), Info::new(&Who::here()), &Who::here()).expect("made");
+    let (term, job) = (leader.term(), id("align[3]/sort"));
+    let results = Results::new(place.open());
+    assert_eq!(results.of(term, &job), Ok(None));
+    // The answer to the first worker is lost; it asks again, and a second worker comes too late.
+    let first = Results::new(Faulty::at(place.open(), 0, Fault::LoseAnswer));
+    assert_eq!(first.publish(term, &job, "first", &done("first")), Ok(Published::Ours));
+    assert_eq!(first.publish(term, &job, "first", &done("first")), Ok(Published::Ours));
+    assert_eq!(results.publish(term, &job, "second", &done("second")), Ok(Published::Others));
+    assert_eq!(results.of(term, &job), Ok(Some(done("first"))));
+    // The same attempt of a leader whose term a power cut undid is another one.
+    let other = moil_jobstore::names::Term::new(term.epoch, "0123456789abcdef");
+    assert_eq!(results.of(&other, &job), Ok(None));
+}
+
+fn results_come_back_as_they_were(make: Factory) {
+    let place = make();
+    let leader = Ledger::create(place.open(), Info::new(&Who::here()), &Who::here()).expect("made");
+    let results = Results::new(place.open());
+    let outputs = moil_cwl::json::parse(
+        r#"{"out": {"class": "File", "location": "file:///a", "size": 3}, "n": 1.10, "big": 100000000000000000000000000000, "$int": "x"}"#,
+    )
+    .expect("JSON");
+    let usage = Usage { wall: Duration::from_millis(1234), peak_memory: u64::MAX, ..Usage::default() };
+    let failure = Failure::new(FailureKind::OutOfMemory, "no more").with_advice("more").with_cause("kernel");
+    let outcomes =
+        [Outcome::Done(JobResult { outputs, exit_code: 7, usage }), Outcome::Failed(Box::new(failure))];
+    for (number, outcome) in outcomes.iter().enumerate() {
+        let job = id(&number.to_string());
+        results.publish(leader.term(), &job, "worker", outcome).expect("published");
+        let there = results.of(leader.term(), &job).expect("read").expect("there");
+        assert_eq!(format!("{there:?}"), format!("{outcome:?}"));
+        if let Outcome::Done(result) = outcome {
+            let record = Record::JobFinished { attempt: job, result: result.clone() };
+            leader.append(std::slice::from_ref(&record)).expect("appended");
+            let (_, replay) = Ledger::read(&*place.open(), &Who::here()).expect("read");
+            assert_eq!(replay.entries.last().map(|entry| &entry.record), Some(&record));
+        }
+    }
+}
+
+fn a_leader_gives_signs_of_life_and_hears_that_it_should_end(make: Factory) {
+    let place = make();
+    let leader = Ledger::create(place.open(), Info::new(&Who::here()), &Who::here()).expect("made");
+    let term = leader.term().clone();
+    let beat = || last_beat(&*place.open(), &term).expect("read");
+    assert_eq!(beat(), None);
+    let (tell, told) = channel();
+    let heartbeat =
+        Heartbeat::start(place.open(), &term, Who::here(), Duration::from_millis(5), move |sign| {
+            let _ = tell.send(sign);
+        })
+        .expect("started");
+    let first = beat().expect("there at once");
+    assert_eq!(first.who, Who::here());
+    while beat().expect("there").count == first.count {
+        thread::yield_now();
+    }
+    let asker = Who { host: "elsewhere".to_owned(), ..Who::here() };
+    ask_to_end(&*place.open(), &term, &asker).expect("asked");
+    ask_to_end(&*place.open(), &term, &Who::here()).expect("asked again");
+    assert_eq!(told.recv(), Ok(Sign::Kill { by: asker.name() }));
+    drop(heartbeat);
+    assert_eq!(beat(), None, "nobody waits for a leader that has ended");
+    assert!(told.recv().is_err(), "it is told once");
+}
+
+#[test]
+fn a_leader_is_waited_for_only_as_long_as_it_may_be_alive() {
+    let (here, elsewhere) = (Who::here(), Who { namespace: "another".to_owned(), ..Who::here() });
+    let mut child = std::process::Command::new("true").spawn().expect("started");
+    child.wait().expect("ended");
+    let ended = Who { pid: child.id(), ..here.clone() };
+    let beat = |who: &Who| moil_jobstore::heartbeat::Beat { who: who.clone(), count: 1, at: 1000, every: 10 };
+    for (who, now, patience) in [
+        (&here, 1000, 30),
+        (&elsewhere, 1005, 25),
+        (&elsewhere, 1030, 0),
+        (&elsewhere, 5000, 0),
+        // Its clock is ahead of ours.
+        (&elsewhere, 900, 30),
+        (&ended, 1000, 0),
+    ] {
+        assert_eq!(beat(who).patience(&here, now), patience, "{now}");
+    }
+}
