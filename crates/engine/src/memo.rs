@@ -84,7 +84,15 @@ pub fn missing(outputs: &Value, files: &dyn Files) -> Result<Option<String>, Err
         let Some(location) = location else { return };
         match files.stat(location) {
             Ok(Some(stat))
-                if stat.is_directory == is_directory && size.is_none_or(|size| size == stat.size) => {}
+                if stat.is_directory == is_directory && size.is_none_or(|size| size == stat.size) =>
+            {
+                // Computed only where there is a reason to doubt.
+                if let (Value::File(file), Ok(Some(checksum))) = (item, files.checksum(location))
+                    && file.checksum.as_ref().is_some_and(|recorded| *recorded != checksum)
+                {
+                    missing = Some(format!("{location} has changed"));
+                }
+            }
             Ok(Some(_)) => missing = Some(format!("{location} has changed")),
             Ok(None) => missing = Some(format!("{location} is gone")),
             Err(error) => failed = Some(error),

@@ -75,5 +75,7 @@ pub enum Record {
     Cleaning {
         /// The epochs of all leaders. Their records stay, so that one who has slept through it still meets them.
         epochs: Vec<u64>,
+        /// The output object where the run was a success: whoever goes on with the run only has to say it again.
+        outputs: Option<Value>,
     },
 }

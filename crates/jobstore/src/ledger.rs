@@ -17,10 +17,11 @@ mod journal;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning};
+pub use clean::{clean, finish_cleaning, outputs_of_cleaned};
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};
 
@@ -249,7 +250,15 @@ impl Ledger {
     /// [`StoreError::Fenced`] when another leader has taken over; nothing is removed then. After
     /// [`StoreError::Failed`] [`finish_cleaning`] goes on.
     pub fn clean(&self) -> Result<(), StoreError> {
-        self.append(&[Record::Cleaning { epochs: self.epochs.clone() }])?;
+        self.clean_after(None)
+    }
+
+    /// The same after a success, with the output object.
+    ///
+    /// # Errors
+    /// As [`Self::clean`].
+    pub fn clean_after(&self, outputs: Option<Value>) -> Result<(), StoreError> {
+        self.append(&[Record::Cleaning { epochs: self.epochs.clone(), outputs }])?;
         finish_cleaning(&*self.records).map(drop).map_err(|error| refused(&error.to_string()))
     }
 }

@@ -1,7 +1,7 @@
 //! Joins the parts for one run: documents, inputs, engine, executor, export.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,18 +16,18 @@ use moil_cwl::resource_request::Defaults;
 use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
 use moil_engine::evaluator::{self, Evaluators};
-use moil_engine::export::{self, Export};
 use moil_engine::fold::messages;
 use moil_engine::fold::statistics::Statistics;
 use moil_engine::generator::Load;
 use moil_engine::graph::Node;
+use moil_engine::journal::Journal;
 use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
-use moil_engine::memo::Memo;
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
 use moil_job::event::Event;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
+use moil_jobstore::content::file::FileContents;
 use moil_jobstore::remote::{self, Remote};
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
@@ -41,13 +41,17 @@ use moil_worker::spawner::Spawner;
 use crate::argparse::InputWord;
 use crate::containers;
 use crate::generated;
+use crate::home;
 use crate::inputs::Prepared;
+use crate::job_store::{self, JobStore, Opened};
+use crate::keys;
 use crate::log::{Level, Log};
 use crate::mpi_config;
 use crate::progress::{self, Display};
 use crate::settings::{HandOver, Keep, Settings};
 use crate::signals::Signals;
 use crate::watched_inputs::WatchedInputs;
+use crate::work_directory::WorkDirectory;
 
 /// What is needed from outside to run.
 pub struct Surroundings<'a> {
@@ -60,6 +64,7 @@ pub struct Surroundings<'a> {
 }
 
 /// How a run ended.
+#[derive(Default)]
 pub struct Finished {
     /// The output object after export; `None` if the run failed.
     pub outputs: Option<Value>,
@@ -67,6 +72,8 @@ pub struct Finished {
     pub unsupported: bool,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// Its job store, to be closed when the output object has been handed over.
+    pub store: Option<JobStore>,
 }
 
 /// The URI of a workflow as people write it: a path or a URL, perhaps with `#name`. A file that is
@@ -138,11 +145,16 @@ pub fn run(
 ) -> Result<Finished, Failure> {
     // What would keep the results from being brought home is found before days of work, not after.
     if settings.files.hand_over != HandOver::Leave {
-        check_output_directory(&settings.files.outdir)?;
+        home::check_output_directory(&settings.files.outdir)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
+    let store = match JobStore::open(settings, surroundings.log)? {
+        Opened::None => None,
+        Opened::Run(store) => Some(*store),
+        Opened::Finished(outputs) => return Ok(Finished { outputs: Some(outputs), ..Finished::default() }),
+    };
     let watched = WatchedInputs::new(&prepared.values);
-    let work = WorkDirectory::make(settings)?;
+    let work = WorkDirectory::make(settings, store.as_ref())?;
     let (sender, receiver) = channel::<Message>();
     let signal: Arc<Mutex<Option<i32>>> = Arc::default();
     let guard = {
@@ -153,12 +165,32 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
         })
     };
+    let heartbeat = match &store {
+        None => None,
+        Some(store) => {
+            let sender = Mutex::new(sender.clone());
+            Some(store.beat(surroundings.log, move || {
+                _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
+            })?)
+        }
+    };
     let load = generated::loader(settings, remote, sender.clone());
     let console = settings.tools.js_console.then(|| console(&sender));
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
+    if let Some(store) = &store {
+        evaluation.keys = Some(keys::keying(settings, store));
+        if store.is_in_doubt() {
+            evaluation.files = Box::new(keys::Hashed(Arc::clone(remote)));
+        }
+    }
     let evaluators = Evaluators::start(evaluation, &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
+    let no_thread = |error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error);
+    let journal = match &store {
+        None => None,
+        Some(store) => Some(Journal::start(store.journal(), sender.clone()).map_err(no_thread)?),
+    };
     let reporter = {
         let sender = Mutex::new(sender);
         Arc::new(move |report| {
@@ -168,6 +200,9 @@ pub fn run(
     let mut config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
     config.containers = containers::finder(settings, surroundings.log);
     config.console = console;
+    if let Some(store) = &store {
+        config.contents = Some(Arc::new(FileContents::new(store.path())));
+    }
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
     let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));
@@ -176,8 +211,8 @@ pub fn run(
         evaluators: &evaluators,
         executor: &mut executor,
         secrets: prepared.secrets,
-        journal: None,
-        memo: Memo::default(),
+        journal,
+        memo: store.as_ref().map(JobStore::memo).unwrap_or_default(),
         events: &mut |event| audience.hear(event),
     };
     let end = Leader::new(plan, policy(settings, &work.path), helpers).run(&receiver);
@@ -188,9 +223,12 @@ pub fn run(
     if let Some(sentence) = watched.changed() {
         surroundings.log.warning(sentence);
     }
+    if let Some(leader) = &end.fenced_by {
+        return Err(job_store::fenced(leader));
+    }
     let outputs = match &end.outputs {
         Some(outputs) => {
-            let home = bring_home(settings, outputs, &work.path, remote);
+            let home = home::bring(settings, outputs, &work.path, remote, store.as_ref());
             Some(home.map_err(|failure| match failure.advice {
                 None => failure.with_advice(format!(
                     "what was not brought to {} is still in {}",
@@ -203,11 +241,13 @@ pub fn run(
         None => None,
     };
     work.clean(settings, end.failures.is_empty());
+    drop(heartbeat);
     let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Finished {
         outputs,
         unsupported: end.failures.iter().any(|(_, failure)| failure.kind == FailureKind::Unsupported),
         signal: signal.filter(|_| end.interrupted),
+        store,
     })
 }
 
@@ -431,79 +471,6 @@ fn tell_failures(end: &RunEnd, log: &Log) {
     for (what, failure) in &end.failures {
         for line in crate::failure_report::lines(what, failure) {
             log.error(line);
-        }
-    }
-}
-
-/// Whether the output directory can be written, or made.
-fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
-    let found = outdir.ancestors().find_map(|ancestor| Some((ancestor, fs::metadata(ancestor).ok()?)));
-    let Some((ancestor, metadata)) = found else { return Ok(()) };
-    let doing = if ancestor == outdir && metadata.is_dir() { "write to" } else { "make" };
-    let failed = |cause: String| {
-        let message = format!("cannot {doing} the output directory {}", outdir.display());
-        Err(Failure::new(FailureKind::System, message)
-            .with_cause(cause)
-            .with_advice("choose another --outdir"))
-    };
-    if !metadata.is_dir() {
-        return failed(format!("{} is not a directory", ancestor.display()));
-    }
-    match moil_worker::machine::check_writable(ancestor) {
-        Ok(()) => Ok(()),
-        Err(error) => failed(format!("{}: {error}", ancestor.display())),
-    }
-}
-
-/// Exports the outputs; gives the output object as it is printed.
-fn bring_home(settings: &Settings, outputs: &Value, work: &Path, remote: &Remote) -> Result<Value, Failure> {
-    if settings.files.hand_over == HandOver::Leave {
-        return Ok(outputs.clone());
-    }
-    let own = (settings.files.hand_over == HandOver::Move).then(|| work.to_owned());
-    let export = Export { outdir: settings.files.outdir.clone(), own };
-    let (value, actions) = export::plan(outputs, &export, remote)?;
-    export::act(&actions, &export.outdir, false)?;
-    // What was brought from elsewhere, or changed in place since, is measured where it is now.
-    let never = moil_worker::cancel::Cancel::new();
-    let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);
-    let (value, _) =
-        moil_worker::publish::publish(&value, work, &measures, &never).map_err(|failure| *failure)?;
-    Ok(value)
-}
-
-/// The run's own directory: everything that is made on the way is in it.
-struct WorkDirectory {
-    path: PathBuf,
-}
-
-impl WorkDirectory {
-    fn make(settings: &Settings) -> Result<Self, Failure> {
-        let prefix = &settings.files.tmp_outdir;
-        let failed = |error: std::io::Error| {
-            let message = format!("cannot make a directory in {}", prefix.dir.display());
-            Failure::new(FailureKind::System, message)
-                .with_cause(error)
-                .with_advice("choose another place with --workDir or --tmp-outdir-prefix")
-        };
-        fs::create_dir_all(&prefix.dir).map_err(failed)?;
-        let name = if prefix.name.is_empty() { "moil-" } else { &prefix.name };
-        let directory = tempfile::Builder::new().prefix(name).tempdir_in(&prefix.dir).map_err(failed)?;
-        // What keeps it or removes it is `clean`, which knows how the run ended.
-        let path = fs::canonicalize(directory.keep()).map_err(failed)?;
-        Ok(Self { path })
-    }
-
-    /// Removes it, unless something in it is still wanted: logs of failed jobs, outputs left in place.
-    fn clean(self, settings: &Settings, all_is_well: bool) {
-        let wanted =
-            settings.files.keep_temporary || settings.files.hand_over == HandOver::Leave || !all_is_well;
-        if wanted {
-            // Nothing may have been kept; only empty directories go.
-            _ = fs::remove_dir(self.path.join("jobs"));
-            _ = fs::remove_dir(&self.path);
-        } else {
-            moil_worker::scratch::remove(&self.path);
         }
     }
 }

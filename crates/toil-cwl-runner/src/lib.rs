@@ -5,6 +5,10 @@
 //! |---|---|
 //! | [`run`] | one run, from the command line to the exit code |
 //! | [`assemble`] | joins the parts for one run |
+//! | [`job_store`] | the job store of a run |
+//! | [`keys`] | what decides the results of jobs |
+//! | [`work_directory`] | where attempts work |
+//! | [`home`] | outputs are brought to the output directory |
 //! | [`generated`] | loads the processes that generators make |
 //! | [`inputs`] | the input object |
 //! | [`watched_inputs`] | input files that change during the run |
@@ -44,9 +48,12 @@ pub mod failure_report;
 pub mod generated;
 pub mod given;
 pub mod help;
+pub mod home;
 mod images;
 pub mod inputs;
 pub mod invocation;
+pub mod job_store;
+pub mod keys;
 pub mod log;
 pub mod log_file;
 pub mod mpi_config;
@@ -60,6 +67,7 @@ pub mod signals;
 pub mod suggest;
 pub mod tls;
 pub mod watched_inputs;
+pub mod work_directory;
 
 pub use invocation::Invocation;
 pub use run::run;

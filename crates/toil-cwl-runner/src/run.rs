@@ -193,7 +193,19 @@ fn workflow(
     };
     let surroundings = Surroundings { spawner, signals, log };
     match assemble::run(settings, &loaded, prepared, &remote, &surroundings) {
-        Ok(finished) => finish(settings, &finished, streams.stdout, log),
+        Ok(mut finished) => {
+            let store = finished.store.take();
+            let code = finish(settings, &finished, streams.stdout, log);
+            // What could not be handed over is not lost: it is still recorded.
+            let outputs = finished.outputs.as_ref().filter(|_| code == ExitCode::SUCCESS);
+            match store.map(|store| store.close(settings, outputs, log)) {
+                Some(Err(failure)) => {
+                    tell(log, "run", &failure);
+                    if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
+                }
+                _ => code,
+            }
+        }
         Err(failure) => {
             tell(log, "run", &failure);
             ExitCode::FAILURE

@@ -163,6 +163,8 @@ pub struct Files {
     pub basedir: Option<PathBuf>,
     /// Where temporary files go that have no prefix of their own. It exists.
     pub work_dir: PathBuf,
+    /// A place for temporary files was asked for.
+    pub place_is_given: bool,
     /// The tools' temporary directories.
     pub tmpdir: TemporaryPrefix,
     /// The tools' output directories.

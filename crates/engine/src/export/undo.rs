@@ -26,20 +26,21 @@ pub fn moves(actions: &[Action]) -> Vec<Moved> {
 
 /// Brings back what was moved and is still the same file. The places that it was moved to keep it. Gives the number
 /// of files that came back; those that did not are missing, and the jobs that made them run again.
-pub fn undo(moves: &[Moved]) -> usize {
-    moves.iter().filter(|moved| bring_back(moved).unwrap_or(false)).count()
+///
+/// What an export that was `cut` short had moved is in nobody's hands yet: it gets a second name, until the next export
+/// takes that away. After a whole one people may have changed their files, or will: these are copied.
+pub fn undo(moves: &[Moved], cut: bool) -> usize {
+    moves.iter().filter(|moved| bring_back(moved, cut).unwrap_or(false)).count()
 }
 
-fn bring_back(moved: &Moved) -> io::Result<bool> {
+fn bring_back(moved: &Moved, cut: bool) -> io::Result<bool> {
     if fs::symlink_metadata(&moved.from).is_ok() || identity(&moved.to)? != (moved.size, moved.modified) {
         return Ok(false);
     }
     if let Some(parent) = moved.from.parent() {
         fs::create_dir_all(parent)?;
     }
-    // One more name costs nothing, and both are the same file: who changes one in place changes both, which its
-    // time of modification will tell.
-    if fs::hard_link(&moved.to, &moved.from).is_ok() {
+    if cut && fs::hard_link(&moved.to, &moved.from).is_ok() {
         return Ok(true);
     }
     let partial = moved.from.with_extension("moil-part");
@@ -87,12 +88,12 @@ mod tests {
             let dir = tempfile::tempdir().expect("a directory");
             let (moves, sources) = exported(dir.path(), done);
             assert_eq!(moves.len(), 3);
-            assert_eq!(undo(&moves), done);
+            assert_eq!(undo(&moves, true), done);
             for (i, source) in sources.iter().enumerate() {
                 assert_eq!(fs::read_to_string(source).expect("it is back"), i.to_string());
                 assert_eq!(dir.path().join(format!("out/{i}")).exists(), i < done);
             }
-            assert_eq!(undo(&moves), 0, "it can be done again");
+            assert_eq!(undo(&moves, true), 0, "it can be done again");
         }
     }
 
@@ -100,7 +101,7 @@ mod tests {
     fn it_can_be_exported_again_to_the_same_place() {
         let dir = tempfile::tempdir().expect("a directory");
         let (moves, sources) = exported(dir.path(), 3);
-        undo(&moves);
+        undo(&moves, true);
         let again: Vec<Action> = moves
             .iter()
             .map(|moved| Action::Bring { from: moved.from.clone(), to: moved.to.clone(), may_move: true })
@@ -111,12 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn what_people_have_is_a_file_of_its_own() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (moves, sources) = exported(dir.path(), 3);
+        assert_eq!(undo(&moves, false), 3);
+        fs::write(dir.path().join("out/1"), "changed").expect("it is written");
+        assert_eq!(fs::read_to_string(&sources[1]).expect("it is there"), "1");
+    }
+
+    #[test]
     fn what_was_changed_since_does_not_come_back() {
         let dir = tempfile::tempdir().expect("a directory");
         let (moves, sources) = exported(dir.path(), 3);
         fs::write(dir.path().join("out/1"), "changed").expect("it is written");
         fs::remove_file(dir.path().join("out/2")).expect("it is removed");
-        assert_eq!(undo(&moves), 1);
+        assert_eq!(undo(&moves, true), 1);
         assert_eq!(sources.iter().map(|source| source.exists()).collect::<Vec<_>>(), [true, false, false]);
     }
 }

@@ -6,10 +6,11 @@
 
 use std::collections::HashSet;
 
+use moil_cwl::value::Value;
 use moil_job::record::Record;
 
 use super::{OpenError, TRIES, info, journal, take_number, took_over};
-use crate::names;
+use crate::names::{self, JOURNAL};
 use crate::nonce::nonce;
 use crate::records::{Records, RecordsError};
 use crate::who::Who;
@@ -29,7 +30,7 @@ pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
     while !slots.last().is_some_and(journal::is_cleaning) {
         let leaders = journal::leaders(&slots).map(|(epoch, ..)| epoch);
         let epochs = leaders.chain([slots.len() as u64 + 1]).collect();
-        let group = took_over(who, &nonce, None, Some(Record::Cleaning { epochs }));
+        let group = took_over(who, &nonce, None, Some(Record::Cleaning { epochs, outputs: None }));
         match take_number(records, &mut slots, &group, &mut tries) {
             Ok(None) => {}
             Ok(Some(_)) => break,
@@ -45,6 +46,20 @@ pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// The output object of a run that was a success, and whose removal is recorded.
+///
+/// # Errors
+/// It cannot be read.
+pub fn outputs_of_cleaned(records: &dyn Records) -> Result<Option<Value>, RecordsError> {
+    let names = records.list(JOURNAL, None)?;
+    let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(None) };
+    let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(None) };
+    Ok(match group.records.into_iter().next_back() {
+        Some(Record::Cleaning { outputs, .. }) => outputs,
+        _ => None,
+    })
+}
+
 /// Removes what is left of a run whose removal is recorded, and nothing else. Interrupted, it can be called again, by
 /// several at the same time. Says whether there was such a run.
 ///
@@ -54,7 +69,7 @@ pub fn finish_cleaning(records: &dyn Records) -> Result<bool, RecordsError> {
     let names = records.list("", None)?;
     let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(false) };
     let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(false) };
-    let Some(Record::Cleaning { epochs }) = group.records.last() else { return Ok(false) };
+    let Some(Record::Cleaning { epochs, .. }) = group.records.last() else { return Ok(false) };
     let stay: HashSet<u64> =
         epochs.iter().chain([&last]).flat_map(|number| [number.saturating_sub(1), *number]).collect();
     let goes = |name: &String| names::group_number(name).is_none_or(|number| !stay.contains(&number));

@@ -11,16 +11,14 @@ pub(super) const GROUP: Group = Group {
             &["--jobStore", "--jobstore"],
             "LOCATOR",
             "Where the run is recorded: a path, file:PATH or aws:REGION:NAME (default: nowhere).",
-        )
-        .not_yet("job stores: nothing is recorded, and the run cannot be restarted"),
+        ),
         Opt::optional(
             &["--restart"],
             "auto",
             "Go on with the run of the job store; =auto: start it if there is none.",
         )
         .constant("true")
-        .choices(&["auto"])
-        .refused("restarting a run"),
+        .choices(&["auto"]),
         Opt::value(&["--clean"], "WHEN", "When the job store is deleted (default: onSuccess).").choices(WHEN),
         Opt::value(&["--cleanWorkDir"], "WHEN", "When a job's directories are deleted (default: always).")
             .choices(WHEN),

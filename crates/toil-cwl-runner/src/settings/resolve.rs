@@ -248,6 +248,10 @@ impl Source<'_> {
             checksums: self.flag("--compute-checksum", true),
             streaming: !self.flag("--disable-streaming", false),
             cachedir: self.path("--cachedir"),
+            place_is_given: self.environment.known("TOIL_WORKDIR_OVERRIDE").is_some()
+                || ["--workDir", "--tmpdir-prefix", "--tmp-outdir-prefix"]
+                    .iter()
+                    .any(|option| self.given.last(option).is_some()),
             work_dir,
         })
     }

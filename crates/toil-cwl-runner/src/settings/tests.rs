@@ -325,14 +325,11 @@ fn a_job_store_as_a_word_is_used_with_a_remark() {
 }
 
 #[test]
-fn a_run_cannot_be_restarted_yet_and_says_so() {
-    for line in ["--restart --jobStore s wf.cwl", "--restart=auto --jobStore s wf.cwl"] {
-        assert_eq!(
-            fault(line),
-            (1, "--restart is not supported yet (restarting a run)".to_owned()),
-            "{line}"
-        );
-    }
+fn restart_has_two_forms() {
+    let restart = |line: &str| settings(line).store.restart;
+    assert_eq!(restart("--jobStore s wf.cwl"), Restart::No);
+    assert_eq!(restart("--restart --jobStore s wf.cwl"), Restart::Yes);
+    assert_eq!(restart("--restart=auto --jobStore s wf.cwl"), Restart::Auto);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod images;
 mod names;
 mod podman;
 mod readme;
+mod restart;
 mod runs;
 mod sandbox;
 mod secrets;

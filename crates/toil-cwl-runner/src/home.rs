@@ -1,0 +1,70 @@
+//! Outputs are brought to the output directory.
+
+use std::fs;
+use std::path::Path;
+
+use moil_cwl::value::Value;
+use moil_engine::export::{self, Export, undo};
+use moil_job::failure::{Failure, FailureKind};
+use moil_job::record::Record;
+use moil_jobstore::remote::Remote;
+
+use crate::job_store::JobStore;
+use crate::settings::{HandOver, Settings};
+
+/// Whether the output directory can be written, or made.
+pub fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
+    let found = outdir.ancestors().find_map(|ancestor| Some((ancestor, fs::metadata(ancestor).ok()?)));
+    let Some((ancestor, metadata)) = found else { return Ok(()) };
+    let doing = if ancestor == outdir && metadata.is_dir() { "write to" } else { "make" };
+    let failed = |cause: String| {
+        let message = format!("cannot {doing} the output directory {}", outdir.display());
+        Err(Failure::new(FailureKind::System, message)
+            .with_cause(cause)
+            .with_advice("choose another --outdir"))
+    };
+    if !metadata.is_dir() {
+        return failed(format!("{} is not a directory", ancestor.display()));
+    }
+    match moil_worker::machine::check_writable(ancestor) {
+        Ok(()) => Ok(()),
+        Err(error) => failed(format!("{}: {error}", ancestor.display())),
+    }
+}
+
+/// Exports the outputs; gives the output object as it is printed.
+///
+/// # Errors
+/// What the system refused; another leader has taken over the run.
+pub fn bring(
+    settings: &Settings,
+    outputs: &Value,
+    work: &Path,
+    remote: &Remote,
+    store: Option<&JobStore>,
+) -> Result<Value, Failure> {
+    if settings.files.hand_over == HandOver::Leave {
+        return Ok(outputs.clone());
+    }
+    let made = store.map_or(work, JobStore::path);
+    let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());
+    let export = Export { outdir: settings.files.outdir.clone(), own };
+    let (value, actions) = export::plan(outputs, &export, remote)?;
+    if let Some(store) = store {
+        store.record(Record::ExportPlanned {
+            outputs: outputs.clone(),
+            to: export.outdir.display().to_string(),
+            moves: undo::moves(&actions),
+        })?;
+    }
+    export::act(&actions, &export.outdir, store.is_some())?;
+    // What was brought from elsewhere, or changed in place since, is measured where it is now.
+    let never = moil_worker::cancel::Cancel::new();
+    let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);
+    let (value, _) =
+        moil_worker::publish::publish(&value, made, &measures, &never).map_err(|failure| *failure)?;
+    if let Some(store) = store {
+        store.record(Record::Exported { outputs: value.clone() })?;
+    }
+    Ok(value)
+}

@@ -1,0 +1,60 @@
+//! What decides the results of jobs, for their memo keys.
+
+use std::sync::Arc;
+
+use moil_cwl::canonical;
+use moil_cwl::error::Error;
+use moil_cwl::files::{Entry, Files, Stat};
+use moil_cwl::inherit::Effective;
+use moil_engine::keying::Keying;
+use moil_job::key::Keys;
+use moil_jobstore::origins::FileOrigins;
+use moil_jobstore::remote::Remote;
+use moil_worker::cancel::Cancel;
+use moil_worker::measure::Measures;
+
+use crate::job_store::JobStore;
+use crate::settings::{Engine, Settings};
+
+/// Makes the keys of a run.
+pub fn keying(settings: &Settings, store: &JobStore) -> Keying {
+    let containers = settings.containers.engine != Engine::None;
+    let default_image = settings.containers.default_image.clone();
+    let image = move |effective: &Effective| {
+        let named = effective.docker.as_ref().map(|(docker, _)| canonical::image(docker));
+        named.or_else(|| default_image.clone()).filter(|_| containers)
+    };
+    let origins = FileOrigins::new(vec![store.path().to_owned()]);
+    Keying::new(Keys::new(&store.secret()), Box::new(origins), Box::new(image), options(settings))
+}
+
+/// The options that decide what a job gives, wherever it runs.
+fn options(settings: &Settings) -> Vec<(String, String)> {
+    let set = settings.tools.set.iter();
+    let mut options: Vec<(String, String)> =
+        set.map(|(name, value)| (format!("--setEnv {name}"), value.to_string_lossy().into_owned())).collect();
+    options.push(("--compute-checksum".to_owned(), settings.files.checksums.to_string()));
+    options
+}
+
+/// Files whose content is read where a checksum is asked for: sizes are not enough where a machine was switched off.
+pub struct Hashed(pub Arc<Remote>);
+
+impl Files for Hashed {
+    fn stat(&self, location: &str) -> Result<Option<Stat>, Error> {
+        self.0.stat(location)
+    }
+
+    fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        self.0.read_prefix(location, limit)
+    }
+
+    fn checksum(&self, location: &str) -> Result<Option<Arc<str>>, Error> {
+        let never = Cancel::new();
+        Measures::new(true, &never).checksum(location)
+    }
+
+    fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {
+        self.0.list(location)
+    }
+}
