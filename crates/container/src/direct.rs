@@ -60,10 +60,30 @@ const HOST_FILES: [&str; 3] = ["etc/hosts", "etc/resolv.conf", "etc/localtime"];
 /// Directories that are mounted.
 const DIRECTORIES: [&str; 7] = ["proc", "sys", "dev", "dev/shm", "dev/pts", "tmp", "var/tmp"];
 
-/// Sets the image's environment, then runs its entry point or the words. The variables of the tool are there before,
-/// and images only set what is not there.
-const SCRIPT: &str = r#"for f in /.singularity.d/env/*.sh; do if [ -f "$f" ]; then . "$f"; fi; done
-if [ -x /.singularity.d/runscript ]; then exec /.singularity.d/runscript "$@"; fi
+/// Sets the image's environment. The variables of the tool are there before, and images only set what is not there. Its
+/// own variables have names that no tool gives its.
+const ENVIRONMENT: &str = r#"for moil_at in /.singularity.d/env/*.sh; do
+    if [ -f "$moil_at" ]; then . "$moil_at"; fi
+done
+"#;
+/// Runs the entry point of the image, which makes of the words what it likes.
+const ENTRY_POINT: &str = r#"exec /.singularity.d/runscript "$@""#;
+/// Runs the words. That there is no such program is said in the words of Apptainer, with its exit code: a shell's own code
+/// could as well be the tool's.
+const WORDS: &str = r#"moil_fails() { printf 'FATAL:   %s\n' "$1" >&2; exit 255; }
+case $1 in
+*/*)
+    [ -e "$1" ] || moil_fails "stat $1: no such file or directory"
+    [ ! -d "$1" ] && [ -x "$1" ] || moil_fails "permission denied" ;;
+*)
+    moil_rest=$PATH:
+    while :; do
+        [ -n "$moil_rest" ] || moil_fails "\"$1\": executable file not found in \$PATH"
+        moil_at=${moil_rest%%:*}
+        moil_rest=${moil_rest#*:}
+        if [ -f "${moil_at:-.}/$1" ] && [ -x "${moil_at:-.}/$1" ]; then break; fi
+    done ;;
+esac
 exec "$@""#;
 
 /// An unpacked image with places for mounts above it. One serves all tools of an image that have their output
@@ -79,6 +99,8 @@ pub struct Ground {
     /// The output directory and the directory of inputs, as tools see them.
     output: PathBuf,
     inputs: PathBuf,
+    /// Whether the image has a program of its own that is run with the words.
+    has_entry_point: bool,
     /// Which of [`DEVICES`] and [`HOST_FILES`] this machine has.
     host: Vec<&'static str>,
 }
@@ -135,7 +157,8 @@ impl Ground {
             }
         }
         let (image, output, inputs) = (image.to_owned(), output.to_owned(), inputs.to_owned());
-        Ok(Some(Self { image, places, root, output, inputs, host }))
+        let has_entry_point = has_entry_point(&image);
+        Ok(Some(Self { image, places, root, output, inputs, has_entry_point, host }))
     }
 
     /// Lets tools find the name of their user: an entry for it after those of the image.
@@ -164,6 +187,16 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+/// Whether an image has an entry point, or a script of its own. What Apptainer writes for images of Docker begins with
+/// their entry point; what it writes where nothing was said, and what we write for archives, runs the words.
+fn has_entry_point(image: &Path) -> bool {
+    let Ok(script) = fs::read_to_string(image.join(".singularity.d/runscript")) else { return false };
+    let is_of_docker = script.lines().any(|line| line.trim() == "OCI_ENTRYPOINT=''");
+    let code: Vec<&str> =
+        script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    !is_of_docker && code != [r#"exec "$@""#]
 }
 
 /// Whether an image was made with an environment of its own beside that of Docker. Unlike Docker's it overrules what is
@@ -250,7 +283,8 @@ pub fn plan(
     mounts.extend(invocation.binds.iter().map(|b| bind(&b.source, &b.target, !b.writable)));
     let isolation =
         Isolation { root: ground.root.clone(), mounts, directory: ground.output.clone(), no_network };
-    let mut argv: Vec<OsString> = ["/bin/sh", "-c", SCRIPT, "tool"].map(OsString::from).into();
+    let script = format!("{ENVIRONMENT}{}", if ground.has_entry_point { ENTRY_POINT } else { WORDS });
+    let mut argv: Vec<OsString> = ["/bin/sh", "-c", &script, "tool"].map(OsString::from).into();
     argv.extend(invocation.command.iter().map(OsString::from));
     // An empty PATH is one that the image sets.
     let mut environment: Vec<(OsString, OsString)> = vec![

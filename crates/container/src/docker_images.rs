@@ -1,6 +1,8 @@
 //! Images of Docker and Podman: the engine keeps them; we see to it that one is fetched once, whoever wants it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use crate::image_name::ImageName;
 use crate::lock::{self, LockError};
 use crate::process::{self, End};
 use crate::pull;
+use crate::store::{self, Unfinished};
 use crate::watch::{Event, TELL_EVERY, Watch};
 
 /// How images of an engine are had.
@@ -20,6 +23,8 @@ pub struct DockerImages {
     pub engine: DockerEngine,
     /// Where the locks are under which images are fetched.
     pub locks: PathBuf,
+    /// Where what images are built of is put for the time of it.
+    pub temporary: PathBuf,
     /// Nothing is fetched.
     pub offline: bool,
     /// Images are fetched even if they are there, once a run.
@@ -39,18 +44,37 @@ pub struct Known {
     failed: Mutex<HashMap<ImageName, (Instant, ImageError)>>,
 }
 
+/// Where an image of an engine comes from if it is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DockerSource<'a> {
+    /// The registry that its name says.
+    Registry,
+    /// The registry that this other name says.
+    Renamed(&'a ImageName),
+    /// A file that the engine's `save` wrote. If there are several images in it, one must have the name.
+    Archive(&'a Path),
+    /// An archive of a root file system, as the engine's `export` writes it.
+    RootArchive(&'a Path),
+    /// The text of a Dockerfile, built in an empty folder.
+    Dockerfile(&'a str),
+}
+
 impl DockerImages {
-    /// The id of an image, fetched if it is not there. `from` is the name in a registry, where that is another one.
-    /// A name has one id throughout a run, whatever happens to its tag. Waits while another process fetches it.
+    /// The id of an image, fetched or made if it is not there. A name has one id throughout a run, whatever happens to
+    /// its tag. Waits while another process fetches it.
     ///
     /// # Errors
     /// Why it cannot be had.
     pub fn get(
         &self,
         name: &ImageName,
-        from: Option<&ImageName>,
+        source: DockerSource<'_>,
         watch: &dyn Watch,
     ) -> Result<String, ImageError> {
+        let from = match source {
+            DockerSource::Renamed(from) => Some(from),
+            _ => None,
+        };
         if let Some(id) = self.known(name) {
             return Ok(id);
         }
@@ -91,7 +115,12 @@ impl DockerImages {
         {
             return Ok(self.remember(name, id));
         }
-        let result = self.fetch(from.unwrap_or(name), watch);
+        let result = match source {
+            DockerSource::Registry | DockerSource::Renamed(_) => self.fetch(from.unwrap_or(name), watch),
+            DockerSource::Archive(path) => self.load(name, path, watch),
+            DockerSource::RootArchive(path) => self.import(name, path, watch),
+            DockerSource::Dockerfile(text) => self.build(name, text, watch),
+        };
         if let Err(error) = &result
             && !matches!(error, ImageError::Cancelled { .. })
         {
@@ -99,6 +128,14 @@ impl DockerImages {
             failed.insert(name.clone(), (Instant::now(), error.clone()));
         }
         Ok(self.remember(name, result?))
+    }
+
+    /// Whether the engine has the image and it is not to be made anew.
+    ///
+    /// # Errors
+    /// The engine is not in order.
+    pub fn has(&self, name: &ImageName) -> Result<bool, ImageError> {
+        Ok(self.known(name).is_some() || (!self.anew && self.find(name, None)?.is_some()))
     }
 
     fn known(&self, name: &ImageName) -> Option<String> {
@@ -155,9 +192,11 @@ impl DockerImages {
     fn fetch(&self, name: &ImageName, watch: &dyn Watch) -> Result<String, ImageError> {
         let began = Instant::now();
         let mut pauses = self.retries.iter();
+        let qualified = self.qualified(name);
+        let words = ["pull", "--quiet", &qualified];
         loop {
-            match (self.attempt(name, watch), pauses.next()) {
-                (Ok(()), _) => break,
+            match (self.attempt(name, words.map(OsStr::new), watch), pauses.next()) {
+                (Ok(_), _) => break,
                 (Err(ImageError::TooManyRequests { .. } | ImageError::Registry { .. }), Some(pause)) => {
                     pull::sleep(*pause, name, watch)?;
                 }
@@ -171,9 +210,86 @@ impl DockerImages {
         })
     }
 
-    fn attempt(&self, name: &ImageName, watch: &dyn Watch) -> Result<(), ImageError> {
+    /// Loads what `save` wrote. The image gets the name that it is asked for by, beside its own.
+    fn load(&self, name: &ImageName, archive: &Path, watch: &dyn Watch) -> Result<String, ImageError> {
+        let said = self.attempt(name, [OsStr::new("load"), "--input".as_ref(), archive.as_ref()], watch)?;
+        let loaded = loaded(&said);
+        let own = [self.qualified(name), self.made_name(name), name.as_str().to_owned()];
+        let tag = match &loaded[..] {
+            [only] => *only,
+            several => *several.iter().find(|tag| own.iter().any(|own| own == *tag)).ok_or_else(|| {
+                let images = match several {
+                    [] => "no image is in it".to_owned(),
+                    _ => format!(
+                        "there are several images in it, and none has this name: {}",
+                        several.join(", ")
+                    ),
+                };
+                ImageError::Engine {
+                    image: name.as_str().into(),
+                    said: format!("{}: {images}", archive.display()),
+                }
+            })?,
+        };
+        let id = self.made(name, tag)?;
+        let own_tag = self.made_name(name);
+        self.attempt(name, ["tag", &id, &own_tag].map(OsStr::new), watch)?;
+        Ok(id)
+    }
+
+    /// Makes an image of an archive of a root file system.
+    fn import(&self, name: &ImageName, archive: &Path, watch: &dyn Watch) -> Result<String, ImageError> {
+        let tag = self.made_name(name);
+        self.attempt(name, [OsStr::new("import"), archive.as_ref(), tag.as_ref()], watch)?;
+        self.made(name, &tag)
+    }
+
+    /// Builds a Dockerfile. CWL has no place for the files that it could copy, so its folder is empty.
+    fn build(&self, name: &ImageName, text: &str, watch: &dyn Watch) -> Result<String, ImageError> {
+        let without_colon = name.file_name().replace(':', "_");
+        let folder = Unfinished::begin(name, &self.temporary, "moil-build", &without_colon)?;
+        let (context, file) = (folder.path.join("empty"), folder.path.join("Dockerfile"));
+        fs::create_dir_all(&context).map_err(|error| store::system(name, &context, error))?;
+        fs::write(&file, text).map_err(|error| store::system(name, &file, error))?;
+        let tag = self.made_name(name);
+        let mut words: Vec<&OsStr> = ["build", "--tag", &tag].map(OsStr::new).to_vec();
+        if self.engine.kind == Kind::Podman {
+            // A bridge of its own takes privileges, and stays.
+            words.push("--network=host".as_ref());
+        }
+        words.extend(match (self.engine.kind, self.anew) {
+            (Kind::Docker, true) => Some(OsStr::new("--pull")),
+            (Kind::Podman, true) => Some(OsStr::new("--pull=always")),
+            (_, false) => None,
+        });
+        words.extend([OsStr::new("--file"), file.as_ref(), context.as_ref()]);
+        self.attempt(name, words, watch)?;
+        self.made(name, &tag)
+    }
+
+    /// What an image is called that was made here. Podman has a registry of this name for them.
+    fn made_name(&self, name: &ImageName) -> String {
+        let local = if self.engine.kind == Kind::Podman && !name.is_qualified() { "localhost/" } else { "" };
+        format!("{local}{}", name.as_str())
+    }
+
+    /// The id of what was just made.
+    fn made(&self, name: &ImageName, tag: &str) -> Result<String, ImageError> {
+        self.inspect(name, tag)?.ok_or_else(|| ImageError::Engine {
+            image: name.as_str().into(),
+            said: format!("{} has made it, and does not have it", self.engine.kind),
+        })
+    }
+
+    /// Runs the engine once; what it says.
+    fn attempt<'a>(
+        &self,
+        name: &ImageName,
+        words: impl IntoIterator<Item = &'a OsStr>,
+        watch: &dyn Watch,
+    ) -> Result<String, ImageError> {
         let image = name.as_str().to_owned();
-        let mut command = self.engine.command(["pull", "--quiet", &self.qualified(name)]);
+        let mut command = self.engine.command(words);
         let mut told = None;
         let mut go_on = |since: Duration| {
             if told.is_none_or(|at| since >= at + TELL_EVERY) {
@@ -186,7 +302,7 @@ impl DockerImages {
         let finished =
             process::run(&mut command, self.patience, &mut go_on).map_err(|error| self.start(error))?;
         match finished.end {
-            End::Exited(0) => Ok(()),
+            End::Exited(0) => Ok(finished.said),
             End::Cancelled => Err(ImageError::Cancelled { image }),
             End::Stalled => {
                 Err(ImageError::Stalled { image, registry: name.registry().into(), patience: self.patience })
@@ -201,10 +317,37 @@ impl DockerImages {
     }
 }
 
+/// The names, or the id where there is none, of what was loaded.
+fn loaded(said: &str) -> Vec<&str> {
+    let lines = said.lines().filter_map(|line| line.trim().strip_prefix("Loaded image"));
+    let lists = lines.filter_map(|line| Some(line.split_once(": ")?.1));
+    // Some versions of Podman name all in one line.
+    lists.flat_map(|list| list.split([',', ' '])).map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
 /// Whether the engine says that it has no such image.
 fn is_missing(said: &str) -> bool {
     let said = said.to_lowercase();
     ["no such image", "image not known", "no such object", "unable to find"]
         .iter()
         .any(|sign| said.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_engines_say_of_what_they_loaded_is_understood() {
+        for (said, expected) in [
+            ("Copying blob sha256:12\nLoaded image: localhost/a:1\n", &["localhost/a:1"][..]),
+            ("Loaded image: a:1\nLoaded image: b:2\n", &["a:1", "b:2"]),
+            ("Loaded image(s): localhost/a:1, localhost/b:1", &["localhost/a:1", "localhost/b:1"]),
+            ("Loaded image(s): localhost/a:1,localhost/b:1", &["localhost/a:1", "localhost/b:1"]),
+            ("Loaded image ID: sha256:12ab", &["sha256:12ab"]),
+            ("open x: no such file", &[]),
+        ] {
+            assert_eq!(loaded(said), expected, "{said}");
+        }
+    }
 }

@@ -129,6 +129,7 @@ fn with_docker(settings: &Settings, engine: DockerEngine) -> Found {
             images: DockerImages {
                 engine,
                 locks: folders(settings).home.join(".moil").join("locks"),
+                temporary: folders(settings).temporary,
                 offline: !options.pull,
                 anew: options.always_pull,
                 patience: PATIENCE,

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use moil_container::detect;
 use moil_container::direct::Isolation;
 use moil_container::docker_engine::Janitor;
-use moil_container::docker_images::DockerImages;
+use moil_container::docker_images::{DockerImages, DockerSource};
 use moil_container::error::ImageError;
 use moil_container::invocation::{Bind, CommandLine, Invocation, InvocationError, Network};
 use moil_container::probe::Probe;
@@ -27,7 +27,7 @@ use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::direct::Direct;
 use crate::fetched_once::FetchedOnce;
-use crate::image_source::{Origin, Wanted};
+use crate::image_source::{Origin, Wanted, local};
 use crate::place::Place;
 use crate::system::{self, Result};
 
@@ -231,14 +231,27 @@ impl Containers {
         let apptainer = match &self.engine {
             Engine::Apptainer(apptainer) => apptainer,
             Engine::Docker(docker) => {
-                let from = match &wanted.origin {
-                    Origin::Registry => None,
-                    Origin::Renamed(from) => Some(from),
-                    Origin::Load(_) => return Err(not_with_docker("dockerLoad")),
-                    Origin::Import(_) => return Err(not_with_docker("dockerImport")),
-                    Origin::File(_) => return Err(not_with_docker("dockerFile")),
+                let archive;
+                let source = match &wanted.origin {
+                    Origin::Registry => DockerSource::Registry,
+                    Origin::Renamed(from) => DockerSource::Renamed(from),
+                    Origin::File(text) => DockerSource::Dockerfile(text),
+                    // It is worth a download only if something is made of it.
+                    Origin::Load(_) | Origin::Import(_)
+                        if docker.images.has(&wanted.name).map_err(failed)? =>
+                    {
+                        DockerSource::Registry
+                    }
+                    Origin::Load(location) => {
+                        archive = local(location, bring)?;
+                        DockerSource::Archive(&archive)
+                    }
+                    Origin::Import(location) => {
+                        archive = local(location, bring)?;
+                        DockerSource::RootArchive(&archive)
+                    }
                 };
-                return docker.images.get(&wanted.name, from, &watch).map(Fetched::Id).map_err(failed);
+                return docker.images.get(&wanted.name, source, &watch).map(Fetched::Id).map_err(failed);
             }
         };
         let Apptainer { images, always_pull, fetched, .. } = apptainer.as_ref();
@@ -261,13 +274,6 @@ impl Containers {
 /// The failure where an image is another engine's than that which runs it.
 fn others_image() -> Box<Failure> {
     Box::new(Failure::new(FailureKind::System, "the image is another engine's"))
-}
-
-fn not_with_docker(what: &str) -> Box<Failure> {
-    let message = format!("{what} of DockerRequirement is not supported with Docker and Podman yet");
-    Box::new(Failure::new(FailureKind::Unsupported, message).with_advice(
-        "run it with Apptainer (--singularity), or put the image into a registry and name it with dockerPull",
-    ))
 }
 
 impl Container {

@@ -36,8 +36,8 @@ pub enum Origin {
     Load(Arc<str>),
     /// `dockerImport`: the location of an archive of a root file system.
     Import(Arc<str>),
-    /// `dockerFile`.
-    File(Dockerfile),
+    /// `dockerFile`: its text.
+    File(Arc<str>),
 }
 
 impl Wanted {
@@ -68,13 +68,7 @@ impl Wanted {
         }
         let (kind, content, origin) = match docker {
             DockerRequirement { file: Some(text), .. } => {
-                let dockerfile = Dockerfile::parse(text).map_err(|error| {
-                    let message = "the image of dockerFile cannot be built";
-                    Box::new(Failure::new(FailureKind::Unsupported, message).with_cause(error).with_advice(
-                        "build the image with Docker, put it into a registry, and name it with dockerPull",
-                    ))
-                })?;
-                ("file", vec![text.to_string()], Origin::File(dockerfile))
+                ("file", vec![text.to_string()], Origin::File(Arc::clone(text)))
             }
             DockerRequirement { load: Some(location), .. } => {
                 ("load", identity(location)?, Origin::Load(Arc::clone(location)))
@@ -98,20 +92,29 @@ impl Wanted {
         Ok(Self { name: parsed(name)?, origin })
     }
 
-    /// What the store makes the image of, where it is not there. `fetch` brings what is not on this machine.
+    /// What the store makes the image of, where it is not there. `bring` brings what is not on this machine.
     ///
     /// # Errors
-    /// What `fetch` says.
-    pub fn source(&self, fetch: impl Fn(&Arc<str>) -> Result<PathBuf>) -> Result<Source> {
-        let local = |location: &Arc<str>| path_of(location).or_else(|_| fetch(location));
+    /// [`FailureKind::Unsupported`] for a Dockerfile that cannot be built without Docker; what `bring` says.
+    pub fn source(&self, bring: &dyn Fn(&Arc<str>) -> Result<PathBuf>) -> Result<Source> {
         Ok(match &self.origin {
             Origin::Registry => Source::Registry,
             Origin::Renamed(name) => Source::Renamed(name.clone()),
-            Origin::File(dockerfile) => Source::Dockerfile(dockerfile.clone()),
-            Origin::Load(location) => Source::Archive(local(location)?),
-            Origin::Import(location) => Source::RootArchive(local(location)?),
+            Origin::File(text) => Source::Dockerfile(Dockerfile::parse(text).map_err(|error| {
+                let message = "the image of dockerFile cannot be built";
+                Box::new(Failure::new(FailureKind::Unsupported, message).with_cause(error).with_advice(
+                    "build the image with Docker, put it into a registry, and name it with dockerPull",
+                ))
+            })?),
+            Origin::Load(location) => Source::Archive(local(location, bring)?),
+            Origin::Import(location) => Source::RootArchive(local(location, bring)?),
         })
     }
+}
+
+/// Where an archive is on this machine; `bring` brings one that is not.
+pub(crate) fn local(location: &Arc<str>, bring: &dyn Fn(&Arc<str>) -> Result<PathBuf>) -> Result<PathBuf> {
+    path_of(location).or_else(|_| bring(location))
 }
 
 fn has_source(docker: &DockerRequirement) -> bool {
@@ -172,16 +175,15 @@ mod tests {
         assert_eq!(of(DockerRequirement { image_id: id, ..load }).0, "mine");
         let import = DockerRequirement { import: text("https://example.org/x.tar"), ..none.clone() };
         assert!(of(import.clone()).0.starts_with("moil-import-"));
-        let fetched = Wanted::of(&import).unwrap().source(|_| Ok("/here".into())).unwrap();
+        let fetched = Wanted::of(&import).unwrap().source(&|_| Ok("/here".into())).unwrap();
         assert_eq!(fetched, Source::RootArchive("/here".into()));
         let file = DockerRequirement { file: text("FROM debian:12"), ..none.clone() };
         assert!(of(file).0.starts_with("moil-file-"));
+        let copies = Wanted::of(&DockerRequirement { file: text("COPY x"), ..none.clone() }).unwrap();
+        let failure = copies.source(&|_| Ok("/here".into())).unwrap_err();
+        assert_eq!(failure.message, "the image of dockerFile cannot be built");
         for (docker, expected) in [
             (none.clone(), "DockerRequirement names no image"),
-            (
-                DockerRequirement { file: text("COPY x"), ..none.clone() },
-                "the image of dockerFile cannot be built",
-            ),
             (
                 DockerRequirement { load: text("file:///nowhere/x"), ..none },
                 "cannot read the archive of the image /nowhere/x",

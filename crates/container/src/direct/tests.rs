@@ -75,6 +75,76 @@ fn the_tool_gets_its_variables_and_words_and_the_image_its_path() {
 }
 
 #[test]
+fn an_entry_point_is_told_from_none() {
+    for (script, expected) in [
+        (None, false),
+        (Some("#!/bin/sh\nOCI_ENTRYPOINT=''\nOCI_CMD='\"/bin/sh\"'\n…"), false),
+        (Some("#!/bin/sh\nOCI_ENTRYPOINT='\"/run\"'\nOCI_CMD=''\n…"), true),
+        (Some("#!/bin/sh\n\nexec \"$@\"\n"), false),
+        (Some("#!/bin/sh\necho Hello\nexec \"$@\"\n"), true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let image = image(dir.path());
+        if let Some(script) = script {
+            fs::create_dir(image.join(".singularity.d")).unwrap();
+            fs::write(image.join(".singularity.d/runscript"), script).unwrap();
+        }
+        let ground = ground(dir.path(), &image).unwrap();
+        assert_eq!(ground.has_entry_point, expected, "{script:?}");
+        let (line, _) = plan(&invocation(), &ground, None).unwrap();
+        assert_eq!(line.argv[2].to_str().unwrap().contains("/.singularity.d/runscript"), expected);
+    }
+}
+
+/// With every shell that this machine has.
+#[test]
+fn a_program_that_is_not_there_is_not_the_tools_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let ground = ground(dir.path(), &image(dir.path())).unwrap();
+    let plain = dir.path().join("not executable");
+    fs::write(&plain, "").unwrap();
+    let run = |shell: &[&str], words: &[&str]| {
+        let command = words.iter().map(|word| (*word).to_owned()).collect();
+        let (line, _) = plan(&Invocation { command, ..invocation() }, &ground, None).unwrap();
+        let output = std::process::Command::new(shell[0])
+            .args(&shell[1..])
+            .args(&line.argv[1..])
+            .env_clear()
+            .envs([("PATH", "/nowhere::/usr/bin:/bin"), ("moil_at", "kept"), ("f", "kept")])
+            .output();
+        output.map(|output| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            (output.status.code(), text(&output.stdout), text(&output.stderr))
+        })
+    };
+    let plain = plain.to_str().unwrap();
+    for shell in [&["/bin/sh"][..], &["/bin/dash"], &["/bin/bash"], &["/bin/busybox", "sh"]] {
+        let fatal = |words: &[&str]| match run(shell, words) {
+            Ok((code, _, said)) if !said.contains("sh: applet not found") => {
+                assert_eq!(code, Some(255), "{shell:?}: {said}");
+                Some(said)
+            }
+            _ => None,
+        };
+        for (word, expected) in [
+            ("no-such-program", "FATAL:   \"no-such-program\": executable file not found in $PATH\n"),
+            ("/no/such", "FATAL:   stat /no/such: no such file or directory\n"),
+            ("/bin", "FATAL:   permission denied\n"),
+            (plain, "FATAL:   permission denied\n"),
+            // A word of the shell is no program.
+            ("export", "FATAL:   \"export\": executable file not found in $PATH\n"),
+        ] {
+            if let Some(said) = fatal(&[word]) {
+                assert_eq!(said, expected, "{shell:?}");
+            }
+        }
+        if let Ok((code, out, _)) = run(shell, &["sh", "-c", "echo $f \"$@\"; exit 127", "x", "a  b"]) {
+            assert_eq!((code, out.as_str()), (Some(127), "kept a  b\n"), "{shell:?}");
+        }
+    }
+}
+
+#[test]
 fn what_only_the_engine_can_do_is_left_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let ground = ground(dir.path(), &image(dir.path())).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moil_container::docker::{self, Container};
 use moil_container::docker_engine::{DockerEngine, Kind};
-use moil_container::docker_images::{DockerImages, Known};
+use moil_container::docker_images::{DockerImages, DockerSource, Known};
 use moil_container::error::ImageError;
 use moil_container::invocation::{Bind, Invocation, Network};
 
@@ -38,6 +38,7 @@ fn images(folder: &Path) -> DockerImages {
     DockerImages {
         engine: engine(folder),
         locks: folder.join("locks"),
+        temporary: folder.join("temporary"),
         offline: false,
         anew: false,
         patience: Duration::from_secs(120),
@@ -126,7 +127,7 @@ fn podman_runs_a_tool_as_the_command_line_says() {
     let Some((place, _registry, image)) = prepared() else { return };
     let folder = place.folder.path();
     let images = images(folder);
-    let id = images.get(&name(&image), None, &Listener::default()).unwrap();
+    let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
     let script = "pwd; echo $HOME; echo \"$ODD|$LINES\"; echo $IN_IMAGE; cat /in/*; echo made > made; \
         echo x > /x || echo sealed; df -k /dev/shm | tail -n 1 | awk '{print $2}'";
     let (child, _) = start(folder, &images.engine, &id, script);
@@ -142,7 +143,11 @@ fn podman_runs_a_tool_as_the_command_line_says() {
 fn an_image_of_podman_is_fetched_once_whoever_wants_it() {
     let Some((place, registry, image)) = prepared() else { return };
     let ids: Vec<String> = std::thread::scope(|scope| {
-        let ask = || images(place.folder.path()).get(&name(&image), None, &Listener::default()).unwrap();
+        let ask = || {
+            images(place.folder.path())
+                .get(&name(&image), DockerSource::Registry, &Listener::default())
+                .unwrap()
+        };
         let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
         asking.into_iter().map(|asked| asked.join().unwrap()).collect()
     });
@@ -154,8 +159,8 @@ fn an_image_of_podman_is_fetched_once_whoever_wants_it() {
 fn a_name_of_ones_own_is_fetched_under_that_of_the_registry() {
     let Some((place, _registry, image)) = prepared() else { return };
     let images = images(place.folder.path());
-    let id = images.get(&name("my-own"), Some(&name(&image)), &Listener::default()).unwrap();
-    assert_eq!(images.get(&name(&image), None, &Listener::default()).unwrap(), id);
+    let id = images.get(&name("my-own"), DockerSource::Renamed(&name(&image)), &Listener::default()).unwrap();
+    assert_eq!(images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap(), id);
 }
 
 #[test]
@@ -163,7 +168,7 @@ fn why_podman_cannot_have_an_image() {
     let Some((place, registry, image)) = prepared() else { return };
     let get = |image: &str, offline: bool| {
         let images = DockerImages { offline, ..images(place.folder.path()) };
-        images.get(&name(image), None, &Listener::default()).unwrap_err()
+        images.get(&name(image), DockerSource::Registry, &Listener::default()).unwrap_err()
     };
     let missing = format!("{}/lib/missing:1", registry.address);
     assert!(matches!(get(&missing, true), ImageError::NotThere { .. }));
@@ -172,8 +177,62 @@ fn why_podman_cannot_have_an_image() {
     assert!(matches!(get(&image, false), ImageError::Denied { .. }), "{:?}", get(&image, false));
     registry.fail(Fault::Hang);
     let listener = Listener { gives_up_at: Some("Pulling"), ..Listener::default() };
-    let cancelled = images(place.folder.path()).get(&name(&image), None, &listener).unwrap_err();
+    let cancelled =
+        images(place.folder.path()).get(&name(&image), DockerSource::Registry, &listener).unwrap_err();
     assert!(matches!(cancelled, ImageError::Cancelled { .. }), "{cancelled:?}");
+}
+
+/// What a script says in a new container.
+fn say(folder: &Path, engine: &DockerEngine, image: &str, script: &str) -> String {
+    stdout(&start(folder, engine, image, script).0.wait_with_output().unwrap())
+}
+
+#[test]
+fn images_are_built_loaded_and_imported_once() {
+    let Some((place, registry, image)) = prepared() else { return };
+    let folder = place.folder.path();
+    let get = |name: &str, source: DockerSource<'_>| {
+        let got = images(folder).get(&crate::fixture::name(name), source, &Listener::default());
+        assert_eq!(place.names("temporary"), [""; 0]);
+        got
+    };
+    let engine = engine(folder);
+    // More than Apptainer's definition files can express.
+    let text = format!(
+        "FROM {image} AS first\nRUN echo built > /etc/made\nFROM {image}\nCOPY --from=first /etc/made /etc/made\n"
+    );
+    let built = get("moil-file-x", DockerSource::Dockerfile(&text)).unwrap();
+    assert_eq!(say(folder, &engine, &built, "cat /etc/made"), "built\n");
+    // What an archive holds is found again under the name that was asked for, without the archive.
+    let archive = place.path("saved image.tar");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(&engine.program);
+        command.args(words).env_clear().envs(engine.environment.iter().cloned());
+        stdout(&command.stderr(Stdio::null()).output().unwrap())
+    };
+    run(&["save", "--output", archive.to_str().unwrap(), &built]);
+    run(&["rmi", "--force", &built]);
+    let loaded = get("moil-load-x", DockerSource::Archive(&archive)).unwrap();
+    assert_eq!(loaded, built);
+    fs::remove_file(&archive).unwrap();
+    assert_eq!(get("moil-load-x", DockerSource::Archive(&archive)).unwrap(), built);
+    let root = place.path("root.tar");
+    let id = run(&["create", &built]);
+    run(&["export", "--output", root.to_str().unwrap(), id.trim()]);
+    run(&["rm", id.trim()]);
+    let imported = get("my/import:1", DockerSource::RootArchive(&root)).unwrap();
+    assert_eq!(say(folder, &engine, &imported, "cat /etc/made"), "built\n");
+    let requests = registry.requests();
+    assert_eq!(get("my/import:1", DockerSource::RootArchive(&root)).unwrap(), imported);
+    assert_eq!(registry.requests(), requests);
+    // What fails says why, in the engine's words.
+    let failure = |name: &str, source| get(name, source).unwrap_err().to_string();
+    let bad = format!("FROM {image}\nRUN exit 7\n");
+    let said = failure("bad", DockerSource::Dockerfile(&bad));
+    assert!(said.contains("7"), "{said}");
+    let nowhere = place.path("nowhere.tar");
+    let said = failure("worse", DockerSource::Archive(&nowhere));
+    assert!(said.contains("nowhere.tar"), "{said}");
 }
 
 #[test]
@@ -181,7 +240,7 @@ fn a_container_whose_client_was_killed_is_removed_by_name() {
     let Some((place, _registry, image)) = prepared() else { return };
     let folder = place.folder.path();
     let images = images(folder);
-    let id = images.get(&name(&image), None, &Listener::default()).unwrap();
+    let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
     let (mut client, container) = start(folder, &images.engine, &id, "touch up; sleep 1000");
     eventually("the tool runs", || place.path("out/up").exists());
     signal(client.id(), "KILL");
@@ -198,7 +257,7 @@ const IMAGE: &str = "MOIL_TEST_RUNNER_IMAGE";
 fn no_container_survives_a_runner_that_was_killed() {
     let Some((place, _registry, image)) = prepared() else { return };
     let images = images(place.folder.path());
-    let id = images.get(&name(&image), None, &Listener::default()).unwrap();
+    let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
     let mut runner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "docker::as_a_runner"])
         .env(FOLDER, place.folder.path())

@@ -104,3 +104,22 @@ fn a_container_that_is_to_be_left_is_there_with_its_id() {
     );
     podman(&sandbox, &["rm", "--all"]);
 }
+
+#[test]
+fn podman_runs_images_that_are_built_and_imported() {
+    let tool = |docker: &str, words: &str| {
+        format!(
+            "cwlVersion: v1.2\nclass: CommandLineTool\nrequirements: {{DockerRequirement: {docker}}}\n\
+             inputs: []\noutputs: {{out: stdout}}\nstdout: out.txt\nbaseCommand: {words}\n"
+        )
+    };
+    let file = "{dockerFile: \"FROM localhost/moil-test:1\\nRUN id -u > /made\\n\"}";
+    let Some(sandbox) = prepared(&tool(file, "[busybox, cat, /made]")) else { return };
+    sandbox.write("import.cwl", tool("{dockerImport: image.tar}", "[/bin/busybox, echo, imported]"));
+    for (document, expected) in [("main.cwl", "0\n"), ("import.cwl", "imported\n")] {
+        let mut command = sandbox.program(&["--podman", document]);
+        let output = environment(&sandbox, &mut command).output().expect("it is started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(sandbox.read("out.txt"), expected);
+    }
+}
