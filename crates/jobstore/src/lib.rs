@@ -6,6 +6,7 @@
 //! | [`memory`] | the store of a run that nothing has to survive |
 //! | [`origins`] | where files come from, for memo keys |
 //! | [`records`] | named records that are written once: in memory, as files |
+//! | `s3` | a client of S3 (feature `aws`) |
 //! | [`remote`] | documents and files by their location: local and http |
 
 pub mod content;
@@ -14,3 +15,5 @@ mod nonce;
 pub mod origins;
 pub mod records;
 pub mod remote;
+#[cfg(feature = "aws")]
+pub mod s3;

@@ -1,5 +1,10 @@
 //! Job stores: every kind of records goes through the same suites, with faults put in.
 
+// Helpers of tests may panic as tests may; clippy sees only the tests themselves.
+#![allow(clippy::unwrap_used)]
+
 mod faulty;
 mod places;
 mod records;
+#[cfg(feature = "aws")]
+mod s3;
