@@ -8,6 +8,7 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 
 use crate::nonce::nonce;
+use crate::records::Put;
 
 use super::bucket::Bucket;
 use super::client::{in_order, retried};
@@ -19,15 +20,6 @@ pub(super) const NONCE: &str = "moil-nonce";
 
 /// How many keys one request deletes.
 const DELETED_AT_ONCE: usize = 1000;
-
-/// What came of a conditional put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
-    /// The object is there, and it is ours.
-    Stored,
-    /// Somebody else's was there before.
-    Exists,
-}
 
 /// What a listing or a look at an object tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

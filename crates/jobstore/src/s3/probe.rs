@@ -4,11 +4,11 @@
 use aws_sdk_s3::primitives::ByteStream;
 
 use crate::nonce::nonce;
+use crate::records::Put;
 
 use super::bucket::Bucket;
 use super::encryption::encrypted;
 use super::error::{Error, Kind};
-use super::object::Put;
 
 impl Bucket {
     /// Writes one object twice, under the condition that there is none, below this prefix; then removes it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use moil_jobstore::s3::object::Put;
+use moil_jobstore::records::Put;
 use moil_jobstore::s3::settings::{Credentials, Encryption, Parts, Patience};
 use moil_jobstore::s3::{Bucket, Kind, S3, Settings};
 use moil_testing::hooks::{Call, Fault};
