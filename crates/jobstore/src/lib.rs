@@ -12,6 +12,7 @@
 //! | [`records`] | named records that are written once: in memory, as files |
 //! | [`results`] | what came of attempts |
 //! | [`runs`] | runs at one place, one after the other |
+//! | `s3` | a client of S3 (feature `aws`) |
 //! | [`remote`] | documents and files by their location: local and http |
 
 pub mod content;
@@ -26,3 +27,5 @@ pub mod remote;
 pub mod results;
 pub mod runs;
 pub mod who;
+#[cfg(feature = "aws")]
+pub mod s3;

@@ -1,7 +1,12 @@
 //! Job stores: every kind of records goes through the same suites, with faults put in.
 
+// Helpers of tests may panic as tests may; clippy sees only the tests themselves.
+#![allow(clippy::unwrap_used)]
+
 mod faulty;
 mod ledger;
 mod places;
 mod records;
 mod runs;
+#[cfg(feature = "aws")]
+mod s3;

@@ -50,3 +50,19 @@ fn file_with(durability: Durability) -> Place {
     FileRecords::create(&root, durability).expect("records");
     Place::new(move || Arc::new(FileRecords::open(&root, durability)), directory)
 }
+
+/// Records in a bucket.
+#[cfg(feature = "aws")]
+pub fn s3() -> Place {
+    use moil_jobstore::records::s3::S3Records;
+    use moil_jobstore::s3::S3;
+    use std::collections::BTreeMap;
+
+    let server = moil_testing::s3::S3Server::start();
+    let settings = crate::s3::settings(&server);
+    S3::new(settings.clone()).bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
+    let open = move || -> Arc<dyn Records> {
+        Arc::new(S3Records::new(S3::new(settings.clone()).bucket("runs--toil"), "moil/run/"))
+    };
+    Place::new(open, server)
+}

@@ -23,6 +23,12 @@ fn synced_file() {
     suite(places::synced_file);
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn s3() {
+    suite(places::s3);
+}
+
 /// Everything that is promised of records. Each case gets an empty place.
 pub fn suite(make: Factory) {
     let cases: &[fn(&Place)] = &[

@@ -1,0 +1,207 @@
+//! Buckets: made, found, removed.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint,
+    CreateBucketConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
+    PublicAccessBlockConfiguration, Tag, Tagging,
+};
+
+use super::client::S3;
+use super::error::{Error, Kind};
+
+/// After how many days the service removes uploads that nobody finished.
+const SWEEP_DAYS: i32 = 7;
+
+/// One bucket of a server, whether it is there or not. Cheap to clone.
+#[derive(Clone)]
+pub struct Bucket {
+    pub(super) s3: S3,
+    pub(super) name: String,
+}
+
+impl Bucket {
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What messages call an object in it.
+    #[must_use]
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.name)
+    }
+
+    /// Whether there is such a bucket that we may see.
+    ///
+    /// # Errors
+    /// Those of a request.
+    pub fn exists(&self) -> Result<bool, Error> {
+        let found =
+            self.s3.request(|client| {
+                let request = client.head_bucket().bucket(&self.name);
+                async move {
+                    request.send().await.map(drop).map_err(|error| self.failed("cannot look for", error))
+                }
+            });
+        match found {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.kind, Kind::NoBucket | Kind::NoObject) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the bucket: private, tagged, and with a rule that removes unfinished uploads. Returns whether it was
+    /// made now; one of our own that is there already is made private and tagged all the same, since whoever made it
+    /// may have been stopped in between.
+    ///
+    /// # Errors
+    /// Those of a request; the name may belong to somebody else. Servers that know no access blocks or lifecycles
+    /// are accepted.
+    pub fn create(&self, region: Option<&str>, tags: &BTreeMap<String, String>) -> Result<bool, Error> {
+        // us-east-1 must not be named.
+        let place = region.filter(|region| *region != "us-east-1").map(|region| {
+            CreateBucketConfiguration::builder()
+                .location_constraint(BucketLocationConstraint::from(region))
+                .build()
+        });
+        let made = self.s3.request(|client| {
+            let request =
+                client.create_bucket().bucket(&self.name).set_create_bucket_configuration(place.clone());
+            async move {
+                match request.send().await {
+                    Ok(_) => Ok(true),
+                    Err(error) if is_ours(&error) => Ok(false),
+                    Err(error) => Err(self.failed("cannot make", error)),
+                }
+            }
+        })?;
+        self.make_private()?;
+        self.tag(tags)?;
+        self.sweep_by_itself()?;
+        Ok(made)
+    }
+
+    fn make_private(&self) -> Result<(), Error> {
+        let block = PublicAccessBlockConfiguration::builder()
+            .block_public_acls(true)
+            .block_public_policy(true)
+            .ignore_public_acls(true)
+            .restrict_public_buckets(true)
+            .build();
+        let done = self.s3.request(|client| {
+            let request = client
+                .put_public_access_block()
+                .bucket(&self.name)
+                .public_access_block_configuration(block.clone());
+            async move {
+                request.send().await.map(drop).map_err(|error| self.failed("cannot make private", error))
+            }
+        });
+        unless_unknown(done)
+    }
+
+    fn tag(&self, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let tags: Vec<Tag> = tags
+            .iter()
+            .filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok())
+            .collect();
+        let tagging = Tagging::builder().set_tag_set(Some(tags)).build();
+        let tagging = tagging.map_err(|error| self.refused("cannot tag", error.to_string()))?;
+        let done = self.s3.request(|client| {
+            let request = client.put_bucket_tagging().bucket(&self.name).tagging(tagging.clone());
+            async move { request.send().await.map(drop).map_err(|error| self.failed("cannot tag", error)) }
+        });
+        unless_unknown(done)
+    }
+
+    fn sweep_by_itself(&self) -> Result<(), Error> {
+        let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(SWEEP_DAYS).build();
+        let rule = LifecycleRule::builder()
+            .id("unfinished-uploads")
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix("").build())
+            .abort_incomplete_multipart_upload(abort)
+            .build()
+            .map_err(|error| self.refused("cannot set the lifecycle of", error.to_string()))?;
+        let rules = BucketLifecycleConfiguration::builder().rules(rule).build();
+        let rules = rules.map_err(|error| self.refused("cannot set the lifecycle of", error.to_string()))?;
+        let done = self.s3.request(|client| {
+            let request = client
+                .put_bucket_lifecycle_configuration()
+                .bucket(&self.name)
+                .lifecycle_configuration(rules.clone());
+            async move {
+                request
+                    .send()
+                    .await
+                    .map(drop)
+                    .map_err(|error| self.failed("cannot set the lifecycle of", error))
+            }
+        });
+        // It only saves money; a right to it is not worth a refusal.
+        match unless_unknown(done) {
+            Err(error) if error.kind == Kind::Denied => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Removes the bucket. Returns whether it was there.
+    ///
+    /// # Errors
+    /// Those of a request; it must be empty.
+    pub fn remove(&self) -> Result<bool, Error> {
+        let done = self.s3.request(|client| {
+            let request = client.delete_bucket().bucket(&self.name);
+            async move { request.send().await.map(drop).map_err(|error| self.failed("cannot remove", error)) }
+        });
+        match done {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.kind, Kind::NoBucket | Kind::NoObject) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn failed<E>(
+        &self,
+        action: &'static str,
+        error: aws_sdk_s3::error::SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+    ) -> Error
+    where
+        E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        Error::of(action, &format!("s3://{}", self.name), error)
+    }
+
+    fn refused(&self, action: &'static str, reason: String) -> Error {
+        Error::new(action, format!("s3://{}", self.name), Kind::Refused, reason)
+    }
+}
+
+fn is_ours(
+    error: &aws_sdk_s3::error::SdkError<
+        aws_sdk_s3::operation::create_bucket::CreateBucketError,
+        aws_sdk_s3::config::http::HttpResponse,
+    >,
+) -> bool {
+    error.as_service_error().is_some_and(|error| error.is_bucket_already_owned_by_you())
+}
+
+/// Servers of others need not have everything.
+fn unless_unknown(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if error.kind == Kind::Refused && is_unknown(&error.reason) => Ok(()),
+        done => done,
+    }
+}
+
+fn is_unknown(reason: &str) -> bool {
+    ["501", "405", "NotImplemented", "MethodNotAllowed", "UnsupportedOperation"]
+        .iter()
+        .any(|word| reason.contains(word))
+}
