@@ -104,10 +104,15 @@ impl Evaluator {
         self.limits
     }
 
-    /// Whether an evaluation since the last call looked at the clock or at random numbers, so that it
-    /// may give another value next time.
-    pub fn take_nondeterministic(&self) -> bool {
-        self.engine.borrow().take_nondeterministic()
+    /// Runs `evaluate`, and tells with its result whether that is repeatable: false where an expression looked at the
+    /// clock or at random numbers, so that the next time it may give another value. Calls may be nested.
+    pub fn observe<T>(&self, evaluate: impl FnOnce() -> T) -> (T, bool) {
+        let around = self.engine.borrow().replace_nondeterministic(false);
+        let result = evaluate();
+        let engine = self.engine.borrow();
+        let looked = engine.replace_nondeterministic(false);
+        engine.replace_nondeterministic(around || looked);
+        (result, !looked)
     }
 }
 

@@ -77,27 +77,40 @@ const COMPLETE_WORDS: &[&str] = &[
     "Function",
 ];
 
-/// Texts that may look at the clock or at random numbers.
-const NONDETERMINISTIC_WORDS: &[&str] = &["Date", "random", "eval", "Function"];
+/// Texts that may look at the clock or at random numbers: they name them, or can make names.
+const NONDETERMINISTIC_WORDS: &[&str] =
+    &["Date", "random", "eval", "Function", "constructor", "globalThis", "Math[", "\\u", "\\x"];
 
 /// Texts that may reach a global variable without naming it.
 const INDIRECT_WORDS: &[&str] = &["eval", "Function", "constructor", "this", "This", "\\"];
 
-/// Replaces what gives another value each time by the same with a note of its use.
+/// Replaces what gives another value each time by the same with a note of its use. The functions are bound ones, since
+/// those look like built-in ones.
 const OBSERVER: &str = r#"(function (note) {
     var RealDate = Date, now = Date.now, random = Math.random, construct = Reflect.construct;
-    var observed = { Date: function () {
+    var describe = Object.getOwnPropertyDescriptor, define = Object.defineProperty;
+    function like(real, observed) {
+        Object.getOwnPropertyNames(real).forEach(function (name) {
+            define(observed, name, describe(real, name));
+        });
+        return observed;
+    }
+    function replace(holder, name, observed) {
+        var property = describe(holder, name);
+        property.value = observed;
+        define(holder, name, property);
+    }
+    function Target() {
         if (!new.target) { note(); return RealDate(); }
         if (arguments.length === 0) { note(); }
-        return construct(RealDate, arguments, new.target === observed.Date ? RealDate : new.target);
-    } }, Observed = observed.Date;
-    Object.getOwnPropertyNames(RealDate).forEach(function (name) {
-        Object.defineProperty(Observed, name, Object.getOwnPropertyDescriptor(RealDate, name));
-    });
-    Observed.now = function now_() { note(); return now(); };
-    RealDate.prototype.constructor = Observed;
-    Math.random = function () { note(); return random(); };
-    Date = Observed;
+        return construct(RealDate, arguments, new.target === Target ? RealDate : new.target);
+    }
+    Target.prototype = RealDate.prototype;
+    var Observed = like(RealDate, Target.bind());
+    replace(Observed, "now", like(now, (() => { note(); return now(); }).bind()));
+    replace(Math, "random", like(random, (() => { note(); return random(); }).bind()));
+    replace(RealDate.prototype, "constructor", Observed);
+    replace(globalThis, "Date", Observed);
 })"#;
 
 /// Why an evaluation gave no value.
@@ -238,9 +251,9 @@ impl Engine {
         }
     }
 
-    /// Whether `Date` or `Math.random` gave a value since the last call.
-    pub fn take_nondeterministic(&self) -> bool {
-        self.watch.nondeterministic.take()
+    /// Whether the clock or `Math.random` gave a value since it was set to false; sets it.
+    pub fn replace_nondeterministic(&self, noticed: bool) -> bool {
+        self.watch.nondeterministic.replace(noticed)
     }
 
     /// Runs `evaluate` with the clock running. The runtime is thrown away where something may be left in it.

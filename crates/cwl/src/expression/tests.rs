@@ -264,7 +264,7 @@ fn syntax_is_checked_without_values() {
 }
 
 #[test]
-fn one_evaluator_notes_the_use_of_the_clock() {
+fn what_looked_at_the_clock_is_not_repeatable() {
     let evaluator = Evaluator::new(Limits::default());
     let library = Arc::default();
     let context = Context {
@@ -274,10 +274,20 @@ fn one_evaluator_notes_the_use_of_the_clock() {
         javascript: Some(&library),
         version: Version::V1_2,
     };
-    context.evaluate(&text("$(Date.now() + 1)"), &Value::Null).expect("a number");
-    assert!(evaluator.take_nondeterministic());
-    context.evaluate(&text("$(1 + 1)"), &Value::Null).expect("a number");
-    assert!(!evaluator.take_nondeterministic());
+    let evaluate = |code: &str| context.evaluate(&text(code), &Value::Null);
+    let (clock, plain) = ("$(Date.now() + 1)", "$(1 + 1)");
+    assert!(!evaluator.observe(|| evaluate(clock)).1);
+    assert!(evaluator.observe(|| evaluate(plain)).1);
+    assert!(!evaluator.observe(|| [clock, plain].map(evaluate)).1, "one is enough");
+    evaluate(clock).expect("a number");
+    assert!(evaluator.observe(|| evaluate(plain)).1, "what was before does not count");
+    assert!(
+        !evaluator.observe(|| evaluate("$([Math.random(), nothing])")).1,
+        "an error may be another one, too"
+    );
+    let (inner, outer) = evaluator
+        .observe(|| (evaluator.observe(|| evaluate(clock)).1, evaluator.observe(|| evaluate(plain)).1));
+    assert_eq!((inner, outer), ((false, true), false), "calls may be nested");
 }
 
 proptest! {
