@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning};
+pub use clean::{clean, finish_cleaning, retire};
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};
 
@@ -242,14 +242,21 @@ impl Ledger {
         Ok(None)
     }
 
-    /// Removes the run from the store: recorded first, so that nobody takes over what is half removed. The leader
-    /// that was it until now must have ended its heartbeat.
+    /// Records that the store is about to be removed, so that nobody takes over what is half removed. Afterwards
+    /// nothing can be appended that means anything. The leader's heartbeat must have ended.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when another leader has taken over; nothing is removed then. After
-    /// [`StoreError::Failed`] [`finish_cleaning`] goes on.
+    /// [`StoreError::Fenced`] when another leader has taken over: nothing may be removed then.
+    pub fn retire(&self) -> Result<(), StoreError> {
+        self.append(&[Record::Cleaning { epochs: self.epochs.clone() }])
+    }
+
+    /// Records that, and removes the run.
+    ///
+    /// # Errors
+    /// As [`Ledger::retire`]. After [`StoreError::Failed`] [`finish_cleaning`] goes on.
     pub fn clean(&self) -> Result<(), StoreError> {
-        self.append(&[Record::Cleaning { epochs: self.epochs.clone() }])?;
+        self.retire()?;
         finish_cleaning(&*self.records).map(drop).map_err(|error| refused(&error.to_string()))
     }
 }

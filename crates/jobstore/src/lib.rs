@@ -3,8 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`memory`] | the store of a run that nothing has to survive |
+//! | [`file_store`] | the job store `file:PATH` |
 //! | [`heartbeat`] | a leader's signs of life, and the wish that it ends |
 //! | [`ledger`] | a run: its journal, who leads it, how it is removed |
+//! | [`locator`] | what stands behind `--jobStore` |
 //! | [`names`] | what the records of a run are called |
 //! | [`who`] | which process on which machine |
 //! | [`records`] | named records that are written once: in memory, as files |
@@ -12,8 +14,10 @@
 //! | [`runs`] | runs at one place, one after the other |
 //! | [`remote`] | documents and files by their location: local and http |
 
+pub mod file_store;
 pub mod heartbeat;
 pub mod ledger;
+pub mod locator;
 pub mod memory;
 pub mod names;
 mod nonce;
