@@ -21,7 +21,7 @@ use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning, outputs_of_cleaned};
+pub use clean::{clean, finish_cleaning, outputs_of_cleaned, retire};
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};
 
@@ -243,22 +243,22 @@ impl Ledger {
         Ok(None)
     }
 
-    /// Removes the run from the store: recorded first, so that nobody takes over what is half removed. The leader
-    /// that was it until now must have ended its heartbeat.
+    /// Records that the store is about to be removed, so that nobody takes over what is half removed. Afterwards
+    /// nothing can be appended that means anything. The leader's heartbeat must have ended. After a success the output
+    /// object is kept as long as anything.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when another leader has taken over; nothing is removed then. After
-    /// [`StoreError::Failed`] [`finish_cleaning`] goes on.
-    pub fn clean(&self) -> Result<(), StoreError> {
-        self.clean_after(None)
+    /// [`StoreError::Fenced`] when another leader has taken over: nothing may be removed then.
+    pub fn retire(&self, outputs: Option<Value>) -> Result<(), StoreError> {
+        self.append(&[Record::Cleaning { epochs: self.epochs.clone(), outputs }])
     }
 
-    /// The same after a success, with the output object.
+    /// Records that, and removes the run.
     ///
     /// # Errors
-    /// As [`Self::clean`].
-    pub fn clean_after(&self, outputs: Option<Value>) -> Result<(), StoreError> {
-        self.append(&[Record::Cleaning { epochs: self.epochs.clone(), outputs }])?;
+    /// As [`Ledger::retire`]. After [`StoreError::Failed`] [`finish_cleaning`] goes on.
+    pub fn clean(&self) -> Result<(), StoreError> {
+        self.retire(None)?;
         finish_cleaning(&*self.records).map(drop).map_err(|error| refused(&error.to_string()))
     }
 }

@@ -5,8 +5,10 @@
 //! | [`content`] | what keeps output files |
 //! | [`memory`] | the store of a run that nothing has to survive |
 //! | [`origins`] | where files come from, for memo keys |
+//! | [`file_store`] | the job store `file:PATH` |
 //! | [`heartbeat`] | a leader's signs of life, and the wish that it ends |
 //! | [`ledger`] | a run: its journal, who leads it, how it is removed |
+//! | [`locator`] | what stands behind `--jobStore` |
 //! | [`names`] | what the records of a run are called |
 //! | [`who`] | which process on which machine |
 //! | [`records`] | named records that are written once: in memory, as files |
@@ -16,8 +18,10 @@
 //! | [`remote`] | documents and files by their location: local and http |
 
 pub mod content;
+pub mod file_store;
 pub mod heartbeat;
 pub mod ledger;
+pub mod locator;
 pub mod memory;
 pub mod names;
 mod nonce;
@@ -26,6 +30,6 @@ pub mod records;
 pub mod remote;
 pub mod results;
 pub mod runs;
-pub mod who;
 #[cfg(feature = "aws")]
 pub mod s3;
+pub mod who;

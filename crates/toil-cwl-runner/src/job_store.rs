@@ -1,6 +1,5 @@
 //! The job store of a run: opened before anything runs, kept or removed at the end.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +10,9 @@ use moil_engine::memo::Memo;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
+use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
-use moil_jobstore::ledger::{self, Info, Ledger, OpenError, Replay};
-use moil_jobstore::records::Records;
-use moil_jobstore::records::file::{Durability, FileRecords};
+use moil_jobstore::ledger::{Ledger, OpenError, Replay};
 use moil_jobstore::who::Who;
 
 use crate::log::Log;
@@ -23,16 +21,24 @@ use crate::settings::{Clean, HandOver, Locator, Restart, Settings};
 /// How often a leader gives a sign of life.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// What Toil's own file stores have, and moil's do not.
-const OF_TOIL: [&str; 2] = ["shared", "stats"];
-
 /// An open job store: this process leads its run.
 pub struct JobStore {
-    ledger: Arc<Ledger>,
+    store: Arc<FileStore>,
     who: Who,
+    /// As people know it.
     path: PathBuf,
     /// What earlier leaders recorded.
     replay: Replay,
+}
+
+/// What became of opening a job store.
+pub enum Opened {
+    /// None was asked for.
+    None,
+    /// This process leads its run.
+    Run(Box<JobStore>),
+    /// Its run was a success, and only its removal was not finished, which it is now: this is the output object.
+    Finished(Value),
 }
 
 impl JobStore {
@@ -42,68 +48,42 @@ impl JobStore {
     /// There is one already, or none to go on with; it cannot be read or written.
     pub fn open(settings: &Settings, log: &Log) -> Result<Opened, Failure> {
         let Locator::File(path) = &settings.store.locator else { return Ok(Opened::None) };
-        refuse_toils(path)?;
         let who = Who::here();
         let restart = settings.store.restart;
-        if restart != Restart::No
-            && let Some(opened) = Self::take_over(path, who.clone(), log)?
-        {
-            return Ok(opened);
-        }
-        match restart {
-            Restart::Yes => Err(missing(path)),
-            Restart::No | Restart::Auto => Self::create(path, who).map(|store| Opened::Run(Box::new(store))),
-        }
-    }
-
-    fn create(path: &Path, who: Who) -> Result<Self, Failure> {
-        let not_made = |error: std::io::Error| {
-            Failure::new(FailureKind::System, format!("cannot make the job store {}", path.display()))
-                .with_cause(error)
-        };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(not_made)?;
-        }
-        match fs::create_dir(path) {
-            // An empty directory is as good as a new one.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && is_empty(path) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(exists(path)),
-            made => made.map_err(not_made)?,
-        }
-        let path = fs::canonicalize(path).map_err(not_made)?;
-        let records =
-            FileRecords::create(&path, Durability::Power).map_err(|error| not_opened(&path, error))?;
-        let ledger = Ledger::create(Arc::new(records), Info::new(&who), &who)
-            .map_err(|error| refused(&path, error))?;
-        Ok(Self { ledger: Arc::new(ledger), who, path, replay: Replay::default() })
-    }
-
-    /// `None` where there is no store.
-    fn take_over(path: &Path, who: Who, log: &Log) -> Result<Option<Opened>, Failure> {
-        if !path.exists() || is_empty(path) {
-            return Ok(None);
-        }
-        let path = fs::canonicalize(path).map_err(|error| not_opened(path, error))?;
-        let records: Arc<dyn Records> = Arc::new(FileRecords::open(&path, Durability::Power));
-        wait_for_leader(&*records, &who, &path, log)?;
-        let (ledger, replay) = match Ledger::take_over(Arc::clone(&records), &who) {
-            Ok(taken) => taken,
-            Err(OpenError::Missing) => return Ok(None),
-            // Whoever removed it did not get to the end.
-            Err(OpenError::Cleaning) => {
-                let outputs =
-                    ledger::outputs_of_cleaned(&*records).map_err(|error| not_opened(&path, error))?;
-                remove(&path, &*records)?;
-                return Ok(outputs.map(Opened::Finished));
+        if restart != Restart::No {
+            match Self::take_over(path, &who, log) {
+                Err(FileStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
+                opened => return opened.map_err(failure),
             }
-            Err(error) => return Err(refused(&path, error)),
+        }
+        let store = FileStore::create(path, Workers::Here, &who).map_err(failure)?;
+        Ok(Self::run(store, who, path, Replay::default()))
+    }
+
+    fn run(store: FileStore, who: Who, path: &Path, replay: Replay) -> Opened {
+        Opened::Run(Box::new(Self { store: Arc::new(store), who, path: path.to_owned(), replay }))
+    }
+
+    fn take_over(path: &Path, who: &Who, log: &Log) -> Result<Opened, FileStoreError> {
+        wait_for_leader(path, who, log)?;
+        let (store, replay) = match FileStore::restart(path, Workers::Here, who) {
+            // Whoever removed it did not get to the end.
+            Err(FileStoreError::Open { reason: OpenError::Cleaning, path: at }) => {
+                let outputs = FileStore::outputs_of_removed(path)?;
+                FileStore::clean(path, who)?;
+                let missing = FileStoreError::Open { reason: OpenError::Missing, path: at };
+                return outputs.map(Opened::Finished).ok_or(missing);
+            }
+            opened => opened?,
         };
         if let Some(lost) = &replay.lost {
             log.warning(lost);
         }
-        let store = Self { ledger: Arc::new(ledger), who, path, replay };
-        store.undo_export();
-        Ok(Some(Opened::Run(Box::new(store))))
+        let opened = Self::run(store, who.clone(), path, replay);
+        if let Opened::Run(store) = &opened {
+            store.undo_export();
+        }
+        Ok(opened)
     }
 
     /// What the last export took away is wanted here again.
@@ -137,7 +117,7 @@ impl JobStore {
     /// The secret for the keys of jobs.
     pub fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        for (byte, digits) in secret.iter_mut().zip(self.ledger.info().key.as_bytes().chunks(2)) {
+        for (byte, digits) in secret.iter_mut().zip(self.store.ledger().info().key.as_bytes().chunks(2)) {
             *byte = std::str::from_utf8(digits)
                 .ok()
                 .and_then(|text| u8::from_str_radix(text, 16).ok())
@@ -146,19 +126,19 @@ impl JobStore {
         secret
     }
 
-    /// The directory of the store: absolute, without links.
+    /// The directory below which all is that attempts of this run made.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.store.directory()
     }
 
     /// Where attempts of this leader may work, if no other place was asked for: what they leave need not be moved.
     pub fn work_directory(&self) -> PathBuf {
-        self.path.join("work").join(self.ledger.term().to_string())
+        self.path().join("work").join(self.store.ledger().term().to_string())
     }
 
     /// The journal.
     pub fn journal(&self) -> Arc<dyn Store> {
-        Arc::new(Durable(Arc::clone(&self.ledger)))
+        Arc::clone(&self.store) as _
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
@@ -167,14 +147,20 @@ impl JobStore {
     /// There is no thread to be had.
     pub fn beat(&self, log: &Log, kill: impl Fn() + Send + 'static) -> Result<Heartbeat, Failure> {
         let log = log.clone();
-        let records = Arc::clone(self.ledger.records());
-        Heartbeat::start(records, self.ledger.term(), self.who.clone(), BEAT, move |sign| match sign {
-            Sign::Kill { by } => {
-                log.warning(format_args!("the end of the run was asked for by {by}"));
-                kill();
-            }
-            Sign::Failed(error) => log.warning(format_args!("no sign of life can be given: {error}")),
-        })
+        let records = Arc::clone(self.store.ledger().records());
+        Heartbeat::start(
+            records,
+            self.store.ledger().term(),
+            self.who.clone(),
+            BEAT,
+            move |sign| match sign {
+                Sign::Kill { by } => {
+                    log.warning(format_args!("the end of the run was asked for by {by}"));
+                    kill();
+                }
+                Sign::Failed(error) => log.warning(format_args!("no sign of life can be given: {error}")),
+            },
+        )
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))
     }
 
@@ -183,7 +169,7 @@ impl JobStore {
     /// # Errors
     /// Another leader has taken over, or the store cannot be written: it must not be done.
     pub fn record(&self, record: Record) -> Result<(), Failure> {
-        self.ledger.append(&[record]).map_err(|error| match error {
+        self.store.append(&[record]).map_err(|error| match error {
             StoreError::Fenced { leader } => fenced(&leader),
             error @ StoreError::Failed { .. } => {
                 Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
@@ -206,9 +192,15 @@ impl JobStore {
             Clean::OnError => !success,
         };
         if removes && settings.files.hand_over != HandOver::Leave {
-            let recorded = self.ledger.clean_after(outputs.cloned());
-            recorded.map_err(|error| not_removed(&self.path, error))?;
-            return remove(&self.path, &**self.ledger.records());
+            return self.store.remove(outputs.cloned()).map_err(|error| match error {
+                StoreError::Fenced { leader } => fenced(&leader),
+                error @ StoreError::Failed { .. } => {
+                    let path = self.path.display();
+                    Failure::new(FailureKind::System, format!("cannot remove the job store {path}"))
+                        .with_cause(error)
+                        .with_advice(format!("remove it with: moil clean {path}"))
+                }
+            });
         }
         if !success {
             log.warning(format_args!(
@@ -220,61 +212,6 @@ impl JobStore {
     }
 }
 
-/// What became of opening a job store.
-pub enum Opened {
-    /// None was asked for.
-    None,
-    /// This process leads its run.
-    Run(Box<JobStore>),
-    /// Its run was a success, and only its removal was not finished, which it is now: this is the output object.
-    Finished(Value),
-}
-
-/// Removes what is left of a store whose removal is recorded. What tells that goes last.
-fn remove(path: &Path, records: &dyn Records) -> Result<(), Failure> {
-    for directory in ["work", "files"] {
-        moil_worker::scratch::remove(&path.join(directory));
-    }
-    ledger::finish_cleaning(records).map_err(|error| not_removed(path, error))?;
-    let journal = path.join("journal");
-    for entry in fs::read_dir(path).map_err(|error| not_removed(path, error))? {
-        let entry = entry.map_err(|error| not_removed(path, error))?.path();
-        if entry != journal {
-            moil_worker::scratch::remove(&entry);
-        }
-    }
-    // The last group says that this is a store that is being removed.
-    let mut groups: Vec<PathBuf> = fs::read_dir(&journal)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(|error| not_removed(path, error))?;
-    groups.sort();
-    groups
-        .iter()
-        .try_for_each(fs::remove_file)
-        .and_then(|()| fs::remove_dir(&journal))
-        .and_then(|()| fs::remove_dir(path))
-        .map_err(|error| not_removed(path, error))
-}
-
-fn not_removed(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::System, format!("cannot remove the job store {}", path.display()))
-        .with_cause(error)
-        .with_advice(format!("remove it with: moil clean {}", path.display()))
-}
-
-/// A ledger as the leader sees it.
-struct Durable(Arc<Ledger>);
-
-impl Store for Durable {
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn append(&self, group: &[Record]) -> Result<(), StoreError> {
-        self.0.append(group)
-    }
-}
-
 /// The failure of a leader that is none any more.
 pub fn fenced(leader: &str) -> Failure {
     Failure::new(FailureKind::System, format!("another leader ({leader}) has taken over this run"))
@@ -282,19 +219,20 @@ pub fn fenced(leader: &str) -> Failure {
 }
 
 /// A leader that still gives signs of life is waited for, not pushed aside.
-fn wait_for_leader(records: &dyn Records, who: &Who, path: &Path, log: &Log) -> Result<(), Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| not_opened(path, error);
-    let replay = match Ledger::read(records, who) {
-        Ok((_, replay)) => replay,
-        // Whoever takes over says what is wrong.
-        Err(_) => return Ok(()),
+fn wait_for_leader(path: &Path, who: &Who, log: &Log) -> Result<(), FileStoreError> {
+    let records = match FileStore::records(path, Workers::Here) {
+        Ok(records) => records,
+        Err(FileStoreError::Open { .. }) => return Ok(()),
+        Err(error) => return Err(error),
     };
+    // Whoever takes over says what is wrong.
+    let Ok((_, replay)) = Ledger::read(&*records, who) else { return Ok(()) };
     let Some((term, name)) = replay.last_leader() else { return Ok(()) };
     let mut told = false;
     loop {
-        let beat = heartbeat::last_beat(records, term).map_err(|error| unreadable(&error))?;
+        let Ok(Some(beat)) = heartbeat::last_beat(&*records, term) else { return Ok(()) };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if beat.is_none_or(|beat| beat.patience(who, now) == 0) {
+        if beat.patience(who, now) == 0 {
             return Ok(());
         }
         if !std::mem::replace(&mut told, true) {
@@ -307,39 +245,20 @@ fn wait_for_leader(records: &dyn Records, who: &Who, path: &Path, log: &Log) -> 
     }
 }
 
-fn is_empty(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-fn refuse_toils(path: &Path) -> Result<(), Failure> {
-    let of_toil = OF_TOIL.iter().all(|name| path.join(name).is_dir()) && !path.join("moil.json").exists();
-    if !of_toil {
-        return Ok(());
-    }
-    Err(Failure::new(FailureKind::BadInput, format!("the job store {} was made by Toil", path.display()))
-        .with_advice("go on with it in that Toil, or choose another place with --jobStore"))
-}
-
-fn exists(path: &Path) -> Failure {
-    let path = path.display();
-    Failure::new(FailureKind::BadInput, format!("the job store '{path}' already exists"))
-        .with_advice(format!("go on with its run with --restart, or remove it with: moil clean {path}"))
-}
-
-fn missing(path: &Path) -> Failure {
-    Failure::new(FailureKind::BadInput, format!("there is no job store '{}' to restart from", path.display()))
-        .with_advice("leave --restart out, or say --restart=auto, which starts afresh where there is none")
-}
-
-fn not_opened(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::System, format!("cannot open the job store {}", path.display()))
-        .with_cause(error)
-}
-
-fn refused(path: &Path, error: OpenError) -> Failure {
-    match error {
-        OpenError::Exists => exists(path),
-        OpenError::Missing => missing(path),
-        other => not_opened(path, other),
+fn failure(error: FileStoreError) -> Failure {
+    let kind = match &error {
+        FileStoreError::System { .. } => FailureKind::System,
+        _ => FailureKind::BadInput,
+    };
+    let advice = match &error {
+        FileStoreError::Open { reason: OpenError::Missing, .. } => {
+            Some("leave --restart out, or say --restart=auto, which starts afresh where there is none")
+        }
+        _ => None,
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match advice {
+        Some(advice) => failure.with_advice(advice),
+        None => failure,
     }
 }

@@ -15,11 +15,12 @@ use crate::nonce::nonce;
 use crate::records::{Records, RecordsError};
 use crate::who::Who;
 
-/// Removes a run that another process led, even if its journal is damaged. Its leader, if it still works, is fenced.
+/// Records that a run that another process led is about to be removed, even if its journal is damaged. Its leader, if
+/// it still works, is fenced.
 ///
 /// # Errors
-/// There is none, it was made by a version that came later, or it cannot be removed.
-pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
+/// There is none, it was made by a version that came later, or it cannot be written.
+pub fn retire(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
     match info::load(records) {
         Ok(_) | Err(OpenError::Cleaning | OpenError::Records(RecordsError::Damaged { .. })) => {}
         Err(error) => return Err(error),
@@ -42,6 +43,15 @@ pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
             Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+/// Records that, and removes the run.
+///
+/// # Errors
+/// As [`retire`]; or it cannot be removed.
+pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
+    retire(records, who)?;
     finish_cleaning(records)?;
     Ok(())
 }

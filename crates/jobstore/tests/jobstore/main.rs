@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod faulty;
+mod file_store;
 mod ledger;
 mod places;
 mod records;
