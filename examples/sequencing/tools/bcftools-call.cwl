@@ -5,7 +5,7 @@ label: Call variants
 hints:
   DockerRequirement:
     dockerPull: quay.io/biocontainers/bcftools:1.16--hfe4b78e_1
-baseCommand: [bcftools, call, --multiallelic-caller, --variants-only, -Oz]
+baseCommand: [bcftools, call, --no-version, --multiallelic-caller, --variants-only, -Oz]
 inputs:
   likelihoods:
     type: File

@@ -5,7 +5,7 @@ label: Keep the variants of good quality
 hints:
   DockerRequirement:
     dockerPull: quay.io/biocontainers/bcftools:1.16--hfe4b78e_1
-baseCommand: [bcftools, filter, -Oz]
+baseCommand: [bcftools, filter, --no-version, -Oz]
 arguments:
   - {prefix: -i, valueFrom: QUAL>=$(inputs.min_quality)}
 inputs:

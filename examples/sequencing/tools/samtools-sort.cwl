@@ -9,7 +9,7 @@ requirements:
   ResourceRequirement:
     coresMin: 1
     ramMin: 256
-baseCommand: [samtools, sort, -m, 64M]
+baseCommand: [samtools, sort, --no-PG, -m, 64M]
 arguments:
   - {prefix: -@, valueFrom: $(runtime.cores)}
   - {prefix: -T, valueFrom: $(runtime.tmpdir)/sort}
