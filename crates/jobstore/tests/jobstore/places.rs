@@ -66,3 +66,24 @@ pub fn s3() -> Place {
     };
     Place::new(open, server)
 }
+
+/// Records in a domain of SimpleDB, and a bucket for what is too large for it.
+#[cfg(feature = "aws")]
+pub fn simpledb() -> Place {
+    use moil_jobstore::records::simpledb::SimpleDbRecords;
+    use moil_jobstore::s3::S3;
+    use moil_jobstore::simpledb::SimpleDb;
+    use std::collections::BTreeMap;
+
+    let (server, s3) = (moil_testing::simpledb::SimpleDbServer::start(), moil_testing::s3::S3Server::start());
+    let (url, settings) = (server.url(), crate::s3::settings(&s3));
+    S3::new(settings.clone()).bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
+    let client = move || SimpleDb::new(S3::new(settings.clone()), Some(&url)).expect("a client");
+    client().create_domain("runs--jobs").expect("a domain");
+    let settings = crate::s3::settings(&s3);
+    let open = move || -> Arc<dyn Records> {
+        let bucket = S3::new(settings.clone()).bucket("runs--toil");
+        Arc::new(SimpleDbRecords::new(client(), "runs--jobs", bucket, "moil/run/"))
+    };
+    Place::new(open, (server, s3))
+}
