@@ -59,11 +59,10 @@ pub fn s3() -> Place {
     use std::collections::BTreeMap;
 
     let server = moil_testing::s3::S3Server::start();
-    let settings = crate::s3::settings(&server);
-    S3::new(settings.clone()).bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
-    let open = move || -> Arc<dyn Records> {
-        Arc::new(S3Records::new(S3::new(settings.clone()).bucket("runs--toil"), "moil/run/"))
-    };
+    let client = S3::new(crate::s3::settings(&server));
+    client.bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
+    let open =
+        move || -> Arc<dyn Records> { Arc::new(S3Records::new(client.bucket("runs--toil"), "moil/run/")) };
     Place::new(open, server)
 }
 
@@ -76,14 +75,13 @@ pub fn simpledb() -> Place {
     use std::collections::BTreeMap;
 
     let (server, s3) = (moil_testing::simpledb::SimpleDbServer::start(), moil_testing::s3::S3Server::start());
-    let (url, settings) = (server.url(), crate::s3::settings(&s3));
-    S3::new(settings.clone()).bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
-    let client = move || SimpleDb::new(S3::new(settings.clone()), Some(&url)).expect("a client");
-    client().create_domain("runs--jobs").expect("a domain");
-    let settings = crate::s3::settings(&s3);
+    let client = S3::new(crate::s3::settings(&s3));
+    client.bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
+    let database = SimpleDb::new(client.clone(), Some(&server.url())).expect("a client");
+    database.create_domain("runs--jobs").expect("a domain");
     let open = move || -> Arc<dyn Records> {
-        let bucket = S3::new(settings.clone()).bucket("runs--toil");
-        Arc::new(SimpleDbRecords::new(client(), "runs--jobs", bucket, "moil/run/"))
+        let bucket = client.bucket("runs--toil");
+        Arc::new(SimpleDbRecords::new(database.clone(), "runs--jobs", bucket, "moil/run/"))
     };
     Place::new(open, (server, s3))
 }
