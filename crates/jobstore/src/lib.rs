@@ -14,7 +14,7 @@
 //! | [`records`] | named records that are written once: in memory, as files |
 //! | [`results`] | what came of attempts |
 //! | [`runs`] | runs at one place, one after the other |
-//! | `s3` | a client of S3 (feature `aws`) |
+//! | `s3`, `simpledb` | clients of S3 and SimpleDB (feature `aws`) |
 //! | [`remote`] | documents and files by their location: local and http |
 
 pub mod content;
@@ -32,4 +32,6 @@ pub mod results;
 pub mod runs;
 #[cfg(feature = "aws")]
 pub mod s3;
+#[cfg(feature = "aws")]
+pub mod simpledb;
 pub mod who;

@@ -7,11 +7,14 @@
 //! | [`memory`] | records of one process |
 //! | [`file`] | records as files, for many processes and machines that share a directory |
 //! | `s3` | records as objects of S3 (feature `aws`) |
+//! | `simpledb` | records as items of SimpleDB (feature `aws`) |
 
 pub mod file;
 pub mod memory;
 #[cfg(feature = "aws")]
 pub mod s3;
+#[cfg(feature = "aws")]
+pub mod simpledb;
 
 /// Keeps records under names. All calls block; what they return is stored and seen by everybody.
 ///

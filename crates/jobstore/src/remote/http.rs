@@ -45,9 +45,8 @@ impl Http {
                 .timeout_per_read(Some(SILENCE))
                 .http_status_as_error(false)
                 .user_agent("moil");
-            if !self.certificates.is_empty() {
-                let roots = RootCerts::Specific(Arc::new(read_certificates(&self.certificates)?));
-                config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+            if let Some(tls) = tls(&self.certificates)? {
+                config = config.tls_config(tls);
             }
             Ok(config.build().into())
         });
@@ -175,6 +174,15 @@ fn is_final(error: &ureq::Error) -> bool {
         | ureq::Error::TooManyRedirects => true,
         _ => false,
     }
+}
+
+/// Trust in the certificates of these files; `None` for the usual trust.
+pub(crate) fn tls(files: &[PathBuf]) -> Result<Option<TlsConfig>, String> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let roots = RootCerts::Specific(Arc::new(read_certificates(files)?));
+    Ok(Some(TlsConfig::builder().root_certs(roots).build()))
 }
 
 fn read_certificates(files: &[PathBuf]) -> Result<Vec<Certificate<'static>>, String> {

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials as Keys;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -24,6 +26,9 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// How long a server may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long before their end keys are asked for anew.
+const RENEWED_BEFORE: Duration = Duration::from_secs(300);
+
 /// A client of one server. Cheap to clone; may be used by many threads at once, but not from asynchronous code.
 #[derive(Clone)]
 pub struct S3(Arc<Shared>);
@@ -36,6 +41,8 @@ struct Shared {
 struct Started {
     runtime: Runtime,
     client: Client,
+    provider: Option<SharedCredentialsProvider>,
+    keys: Mutex<Option<Keys>>,
 }
 
 impl S3 {
@@ -65,6 +72,27 @@ impl S3 {
         self.0.started.get_or_init(|| start(&self.0.settings)).as_ref().map_err(Clone::clone)
     }
 
+    /// The keys that requests are signed with, for a service that the SDK does not know.
+    pub(crate) fn keys(&self) -> Result<Keys, Error> {
+        let started = self.started()?;
+        let mut kept = started.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let soon = SystemTime::now() + RENEWED_BEFORE;
+        if let Some(keys) = &*kept
+            && keys.expiry().is_none_or(|expiry| expiry > soon)
+        {
+            return Ok(keys.clone());
+        }
+        let none = |reason: String| Error::new("cannot find", "AWS credentials", Kind::Credentials, reason);
+        let provider =
+            started.provider.as_ref().ok_or_else(|| none("there is no source of them".to_owned()))?;
+        let keys = started
+            .runtime
+            .block_on(provider.provide_credentials())
+            .map_err(|error| none(super::error::chain(&error)))?;
+        *kept = Some(keys.clone());
+        Ok(keys)
+    }
+
     /// Runs something asynchronous to its end on this thread.
     pub(super) fn block_on<T, F>(&self, work: impl FnOnce(Client) -> F) -> Result<T, Error>
     where
@@ -91,11 +119,11 @@ fn start(settings: &Settings) -> Result<Started, Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::new("cannot start", "the client of S3", Kind::Local, error.to_string()))?;
-    let client = runtime.block_on(client(settings))?;
-    Ok(Started { runtime, client })
+    let (client, provider) = runtime.block_on(client(settings))?;
+    Ok(Started { runtime, client, provider, keys: Mutex::default() })
 }
 
-async fn client(settings: &Settings) -> Result<Client, Error> {
+async fn client(settings: &Settings) -> Result<(Client, Option<SharedCredentialsProvider>), Error> {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECTING).read_timeout(SILENCE).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(
@@ -114,7 +142,7 @@ async fn client(settings: &Settings) -> Result<Client, Error> {
         loader = loader.endpoint_url(endpoint);
     }
     if let Credentials::Keys { access, secret, session } = &settings.credentials {
-        let keys = aws_credential_types::Credentials::new(access, secret, session.clone(), None, "moil");
+        let keys = Keys::new(access, secret, session.clone(), None, "moil");
         loader = loader.credentials_provider(keys);
     }
     let shared = loader.load().await;
@@ -129,7 +157,7 @@ async fn client(settings: &Settings) -> Result<Client, Error> {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
-    Ok(Client::from_conf(config.build()))
+    Ok((Client::from_conf(config.build()), shared.credentials_provider()))
 }
 
 fn tls(settings: &Settings) -> Result<TlsContext, Error> {
@@ -159,28 +187,13 @@ pub(super) async fn retried<T, F>(patience: Patience, mut once: impl FnMut() -> 
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let mut longest = patience.first_wait;
-    for _ in 1..patience.tries {
+    for wait in patience.waits() {
         match once().await {
-            Err(error) if error.kind.is_passing() => {}
+            Err(error) if error.kind.is_passing() => tokio::time::sleep(wait).await,
             done => return done,
         }
-        tokio::time::sleep(somewhere_up_to(longest)).await;
-        longest = (longest * 2).min(patience.longest_wait);
     }
-    once().await.map_err(|mut error| {
-        if error.kind.is_passing() && patience.tries > 1 {
-            error.reason = format!("{} (tried {} times)", error.reason, patience.tries);
-        }
-        error
-    })
-}
-
-/// A random time between half of this and all of it, so that many clients do not come back together.
-fn somewhere_up_to(longest: Duration) -> Duration {
-    // Without randomness all come together, which is no reason to fail.
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    longest.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+    once().await.map_err(|error| patience.given_up(error))
 }
 
 /// Runs work side by side, so much at once, and takes the results in order. The first error ends it all.

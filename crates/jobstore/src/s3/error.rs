@@ -26,7 +26,7 @@ pub struct Error {
 pub enum Kind {
     /// There is no such object, or upload.
     NoObject,
-    /// There is no such bucket.
+    /// There is no such bucket (domain, of SimpleDB).
     NoBucket,
     /// The condition of a request did not hold.
     Precondition,
@@ -55,7 +55,7 @@ impl Kind {
 }
 
 impl Error {
-    pub(super) fn new(
+    pub(crate) fn new(
         action: &'static str,
         target: impl Into<String>,
         kind: Kind,
@@ -85,7 +85,7 @@ impl Error {
 }
 
 /// The kind of an answer that is an error.
-fn kind(status: u16, code: &str) -> Kind {
+pub(crate) fn kind(status: u16, code: &str) -> Kind {
     match (status, code) {
         (_, "NoSuchBucket") => Kind::NoBucket,
         // Answers to HEAD have no code.
@@ -134,7 +134,7 @@ fn words(status: u16, code: &str, message: Option<&str>) -> String {
 }
 
 /// An error and its causes, each said once.
-fn chain(error: &dyn StdError) -> String {
+pub(super) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::error::Error;
+
 /// How to reach a server, and how to treat it.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -92,6 +94,40 @@ impl Default for Patience {
     /// About a minute in all: as long as a disturbance of the service usually lasts.
     fn default() -> Self {
         Self { tries: 12, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(20) }
+    }
+}
+
+impl Patience {
+    /// How long to wait before the second try, before the third and so on: a random time, so that many clients do not
+    /// come back together.
+    pub(crate) fn waits(self) -> impl Iterator<Item = Duration> {
+        let mut longest = self.first_wait;
+        (1..self.tries).map(move |_| {
+            // Without a source of chance all come together, which is no reason to fail.
+            let random = getrandom::u32().unwrap_or(u32::MAX);
+            let wait = longest.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX));
+            longest = (longest * 2).min(self.longest_wait);
+            wait
+        })
+    }
+
+    /// Does something until it succeeds, fails for good, or the tries are used up.
+    pub(crate) fn again<T>(self, mut once: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        for wait in self.waits() {
+            match once() {
+                Err(error) if error.kind.is_passing() => std::thread::sleep(wait),
+                done => return done,
+            }
+        }
+        once().map_err(|error| self.given_up(error))
+    }
+
+    /// Says how often it was tried.
+    pub(crate) fn given_up(self, mut error: Error) -> Error {
+        if error.kind.is_passing() && self.tries > 1 {
+            error.reason = format!("{} (tried {} times)", error.reason, self.tries);
+        }
+        error
     }
 }
 

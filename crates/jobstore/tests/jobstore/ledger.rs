@@ -30,6 +30,18 @@ fn synced_file() {
     suite(places::synced_file);
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn s3() {
+    suite(places::s3);
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn simpledb() {
+    suite(places::simpledb);
+}
+
 /// Everything that is promised of a ledger. Each case makes the places that it needs.
 pub fn suite(make: Factory) {
     let cases: &[fn(Factory)] = &[

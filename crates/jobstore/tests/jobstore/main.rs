@@ -11,3 +11,5 @@ mod records;
 mod runs;
 #[cfg(feature = "aws")]
 mod s3;
+#[cfg(feature = "aws")]
+mod simpledb;

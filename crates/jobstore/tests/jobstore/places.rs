@@ -59,10 +59,29 @@ pub fn s3() -> Place {
     use std::collections::BTreeMap;
 
     let server = moil_testing::s3::S3Server::start();
-    let settings = crate::s3::settings(&server);
-    S3::new(settings.clone()).bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
-    let open = move || -> Arc<dyn Records> {
-        Arc::new(S3Records::new(S3::new(settings.clone()).bucket("runs--toil"), "moil/run/"))
-    };
+    let client = S3::new(crate::s3::settings(&server));
+    client.bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
+    let open =
+        move || -> Arc<dyn Records> { Arc::new(S3Records::new(client.bucket("runs--toil"), "moil/run/")) };
     Place::new(open, server)
+}
+
+/// Records in a domain of SimpleDB, and a bucket for what is too large for it.
+#[cfg(feature = "aws")]
+pub fn simpledb() -> Place {
+    use moil_jobstore::records::simpledb::SimpleDbRecords;
+    use moil_jobstore::s3::S3;
+    use moil_jobstore::simpledb::SimpleDb;
+    use std::collections::BTreeMap;
+
+    let (server, s3) = (moil_testing::simpledb::SimpleDbServer::start(), moil_testing::s3::S3Server::start());
+    let client = S3::new(crate::s3::settings(&s3));
+    client.bucket("runs--toil").create(None, &BTreeMap::new()).expect("a bucket");
+    let database = SimpleDb::new(client.clone(), Some(&server.url())).expect("a client");
+    database.create_domain("runs--jobs").expect("a domain");
+    let open = move || -> Arc<dyn Records> {
+        let bucket = client.bucket("runs--toil");
+        Arc::new(SimpleDbRecords::new(database.clone(), "runs--jobs", bucket, "moil/run/"))
+    };
+    Place::new(open, (server, s3))
 }

@@ -29,6 +29,12 @@ fn s3() {
     suite(places::s3);
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn simpledb() {
+    suite(places::simpledb);
+}
+
 /// Everything that is promised of records. Each case gets an empty place.
 pub fn suite(make: Factory) {
     let cases: &[fn(&Place)] = &[

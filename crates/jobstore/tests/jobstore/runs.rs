@@ -30,6 +30,18 @@ fn file() {
     suite(places::file);
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn s3() {
+    suite(places::s3);
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn simpledb() {
+    suite(places::simpledb);
+}
+
 /// Everything that is promised of runs at one place, of results and of heartbeats.
 pub fn suite(make: Factory) {
     let cases: &[fn(Factory)] = &[

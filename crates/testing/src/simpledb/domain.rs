@@ -1,7 +1,7 @@
 //! The operations on domains and their items.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::request::{Attribute, Expected, Parameters, check_length};
 use super::{Attributes, Failure, escape, select};
@@ -19,19 +19,31 @@ type Items = BTreeMap<String, Attributes>;
 
 #[derive(Default)]
 struct Domain {
-    items: Arc<Items>,
-    /// What was there before the latest write.
-    before: Arc<Items>,
+    items: Items,
+    /// What the items of the latest write were before it.
+    before: Vec<(String, Option<Attributes>)>,
 }
 
 impl Domain {
-    fn read(&self, consistent: bool) -> &Items {
-        if consistent { &self.items } else { &self.before }
+    fn read(&self, consistent: bool) -> Cow<'_, Items> {
+        if consistent {
+            return Cow::Borrowed(&self.items);
+        }
+        let mut items = self.items.clone();
+        for (name, attributes) in &self.before {
+            match attributes {
+                Some(attributes) => items.insert(name.clone(), attributes.clone()),
+                None => items.remove(name),
+            };
+        }
+        Cow::Owned(items)
     }
 
-    fn write(&mut self) -> &mut Items {
-        self.before = Arc::clone(&self.items);
-        Arc::make_mut(&mut self.items)
+    /// The items, for a write that changes these.
+    fn write(&mut self, names: &[&str]) -> &mut Items {
+        let before = |name: &&str| ((*name).to_owned(), self.items.get(*name).cloned());
+        self.before = names.iter().map(before).collect();
+        &mut self.items
     }
 }
 
@@ -40,7 +52,7 @@ pub(super) struct Domains(BTreeMap<String, Domain>);
 
 impl Domains {
     pub(super) fn items(&self, name: &str) -> Option<Items> {
-        self.0.get(name).map(|domain| (*domain.items).clone())
+        self.0.get(name).map(|domain| domain.items.clone())
     }
 
     /// Does what is asked, and gives the inner part of the answer.
@@ -118,7 +130,7 @@ impl Domains {
         let domain = self.domain(parameters)?;
         check(domain.items.get(item), expected.as_ref())?;
         let changed = with(domain.items.get(item), &attributes)?;
-        domain.write().insert(item.to_owned(), changed);
+        domain.write(&[item]).insert(item.to_owned(), changed);
         Ok(String::new())
     }
 
@@ -127,11 +139,11 @@ impl Domains {
         let domain = self.domain(parameters)?;
         // All or none.
         let mut changed = Vec::new();
-        for (at, name) in names.into_iter().enumerate() {
+        for (at, name) in names.iter().enumerate() {
             let attributes = parameters.attributes(&format!("Item.{}.", at + 1))?;
-            changed.push((name.to_owned(), with(domain.items.get(name), &attributes)?));
+            changed.push(((*name).to_owned(), with(domain.items.get(*name), &attributes)?));
         }
-        domain.write().extend(changed);
+        domain.write(&names).extend(changed);
         Ok(String::new())
     }
 
@@ -141,13 +153,13 @@ impl Domains {
         let expected = parameters.expected()?;
         let domain = self.domain(parameters)?;
         check(domain.items.get(item), expected.as_ref())?;
-        without(domain.write(), item, &attributes);
+        without(domain.write(&[item]), item, &attributes);
         Ok(String::new())
     }
 
     fn delete_many(&mut self, parameters: &Parameters) -> Result<String, Failure> {
         let names = batch(parameters)?;
-        let items = self.domain(parameters)?.write();
+        let items = self.domain(parameters)?.write(&names);
         for (at, name) in names.into_iter().enumerate() {
             without(items, name, &parameters.attributes(&format!("Item.{}.", at + 1))?);
         }
@@ -158,7 +170,7 @@ impl Domains {
         let query = select::parse(parameters.needed("SelectExpression")?)?;
         let domain = self.0.get(&query.domain).ok_or_else(no_such_domain)?;
         let items = domain.read(parameters.is_true("ConsistentRead"));
-        let (found, more) = select::run(&query, items, parameters.get("NextToken"))?;
+        let (found, more) = select::run(&query, &items, parameters.get("NextToken"))?;
         let tags: String = found
             .iter()
             .map(|(name, attributes)| {
