@@ -185,8 +185,14 @@ impl Records for FileRecords {
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<Put, RecordsError> {
         let target = self.path(name)?;
         let written = self.write(bytes)?;
-        let put = self.in_directory(&target, || publish(&written, &target));
-        let _ = fs::remove_file(&written);
+        let put = self.in_directory(&target, || match self.durability {
+            // On a file system of one machine answers are not lost, and one step does for two.
+            Durability::Process => rename_if_absent(&written, &target),
+            Durability::Power => publish(&written, &target),
+        });
+        if self.durability == Durability::Power || !matches!(put, Ok(Put::Stored)) {
+            let _ = fs::remove_file(&written);
+        }
         put.map_err(|error| failed("store", &target, &error))
     }
 
@@ -242,6 +248,22 @@ impl Records for FileRecords {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives a written file its real name, if that is free, and takes the other away.
+fn rename_if_absent(written: &Path, target: &Path) -> io::Result<Put> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, written, CWD, target, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(Put::Stored),
+        Err(Errno::EXIST) => Ok(Put::Exists),
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            let put = publish(written, target)?;
+            let _ = fs::remove_file(written);
+            Ok(put)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
