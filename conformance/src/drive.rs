@@ -105,7 +105,7 @@ fn attempt(
         Some(name) => scratch.path().join(name).to_string_lossy().into_owned(),
         None => name.to_owned(),
     };
-    let mut args = settings.args.clone();
+    let mut args: Vec<String> = settings.args.iter().map(|arg| place(arg)).collect();
     args.extend(test.args.iter().map(|arg| place(arg)));
     args.push(format!("--outdir={}", outdir.path().display()));
     args.push("--quiet".to_owned());

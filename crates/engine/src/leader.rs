@@ -24,7 +24,7 @@ use moil_job::store::StoreError;
 use crate::admission::{Admission, Capacity};
 use crate::evaluator::{Answer, Evaluators, Task};
 use crate::journal::{Journal, Written};
-use crate::memo::{Memo, Recorded};
+use crate::memo::{self, Memo, Recorded};
 use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
 
@@ -286,6 +286,10 @@ impl<'a> Leader<'a> {
         match &mut self.helpers.journal {
             None => self.admission.push(entry, resources),
             Some(journal) => {
+                if entry.job.tool.effective.inplace_update {
+                    let locations = memo::locations(&entry.job.inputs);
+                    journal.add(Record::InPlace { attempt: entry.attempt(), locations });
+                }
                 let record = Record::AttemptStarted { attempt: entry.attempt(), key: entry.job.key.clone() };
                 let number = journal.add(record);
                 self.unrecorded.push_back((number, entry, resources));

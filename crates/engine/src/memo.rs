@@ -1,6 +1,7 @@
 //! What earlier leaders of a run recorded: results by the keys of their jobs, each for at most one job.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use moil_cwl::error::Error;
 use moil_cwl::files::Files;
@@ -45,10 +46,29 @@ impl Memo {
                         memo.results.entry(key.hash).or_default().push(Recorded { attempt, result });
                     }
                 }
+                Record::InPlace { locations, .. } => memo.forget(&locations),
                 _ => {}
             }
         }
         memo
+    }
+
+    /// Forgets results with files that were changed after them.
+    fn forget(&mut self, changed: &[Arc<str>]) {
+        let is_changed = |location: &str| {
+            changed.iter().any(|changed| {
+                location == &**changed || is_below(location, changed) || is_below(changed, location)
+            })
+        };
+        for results in self.results.values_mut() {
+            results.retain(|recorded| {
+                let mut any = false;
+                recorded.result.outputs.visit_files(&mut |item| {
+                    any |= location_of(item).is_some_and(|location| is_changed(location));
+                });
+                !any
+            });
+        }
     }
 
     /// Takes a result that a job of this key gave; one of a job at the same position first.
@@ -62,6 +82,26 @@ impl Memo {
     pub fn tries(&self, job: &JobId) -> u32 {
         self.tries.get(job).copied().unwrap_or_default()
     }
+}
+
+/// The locations of all files and directories in a value.
+pub(crate) fn locations(value: &Value) -> Vec<Arc<str>> {
+    let mut locations = Vec::new();
+    value.visit_files(&mut |item| locations.extend(location_of(item).cloned()));
+    locations
+}
+
+fn location_of(item: &Value) -> Option<&Arc<str>> {
+    match item {
+        Value::File(file) => file.location.as_ref(),
+        Value::Directory(directory) => directory.location.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether a location lies in a directory.
+fn is_below(location: &str, directory: &str) -> bool {
+    location.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What keeps a result from being used again: a file or directory of it that is gone or has another size. `None`: it

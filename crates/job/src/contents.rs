@@ -12,6 +12,11 @@ pub trait Contents: Send + Sync {
     /// # Errors
     /// What was being done, and the underlying system's words.
     fn keep(&self, attempt: &AttemptId, path: &Path) -> Result<String, ContentsError>;
+
+    /// The directory of this machine below which all lies that is kept, if there is one.
+    fn root(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// Why something could not be kept.

@@ -1,5 +1,7 @@
 //! Records of the journal: append only, numbered, written before what they announce is done.
 
+use std::sync::Arc;
+
 use moil_cwl::value::Value;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,14 @@ pub enum Record {
         attempt: AttemptId,
         /// The key of its job.
         key: Option<Key>,
+    },
+    /// An attempt is about to change files in place (InplaceUpdateRequirement): results with any of them are worth
+    /// nothing to a later leader, whatever the attempt comes to.
+    InPlace {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Where the files and directories lie.
+        locations: Vec<Arc<str>>,
     },
     /// A job is finished: the attempt whose result counts, and the result.
     JobFinished {

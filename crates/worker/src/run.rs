@@ -14,6 +14,7 @@ use moil_cwl::resource_request::{Gpus, ResourceRequest, runtime, with_exit_code}
 use moil_cwl::staging::{Staging, StagingEntry, StagingSource};
 use moil_cwl::value::{Value, ValueMap};
 use moil_cwl::{command_line, initial_work_dir, limits, load_contents, shell, staging, streams};
+use moil_job::contents::Contents;
 use moil_job::executor::{Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
@@ -251,9 +252,10 @@ impl Run<'_> {
         )
         .map_err(boxed)?;
         check_sources(&work_dir.entries)?;
-        // Where results may be used again nothing that was made is ever changed: the tool gets a copy.
-        if self.effective().inplace_update && self.config.contents.is_none() {
-            stager = stager.sharing(share_in_place(&mut work_dir.entries, &self.config.work_root));
+        if self.effective().inplace_update {
+            let kept = self.config.contents.as_deref().and_then(Contents::root);
+            let made = kept.unwrap_or(&self.config.work_root);
+            stager = stager.sharing(share_in_place(&mut work_dir.entries, made)?);
         }
         let mut staged = staging.entries;
         staged.append(&mut work_dir.entries);

@@ -58,6 +58,10 @@ impl Contents for FileContents {
         protect(&kept).map_err(|error| failed(&error))?;
         kept.to_str().map(location::file_uri).ok_or_else(|| failed(&"its name is not UTF-8"))
     }
+
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
 }
 
 /// Makes a file, or all files in a directory, read-only. Directories stay as they are, so that they can be removed.
