@@ -68,8 +68,8 @@ done
 "#;
 /// Runs the entry point of the image, which makes of the words what it likes.
 const ENTRY_POINT: &str = r#"exec /.singularity.d/runscript "$@""#;
-/// Runs the words. That there is no such program is said in the words of Apptainer, with its exit code: a shell's own code
-/// could as well be the tool's.
+/// Runs the words; the program by its path, as Apptainer does, since programs can see how they were started. That there is
+/// no such program is said in the words of Apptainer, with its exit code: a shell's own code could as well be the tool's.
 const WORDS: &str = r#"moil_fails() { printf 'FATAL:   %s\n' "$1" >&2; exit 255; }
 case $1 in
 */*)
@@ -80,9 +80,12 @@ case $1 in
     while :; do
         [ -n "$moil_rest" ] || moil_fails "\"$1\": executable file not found in \$PATH"
         moil_at=${moil_rest%%:*}
+        moil_at=${moil_at:-.}/$1
         moil_rest=${moil_rest#*:}
-        if [ -f "${moil_at:-.}/$1" ] && [ -x "${moil_at:-.}/$1" ]; then break; fi
-    done ;;
+        if [ -f "$moil_at" ] && [ -x "$moil_at" ]; then break; fi
+    done
+    shift
+    set -- "$moil_at" "$@" ;;
 esac
 exec "$@""#;
 

@@ -83,12 +83,25 @@ pub(crate) fn exclusive(
     watch: &dyn Watch,
 ) -> Result<Exclusive, LockError> {
     let file = open(path).map_err(LockError::System)?;
+    wait(&file, path, image, what, watch, File::try_lock)?;
+    Ok(take(file))
+}
+
+/// Tries until it has the lock, and tells for whom it waits.
+fn wait(
+    file: &File,
+    path: &Path,
+    image: &str,
+    what: &str,
+    watch: &dyn Watch,
+    attempt: fn(&File) -> Result<(), TryLockError>,
+) -> Result<(), LockError> {
     let began = Instant::now();
     let mut told: Option<Instant> = None;
     let mut pause = FIRST_PAUSE;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(take(file)),
+        match attempt(file) {
+            Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) if is_without_locks(&error) => return Err(LockError::NoLocks),
             Err(TryLockError::Error(error)) => return Err(LockError::System(error)),
@@ -122,18 +135,18 @@ pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<Exclusive>> {
     }
 }
 
-/// Takes part in a lock. Only pruning takes such locks alone, and not for long: so this waits without a word.
-/// `None` where the lock's file is not there and cannot be made: whoever cannot write there cannot prune either. `None`
-/// also where the file system knows no locks: nobody can prune there.
-pub(crate) fn shared(path: &Path) -> io::Result<Option<Shared>> {
+/// Takes part in a lock, waiting for whoever has it alone: that is who removes images. `None` where the lock's file is not
+/// there and cannot be made: whoever cannot write there cannot prune either. `None` also where the file system knows no
+/// locks: nobody can prune there.
+pub(crate) fn shared(path: &Path, image: &str, watch: &dyn Watch) -> Result<Option<Shared>, LockError> {
     let file = match open(path) {
         Ok(file) => file,
         Err(error) if is_read_only(&error) => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => return Err(LockError::System(error)),
     };
-    match file.lock_shared() {
+    match wait(&file, path, image, "images are removed", watch, File::try_lock_shared) {
         Ok(()) => Ok(Some(Shared { file })),
-        Err(error) if is_without_locks(&error) => Ok(None),
+        Err(LockError::NoLocks) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -264,12 +277,20 @@ mod tests {
     fn users_share_and_keep_out_whoever_wants_it_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one");
-        let (first, second) = (shared(&path).unwrap(), shared(&path).unwrap());
+        let watch = impatient(3);
+        let take_part = || shared(&path, "a", &watch);
+        let (first, second) = (take_part().unwrap(), take_part().unwrap());
         assert!(first.is_some() && second.is_some());
         assert!(try_exclusive(&path).unwrap().is_none());
         drop(first);
         assert!(try_exclusive(&path).unwrap().is_none());
         drop(second);
-        assert!(try_exclusive(&path).unwrap().is_some());
+        let alone = try_exclusive(&path).unwrap();
+        assert!(alone.is_some());
+        // Whoever removes images may be slow, or stopped.
+        assert!(matches!(take_part(), Err(LockError::Cancelled)));
+        let told = watch.told.borrow();
+        assert!(told.len() == 1 && told[0].contains("images are removed"), "{told:?}");
+        assert!(told[0].contains(&format!("pid: {}", std::process::id())), "{told:?}");
     }
 }

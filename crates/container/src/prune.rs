@@ -1,4 +1,4 @@
-//! Making room: what was not used for the longest time goes first, and nothing that a job runs in.
+//! Making room: what was not used for the longest time goes first, and nothing that a run uses.
 
 use std::fs;
 use std::io;
@@ -65,7 +65,7 @@ impl ImageStore {
     }
 
     /// Removes images until those that are left have at most `keep` bytes, in the order of their last use. Images that
-    /// were never asked for through this store are others', and stay; so do those that a job runs in, and sandbox
+    /// were never asked for through this store are others', and stay; so do those that a run uses, and sandbox
     /// directories of images that are left.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ impl ImageStore {
             return self.image(name, resolved, watch);
         }
         let began = Instant::now();
-        let in_use = self.join_users(name)?;
+        let in_use = self.join_users(name, watch)?;
         let before = self.find(name, watch);
         let found = match before {
             Some(found) if !anew || self.config.offline => found,
@@ -211,9 +211,13 @@ impl ImageStore {
     }
 
     /// Takes part in the lock that pruning needs alone.
-    fn join_users(&self, name: &ImageName) -> Result<Option<Shared>, ImageError> {
+    fn join_users(&self, name: &ImageName, watch: &dyn Watch) -> Result<Option<Shared>, ImageError> {
         let path = self.lock_path(&name.file_name(), "use");
-        lock::shared(&path).map_err(|error| system(name, &path, error))
+        lock::shared(&path, name.as_str(), watch).map_err(|error| match error {
+            LockError::Cancelled => ImageError::Cancelled { image: name.as_str().into() },
+            LockError::System(error) => system(name, &path, error),
+            LockError::NoLocks => system(name, &path, io::ErrorKind::Unsupported.into()),
+        })
     }
 
     /// Whether the image is there, whole.

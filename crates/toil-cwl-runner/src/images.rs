@@ -45,7 +45,7 @@ Commands:
           demand of tools is read (overrides): the files need not be there.
   verify  Read all images, and look whether they are what was made; the exit code is 1 if one is not. Of images
           that others put into the folder no more is looked at than their headers.
-  prune   Remove images that no job runs in, the least recently used first, and the engine's layers. Images
+  prune   Remove images that no run uses, the least recently used first, and the engine's layers. Images
           that others put into the folder stay.
 
 Options:
@@ -259,7 +259,7 @@ fn prune(settings: &Settings, keep: u64, json: bool) -> Answer {
         text += &format!("removed {}\n", file_name(path));
     }
     for path in &pruned.in_use {
-        text += &format!("kept {}: a job runs in it\n", file_name(path));
+        text += &format!("kept {}: a run uses it\n", file_name(path));
     }
     text += &match layers {
         Some(bytes) => format!("removed {} of layers\n", size(bytes)),

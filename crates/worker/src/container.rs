@@ -315,8 +315,9 @@ impl Container {
                 {
                     return Ok(command);
                 }
-                let line =
-                    apptainer::command_line(engine, probe, &image.path, &invocation).map_err(refused)?;
+                // To mount a SIF file takes the engine longer than all the rest.
+                let root = directory.as_ref().unwrap_or(&image.path);
+                let line = apptainer::command_line(engine, probe, root, &invocation).map_err(refused)?;
                 Ok(EngineCommand::new(line, &apptainer.environment))
             }
             (Engine::Docker(docker), Ready::Docker { id, name }) => {

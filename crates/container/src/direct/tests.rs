@@ -141,6 +141,11 @@ fn a_program_that_is_not_there_is_not_the_tools_exit_code() {
         if let Ok((code, out, _)) = run(shell, &["sh", "-c", "echo $f \"$@\"; exit 127", "x", "a  b"]) {
             assert_eq!((code, out.as_str()), (Some(127), "kept a  b\n"), "{shell:?}");
         }
+        // By its path, as the engine starts it.
+        let show = ["sh", "-c", "tr '\\0' ' ' < /proc/$$/cmdline; true"];
+        if let Ok((Some(0), out, _)) = run(shell, &show) {
+            assert!(out.starts_with("/usr/bin/sh -c "), "{shell:?}: {out}");
+        }
     }
 }
 

@@ -40,6 +40,28 @@ fn a_registry_that_refuses_is_told_of_in_its_own_words() {
 }
 
 #[test]
+fn a_registry_that_wants_a_password_gets_that_of_the_user() {
+    if !has_engine() {
+        return;
+    }
+    let (place, registry, image) = with_image();
+    // me:secret
+    registry.demand("Authorization: Basic bWU6c2VjcmV0");
+    assert!(matches!(get(&place.store(), &image), Err(ImageError::Denied { .. })));
+    let mut config = place.config();
+    for (name, value) in [("USERNAME", "me"), ("PASSWORD", "secret")] {
+        config.environment.push((format!("APPTAINER_DOCKER_{name}").into(), value.into()));
+    }
+    assert_runs(&place, &get(&ImageStore::new(config), &image).unwrap().path);
+    place.store().prune(0).unwrap();
+    // As `apptainer registry login` leaves it.
+    fs::create_dir_all(place.path("user/.apptainer")).unwrap();
+    let text = format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, registry.address);
+    fs::write(place.path("user/.apptainer/docker-config.json"), text).unwrap();
+    get(&place.store(), &image).unwrap();
+}
+
+#[test]
 fn a_registry_that_is_not_there() {
     if !has_engine() {
         return;

@@ -32,6 +32,8 @@ struct Blob {
 
 struct State {
     fault: Fault,
+    /// What the header of a request must say, where a password is needed.
+    authorization: Option<String>,
     /// By digest.
     blobs: HashMap<String, Blob>,
     /// By `NAME:TAG`: the digest of the manifest.
@@ -175,6 +177,7 @@ impl Registry {
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State {
             fault: Fault::None,
+            authorization: None,
             blobs: HashMap::new(),
             tags: HashMap::new(),
             layers_sent: HashMap::new(),
@@ -205,6 +208,11 @@ impl Registry {
         self.state.lock().unwrap().fault = fault;
     }
 
+    /// Lets nobody in whose requests do not have this header, in small letters.
+    pub fn demand(&self, authorization: &str) {
+        self.state.lock().unwrap().authorization = Some(authorization.to_lowercase());
+    }
+
     /// How often layers were sent as a whole.
     pub fn layers_sent(&self) -> usize {
         self.state.lock().unwrap().layers_sent.values().sum()
@@ -221,27 +229,31 @@ impl Registry {
             if reader.read_line(&mut request).unwrap_or(0) == 0 {
                 return;
             }
+            let mut headers = String::new();
             loop {
                 let mut header = String::new();
                 match reader.read_line(&mut header) {
-                    Ok(count) if count > 2 => {}
+                    Ok(count) if count > 2 => headers.push_str(&header.to_lowercase()),
                     _ => break,
                 }
             }
-            if self.answer(stream, &request).is_none() {
+            if self.answer(stream, &request, &headers).is_none() {
                 return;
             }
         }
     }
 
     /// Answers one request; `None` ends the connection.
-    fn answer(&self, mut stream: &TcpStream, request: &str) -> Option<()> {
+    fn answer(&self, mut stream: &TcpStream, request: &str, headers: &str) -> Option<()> {
         let mut words = request.split(' ');
         let (method, path) = (words.next()?, words.next()?);
         let fault = {
             let mut state = self.state.lock().unwrap();
             state.requests += 1;
-            state.fault
+            match &state.authorization {
+                Some(wanted) if !headers.contains(wanted) => Fault::Status(401),
+                _ => state.fault,
+            }
         };
         match fault {
             Fault::Hang => {

@@ -320,6 +320,17 @@ fn variables_of_the_tool_overrule_those_of_the_image_however_often_it_is_used() 
 }
 
 #[test]
+fn a_program_is_started_in_the_same_way_however_often_an_image_is_used() {
+    let Some(machine) = machine() else { return };
+    let image = machine.push("started", &OciImage::small());
+    let mut bench = machine.bench();
+    for _ in 0..5 {
+        let plan = command(&["cat", "/proc/self/cmdline"]).in_image(&image).capture();
+        assert_eq!(out(&bench.succeed(plan)), "/bin/cat\0/proc/self/cmdline\0");
+    }
+}
+
+#[test]
 fn very_many_inputs_are_there_however_often_an_image_is_used() {
     let Some(machine) = machine() else { return };
     let mut bench = machine.bench();
