@@ -3,5 +3,17 @@
 //! | module | holds |
 //! |---|---|
 //! | [`file`] | contents in a directory |
+//! | `s3` | contents in a bucket (feature `aws`) |
+
+use moil_job::spec::AttemptId;
 
 pub mod file;
+#[cfg(feature = "aws")]
+pub mod s3;
+
+/// A name for what an attempt left, for people: what keeps two apart is random.
+fn slug(attempt: &AttemptId) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
+    let name: String = attempt.job.0.chars().map(safe).take(60).collect();
+    format!("{name}-{}", attempt.number)
+}

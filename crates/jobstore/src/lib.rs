@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `bucket_store` | the job stores `aws:` and `s3:` (feature `aws`) |
 //! | [`content`] | what keeps output files |
 //! | [`memory`] | the store of a run that nothing has to survive |
 //! | [`origins`] | where files come from, for memo keys |
@@ -17,6 +18,8 @@
 //! | `s3`, `simpledb` | clients of S3 and SimpleDB (feature `aws`) |
 //! | [`remote`] | documents and files by their location: local and http |
 
+#[cfg(feature = "aws")]
+pub mod bucket_store;
 pub mod content;
 pub mod file_store;
 pub mod heartbeat;

@@ -9,6 +9,8 @@ use moil_cwl::location;
 use moil_job::contents::{Contents, ContentsError};
 use moil_job::spec::AttemptId;
 
+use super::slug;
+
 /// Keeps outputs below a directory. What lies there already (attempts may work in it) stays where it is; what comes
 /// from elsewhere is moved, or copied where it is on another file system.
 ///
@@ -99,13 +101,6 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 fn remove(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-}
-
-/// A name for the attempt's directory, for people: what keeps two apart is random.
-fn slug(attempt: &AttemptId) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
-    let name: String = attempt.job.0.chars().map(safe).take(60).collect();
-    format!("{name}-{}", attempt.number)
 }
 
 #[cfg(test)]

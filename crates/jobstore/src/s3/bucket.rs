@@ -28,6 +28,12 @@ impl Bucket {
         &self.name
     }
 
+    /// Another bucket of the same server.
+    #[must_use]
+    pub fn sibling(&self, name: &str) -> Self {
+        self.s3.bucket(name)
+    }
+
     /// What messages call an object in it.
     #[must_use]
     pub fn url(&self, key: &str) -> String {
