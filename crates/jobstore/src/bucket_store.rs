@@ -20,6 +20,7 @@ use moil_job::store::{Store, StoreError};
 use crate::content::s3::S3Contents;
 use crate::ledger::{self, Ledger, OpenError, Replay};
 use crate::locator::Locator;
+use crate::names;
 use crate::records::Records;
 use crate::records::s3::S3Records;
 use crate::runs;
@@ -128,29 +129,40 @@ impl BucketPlace {
             return Err(self.open(OpenError::Missing));
         }
         let root = self.root();
-        if let Ok(records) = runs::current(&root) {
-            ledger::retire(&*records, who).map_err(|reason| self.open(reason))?;
-        }
-        self.remove_all().map_err(|error| self.server(error))
+        let run = runs::current_id(&*root).map_err(|reason| self.open(reason))?;
+        let records = runs::current(&root).map_err(|reason| self.open(reason))?;
+        ledger::retire(&*records, who).map_err(|reason| self.open(reason))?;
+        self.remove_run(&run)
     }
 
     fn exists(&self) -> Result<bool, BucketStoreError> {
         self.bucket.exists().map_err(|error| self.server(error))
     }
 
-    /// Removes all that lies below the prefix; the records go last, so that it can be told until then what it is.
-    fn remove_all(&self) -> Result<(), Error> {
-        self.bucket.sweep_uploads(&self.prefix)?;
-        let keys: Vec<String> =
-            self.bucket.list(&self.prefix, None)?.into_iter().map(|entry| entry.key).collect();
-        let (records, others): (Vec<_>, Vec<_>) =
-            keys.into_iter().partition(|key| key.contains("/journal/") || key.contains("/runs/"));
-        self.bucket.delete(&others)?;
-        self.bucket.delete(&records)?;
-        if self.own.is_some() {
-            self.bucket.remove()?;
+    /// Removes a run whose removal is recorded, and nothing of anybody else. The journal goes last: until then it can be
+    /// told what this is. In a bucket that stays, a small record says that the run is gone.
+    fn remove_run(&self, run: &str) -> Result<(), BucketStoreError> {
+        let objects = || {
+            let prefix = format!("{}{}", self.prefix, runs::prefix(run));
+            self.bucket.sweep_uploads(&prefix)?;
+            let entries = self.bucket.list(&prefix, None)?;
+            let journal = format!("{prefix}{}", names::JOURNAL);
+            let (journal, others): (Vec<_>, Vec<_>) =
+                entries.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
+            self.bucket.delete(&others)?;
+            self.bucket.delete(&journal)
+        };
+        objects().map_err(|error| self.server(error))?;
+        if self.own.is_none() {
+            return runs::forget(&*self.root(), run).map_err(|error| self.open(OpenError::Records(error)));
         }
-        Ok(())
+        let whole = || {
+            let keys: Vec<String> =
+                self.bucket.list(&self.prefix, None)?.into_iter().map(|entry| entry.key).collect();
+            self.bucket.delete(&keys)?;
+            self.bucket.remove().map(drop)
+        };
+        whole().map_err(|error| self.server(error))
     }
 
     fn open(&self, reason: OpenError) -> BucketStoreError {
@@ -218,7 +230,7 @@ impl BucketStore {
     /// [`StoreError::Fenced`]: nothing is removed. [`StoreError::Failed`]: `moil clean` goes on from there.
     pub fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
         self.ledger.retire(outputs)?;
-        self.place.remove_all().map_err(|error| StoreError::Failed {
+        self.place.remove_run(&self.ledger.info().run).map_err(|error| StoreError::Failed {
             operation: "removing the job store".to_owned(),
             reason: error.to_string(),
         })
@@ -238,7 +250,7 @@ impl BucketStore {
 
     /// What the locations of all that attempts of this run made begin with.
     pub fn files(&self) -> String {
-        let prefix = format!("{}run-{}/files/", self.place.prefix, self.ledger.info().run);
+        let prefix = format!("{}{}files/", self.place.prefix, runs::prefix(&self.ledger.info().run));
         crate::content::s3::location(&self.place.bucket, &prefix)
     }
 }

@@ -10,7 +10,7 @@ use moil_cwl::location;
 use moil_job::identity::{Local, Origin, Origins};
 use moil_job::spec::{AttemptId, JobId};
 
-use crate::remote;
+use crate::remote::Remote;
 
 /// How deep directories may be nested.
 const DEPTH_LIMIT: usize = 200;
@@ -18,12 +18,16 @@ const DEPTH_LIMIT: usize = 200;
 /// Tells files that attempts of a run made from those that were there.
 pub struct FileOrigins {
     made: Vec<PathBuf>,
+    /// What the locations of what attempts made in a bucket begin with.
+    in_bucket: Option<String>,
+    remote: Arc<Remote>,
 }
 
 impl FileOrigins {
     /// What lies below one of `made` was made by attempts of the run: each in a directory that nobody else uses.
-    pub fn new(made: Vec<PathBuf>) -> Self {
-        Self { made }
+    /// So was what has a location that begins with `in_bucket`.
+    pub fn new(made: Vec<PathBuf>, in_bucket: Option<String>, remote: Arc<Remote>) -> Self {
+        Self { made, in_bucket, remote }
     }
 
     /// Where a path lies below what attempts made.
@@ -34,12 +38,15 @@ impl FileOrigins {
 
 impl Origins for FileOrigins {
     fn origin(&self, location: &str, checksum: Option<&str>) -> Result<Origin, String> {
+        let in_bucket = self.in_bucket.as_deref().and_then(|prefix| location.strip_prefix(prefix));
+        match (in_bucket, checksum) {
+            (Some(_), Some(checksum)) => return Ok(Origin::Content(checksum.into())),
+            (Some(below), None) => return Ok(by_place(Path::new(below))),
+            (None, _) => {}
+        }
         let Some(path) = location::file_path(location).map(PathBuf::from) else {
-            if remote::is_http(location) {
-                // What the server says of it may be no more than that it answers.
-                return Ok(Origin::Remote { validator: None });
-            }
-            return Err("it is not known what becomes of such files".to_owned());
+            let validator = self.remote.validator(location).map_err(|error| error.to_string())?;
+            return Ok(Origin::Remote { validator });
         };
         match (self.below(&path), checksum) {
             (Some(_), Some(checksum)) => Ok(Origin::Content(checksum.into())),
@@ -89,7 +96,7 @@ mod tests {
     #[test]
     fn a_changed_file_has_another_origin_wherever_it_lies_in_a_directory() {
         let dir = tempfile::tempdir().expect("a directory");
-        let origins = FileOrigins::new(vec![dir.path().join("store")]);
+        let origins = FileOrigins::new(vec![dir.path().join("store")], None, Arc::default());
         fs::create_dir_all(dir.path().join("d/e")).expect("it is made");
         let file = dir.path().join("d/e/x");
         fs::write(&file, "one").expect("it is written");
@@ -104,7 +111,7 @@ mod tests {
     #[test]
     fn what_the_run_made_is_known_by_its_content_or_else_by_its_place() {
         let dir = tempfile::tempdir().expect("a directory");
-        let origins = FileOrigins::new(vec![dir.path().join("store")]);
+        let origins = FileOrigins::new(vec![dir.path().join("store")], None, Arc::default());
         let a = uri(&dir.path().join("store/work/a/out/x"));
         let b = uri(&dir.path().join("store/work/b/out/x"));
         let origin = |location: &str, checksum| origins.origin(location, checksum).expect("an origin");
@@ -115,10 +122,12 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_elsewhere_has_none_that_is_known() {
-        let origins = FileOrigins::new(Vec::new());
+        let origins = FileOrigins::new(Vec::new(), None, Arc::default());
         assert!(origins.origin("file:///no/such", None).expect_err("gone").contains("No such file"));
         let remote = origins.origin("https://example.org/x", None);
         assert_eq!(remote, Ok(Origin::Remote { validator: None }));
-        assert!(origins.origin("gs://b/x", None).is_err());
+        let made = FileOrigins::new(Vec::new(), Some("s3://b/run-1/files/".to_owned()), Arc::default());
+        let origin = made.origin("s3://b/run-1/files/1/a/x", Some("sha1$1"));
+        assert_eq!(origin, Ok(Origin::Content("sha1$1".into())));
     }
 }

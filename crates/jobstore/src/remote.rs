@@ -7,6 +7,8 @@
 
 pub mod http;
 pub mod local;
+#[cfg(feature = "aws")]
+mod s3;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,13 +27,41 @@ const DOCUMENT_LIMIT: u64 = 256 << 20;
 #[derive(Default)]
 pub struct Remote {
     http: Http,
+    #[cfg(feature = "aws")]
+    s3: Option<crate::s3::S3>,
     texts: Mutex<HashMap<String, Result<String, String>>>,
 }
 
 impl Remote {
     /// Trusts the servers whose certificates are signed by one in these PEM files; none: by one that Mozilla trusts.
     pub fn new(certificates: Vec<PathBuf>) -> Self {
-        Self { http: Http::new(certificates), texts: Mutex::default() }
+        Self { http: Http::new(certificates), ..Self::default() }
+    }
+
+    /// The same, which reaches `s3:` locations with this client.
+    #[cfg(feature = "aws")]
+    #[must_use]
+    pub fn with_s3(self, s3: crate::s3::S3) -> Self {
+        Self { s3: Some(s3), ..self }
+    }
+
+    /// What changes with the content of a file on a server; `None` where the server does not say.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the server's words.
+    pub fn validator(&self, location: &str) -> Result<Option<String>, Error> {
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.validator(location).map_err(|reason| failed(location, reason));
+        }
+        Ok(None)
+    }
+
+    /// Whether a location is that of a file in a bucket.
+    #[cfg(feature = "aws")]
+    fn s3(&self, location: &str) -> Option<s3::Objects<'_>> {
+        location.starts_with("s3:").then_some(())?;
+        self.s3.as_ref().map(s3::Objects)
     }
 
     /// Brings a remote file to a local path.
@@ -39,6 +69,10 @@ impl Remote {
     /// # Errors
     /// [`Error::File`] with the server's or the system's words.
     pub fn download(&self, location: &str, to: &Path) -> Result<(), Error> {
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.download(location, to).map_err(|reason| failed(location, reason));
+        }
         if is_http(location) {
             self.http.download(location, to).map_err(|reason| failed(location, reason))
         } else {
@@ -66,6 +100,10 @@ impl Fetch for Remote {
 
 impl Files for Remote {
     fn stat(&self, location: &str) -> Result<Option<Stat>, Error> {
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.stat(location).map_err(|reason| failed(location, reason));
+        }
         if is_http(location) {
             self.http.stat(location).map_err(|reason| failed(location, reason))
         } else {
@@ -74,6 +112,10 @@ impl Files for Remote {
     }
 
     fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.read_prefix(location, limit).map_err(|reason| failed(location, reason));
+        }
         if is_http(location) {
             self.http.read_prefix(location, limit).map_err(|reason| failed(location, reason))
         } else {
@@ -82,6 +124,10 @@ impl Files for Remote {
     }
 
     fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.list(location).map_err(|reason| failed(location, reason));
+        }
         if is_http(location) {
             Err(failed(location, "directories cannot be listed over http".to_owned()))
         } else {

@@ -67,6 +67,22 @@ pub fn current(root: &Arc<dyn Records>) -> Result<Arc<dyn Records>, OpenError> {
     }
 }
 
+/// The number of the run that is there.
+///
+/// # Errors
+/// [`OpenError::Missing`] where there is none.
+pub fn current_id(root: &dyn Records) -> Result<String, OpenError> {
+    match last(root)? {
+        (_, Some(Turn::Run(run))) => Ok(run),
+        _ => Err(OpenError::Missing),
+    }
+}
+
+/// What the names of a run's records begin with.
+pub fn prefix(run: &str) -> String {
+    format!("run-{run}/")
+}
+
 /// Removes the run that is there, whoever led it, and however far its removal has come.
 ///
 /// # Errors
@@ -132,7 +148,7 @@ fn say(root: &dyn Records, number: u64, turn: &Turn) -> Result<bool, RecordsErro
 }
 
 fn scoped(root: &Arc<dyn Records>, run: &str) -> Arc<dyn Records> {
-    Arc::new(Scoped { inner: Arc::clone(root), prefix: format!("run-{run}/") })
+    Arc::new(Scoped { inner: Arc::clone(root), prefix: prefix(run) })
 }
 
 /// Those records of a place whose names begin with a prefix.

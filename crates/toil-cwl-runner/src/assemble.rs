@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use moil_cwl::document::LoadOptions;
 use moil_cwl::expression::{Limits, Listener};
+use moil_cwl::files::{Entry, Files};
 use moil_cwl::inherit::Inherited;
 use moil_cwl::load::{self, Loaded};
 use moil_cwl::ontology::LazyOntology;
@@ -27,8 +28,8 @@ use moil_engine::retry::RetryPolicy;
 use moil_job::event::Event;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
-use moil_jobstore::content::file::FileContents;
 use moil_jobstore::remote::{self, Remote};
+use moil_jobstore::s3::S3;
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
 use moil_salad::reader;
@@ -61,6 +62,8 @@ pub struct Surroundings<'a> {
     pub signals: &'a Signals,
     /// Where people are told.
     pub log: &'a Log,
+    /// Reaches buckets.
+    pub s3: S3,
 }
 
 /// How a run ended.
@@ -148,7 +151,7 @@ pub fn run(
         home::check_output_directory(&settings.files.outdir)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
-    let store = match JobStore::open(settings, surroundings.log)? {
+    let store = match JobStore::open(settings, &surroundings.s3, surroundings.log)? {
         Opened::None => None,
         Opened::Run(store) => Some(*store),
         Opened::Finished(outputs) => return Ok(Finished { outputs: Some(outputs), ..Finished::default() }),
@@ -179,7 +182,7 @@ pub fn run(
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
     if let Some(store) = &store {
-        evaluation.keys = Some(keys::keying(settings, store));
+        evaluation.keys = Some(keys::keying(settings, store, remote));
         if store.is_in_doubt() {
             evaluation.files = Box::new(keys::Hashed(Arc::clone(remote)));
         }
@@ -201,7 +204,7 @@ pub fn run(
     config.containers = containers::finder(settings, surroundings.log);
     config.console = console;
     if let Some(store) = &store {
-        config.contents = Some(Arc::new(FileContents::new(store.path())));
+        config.contents = Some(store.contents());
     }
     let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
     let inherited = Inherited::root(prepared.requirements);
@@ -374,6 +377,13 @@ fn worker_config(
 pub(crate) struct Downloader(pub(crate) Arc<Remote>);
 
 impl moil_worker::downloads::Download for Downloader {
+    fn list(&self, location: &str) -> Result<Option<Vec<Entry>>, String> {
+        if remote::is_http(location) {
+            return Ok(None);
+        }
+        Files::list(&*self.0, location).map(Some).map_err(|error| error.to_string())
+    }
+
     fn download(
         &self,
         location: &str,

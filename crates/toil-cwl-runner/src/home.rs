@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use moil_cwl::value::Value;
 use moil_engine::export::{self, Export, undo};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_jobstore::remote::Remote;
+use moil_worker::cancel::Cancel;
+use moil_worker::downloads::Downloads;
 
+use crate::assemble::Downloader;
 use crate::job_store::JobStore;
 use crate::settings::{HandOver, Settings};
 
@@ -40,13 +44,18 @@ pub fn bring(
     settings: &Settings,
     outputs: &Value,
     work: &Path,
-    remote: &Remote,
+    remote: &Arc<Remote>,
     store: Option<&JobStore>,
 ) -> Result<Value, Failure> {
     if settings.files.hand_over == HandOver::Leave {
         return Ok(outputs.clone());
     }
-    let made = store.map_or(work, JobStore::path);
+    let made = store.and_then(JobStore::directory).unwrap_or(work);
+    // What is kept on servers comes to this machine first.
+    let downloader = Downloader(Arc::clone(remote));
+    let outputs = &Downloads::default()
+        .localise(outputs, &work.join("downloads"), Some(&downloader), &Cancel::new())
+        .map_err(|failure| *failure)?;
     let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());
     let export = Export { outdir: settings.files.outdir.clone(), own };
     let (value, actions) = export::plan(outputs, &export, remote)?;
@@ -54,7 +63,7 @@ pub fn bring(
         store.record(Record::ExportPlanned {
             outputs: outputs.clone(),
             to: export.outdir.display().to_string(),
-            moves: undo::moves(&actions),
+            moves: store.directory().map(|_| undo::moves(&actions)).unwrap_or_default(),
         })?;
     }
     export::act(&actions, &export.outdir, store.is_some())?;

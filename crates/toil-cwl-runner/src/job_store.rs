@@ -7,14 +7,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use moil_cwl::value::Value;
 use moil_engine::export::undo;
 use moil_engine::memo::Memo;
+use moil_job::contents::Contents;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
+use moil_jobstore::bucket_store::{BucketPlace, BucketStore, BucketStoreError};
+use moil_jobstore::content::file::FileContents;
 use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
 use moil_jobstore::ledger::{Ledger, OpenError, Replay};
+use moil_jobstore::records::Records;
+use moil_jobstore::s3::S3;
 use moil_jobstore::who::Who;
 
+use crate::aws;
 use crate::log::Log;
 use crate::settings::{Clean, HandOver, Locator, Restart, Settings};
 
@@ -23,12 +29,37 @@ const BEAT: Duration = Duration::from_secs(10);
 
 /// An open job store: this process leads its run.
 pub struct JobStore {
-    store: Arc<FileStore>,
+    kind: Arc<Kind>,
     who: Who,
     /// As people know it.
-    path: PathBuf,
+    name: String,
     /// What earlier leaders recorded.
     replay: Replay,
+}
+
+/// Where the run is kept.
+enum Kind {
+    File(FileStore),
+    Bucket(BucketStore),
+}
+
+impl Kind {
+    fn ledger(&self) -> &Ledger {
+        match self {
+            Self::File(store) => store.ledger(),
+            Self::Bucket(store) => store.ledger(),
+        }
+    }
+}
+
+impl Store for Kind {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn append(&self, group: &[Record]) -> Result<(), StoreError> {
+        self.ledger().append(group)
+    }
 }
 
 /// What became of opening a job store.
@@ -46,44 +77,25 @@ impl JobStore {
     ///
     /// # Errors
     /// There is one already, or none to go on with; it cannot be read or written.
-    pub fn open(settings: &Settings, log: &Log) -> Result<Opened, Failure> {
-        let Locator::File(path) = &settings.store.locator else { return Ok(Opened::None) };
+    pub fn open(settings: &Settings, s3: &S3, log: &Log) -> Result<Opened, Failure> {
         let who = Who::here();
-        let restart = settings.store.restart;
-        if restart != Restart::No {
-            match Self::take_over(path, &who, log) {
-                Err(FileStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
-                opened => return opened.map_err(failure),
-            }
+        match &settings.store.locator {
+            Locator::Memory => Ok(Opened::None),
+            Locator::File(path) => open_file(settings, path, who, log),
+            Locator::Bucket(locator) => match BucketPlace::of(locator, s3) {
+                Some(place) => open_bucket(settings, &place, locator.to_string(), who, log),
+                None => Ok(Opened::None),
+            },
         }
-        let store = FileStore::create(path, Workers::Here, &who).map_err(failure)?;
-        Ok(Self::run(store, who, path, Replay::default()))
     }
 
-    fn run(store: FileStore, who: Who, path: &Path, replay: Replay) -> Opened {
-        Opened::Run(Box::new(Self { store: Arc::new(store), who, path: path.to_owned(), replay }))
-    }
-
-    fn take_over(path: &Path, who: &Who, log: &Log) -> Result<Opened, FileStoreError> {
-        wait_for_leader(path, who, log)?;
-        let (store, replay) = match FileStore::restart(path, Workers::Here, who) {
-            // Whoever removed it did not get to the end.
-            Err(FileStoreError::Open { reason: OpenError::Cleaning, path: at }) => {
-                let outputs = FileStore::outputs_of_removed(path)?;
-                FileStore::clean(path, who)?;
-                let missing = FileStoreError::Open { reason: OpenError::Missing, path: at };
-                return outputs.map(Opened::Finished).ok_or(missing);
-            }
-            opened => opened?,
-        };
+    fn run(kind: Kind, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
         if let Some(lost) = &replay.lost {
             log.warning(lost);
         }
-        let opened = Self::run(store, who.clone(), path, replay);
-        if let Opened::Run(store) = &opened {
-            store.undo_export();
-        }
-        Ok(opened)
+        let store = Self { kind: Arc::new(kind), who, name, replay };
+        store.undo_export();
+        Opened::Run(Box::new(store))
     }
 
     /// What the last export took away is wanted here again.
@@ -117,7 +129,7 @@ impl JobStore {
     /// The secret for the keys of jobs.
     pub fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        for (byte, digits) in secret.iter_mut().zip(self.store.ledger().info().key.as_bytes().chunks(2)) {
+        for (byte, digits) in secret.iter_mut().zip(self.kind.ledger().info().key.as_bytes().chunks(2)) {
             *byte = std::str::from_utf8(digits)
                 .ok()
                 .and_then(|text| u8::from_str_radix(text, 16).ok())
@@ -126,19 +138,38 @@ impl JobStore {
         secret
     }
 
-    /// The directory below which all is that attempts of this run made.
-    pub fn path(&self) -> &Path {
-        self.store.directory()
+    /// The directory below which all is that attempts of this run made, if it is kept in one.
+    pub fn directory(&self) -> Option<&Path> {
+        match &*self.kind {
+            Kind::File(store) => Some(store.directory()),
+            Kind::Bucket(_) => None,
+        }
+    }
+
+    /// What the locations of all that attempts of this run made begin with, if it is kept in a bucket.
+    pub fn files_in_bucket(&self) -> Option<String> {
+        match &*self.kind {
+            Kind::File(_) => None,
+            Kind::Bucket(store) => Some(store.files()),
+        }
+    }
+
+    /// Keeps what attempts of this leader make.
+    pub fn contents(&self) -> Arc<dyn Contents> {
+        match &*self.kind {
+            Kind::File(store) => Arc::new(FileContents::new(store.directory())),
+            Kind::Bucket(store) => Arc::new(store.contents()),
+        }
     }
 
     /// Where attempts of this leader may work, if no other place was asked for: what they leave need not be moved.
-    pub fn work_directory(&self) -> PathBuf {
-        self.path().join("work").join(self.store.ledger().term().to_string())
+    pub fn work_directory(&self) -> Option<PathBuf> {
+        Some(self.directory()?.join("work").join(self.kind.ledger().term().to_string()))
     }
 
     /// The journal.
     pub fn journal(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.store) as _
+        Arc::clone(&self.kind) as _
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
@@ -147,20 +178,14 @@ impl JobStore {
     /// There is no thread to be had.
     pub fn beat(&self, log: &Log, kill: impl Fn() + Send + 'static) -> Result<Heartbeat, Failure> {
         let log = log.clone();
-        let records = Arc::clone(self.store.ledger().records());
-        Heartbeat::start(
-            records,
-            self.store.ledger().term(),
-            self.who.clone(),
-            BEAT,
-            move |sign| match sign {
-                Sign::Kill { by } => {
-                    log.warning(format_args!("the end of the run was asked for by {by}"));
-                    kill();
-                }
-                Sign::Failed(error) => log.warning(format_args!("no sign of life can be given: {error}")),
-            },
-        )
+        let records = Arc::clone(self.kind.ledger().records());
+        Heartbeat::start(records, self.kind.ledger().term(), self.who.clone(), BEAT, move |sign| match sign {
+            Sign::Kill { by } => {
+                log.warning(format_args!("the end of the run was asked for by {by}"));
+                kill();
+            }
+            Sign::Failed(error) => log.warning(format_args!("no sign of life can be given: {error}")),
+        })
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))
     }
 
@@ -169,7 +194,7 @@ impl JobStore {
     /// # Errors
     /// Another leader has taken over, or the store cannot be written: it must not be done.
     pub fn record(&self, record: Record) -> Result<(), Failure> {
-        self.store.append(&[record]).map_err(|error| match error {
+        self.kind.append(&[record]).map_err(|error| match error {
             StoreError::Fenced { leader } => fenced(&leader),
             error @ StoreError::Failed { .. } => {
                 Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
@@ -192,20 +217,24 @@ impl JobStore {
             Clean::OnError => !success,
         };
         if removes && settings.files.hand_over != HandOver::Leave {
-            return self.store.remove(outputs.cloned()).map_err(|error| match error {
+            let removed = match &*self.kind {
+                Kind::File(store) => store.remove(outputs.cloned()),
+                Kind::Bucket(store) => store.remove(outputs.cloned()),
+            };
+            return removed.map_err(|error| match error {
                 StoreError::Fenced { leader } => fenced(&leader),
                 error @ StoreError::Failed { .. } => {
-                    let path = self.path.display();
-                    Failure::new(FailureKind::System, format!("cannot remove the job store {path}"))
+                    let name = &self.name;
+                    Failure::new(FailureKind::System, format!("cannot remove the job store {name}"))
                         .with_cause(error)
-                        .with_advice(format!("remove it with: moil clean {path}"))
+                        .with_advice(format!("remove it with: moil clean {name}"))
                 }
             });
         }
         if !success {
             log.warning(format_args!(
                 "what is done is kept in {}: correct what failed and give the same command with --restart",
-                self.path.display()
+                self.name
             ));
         }
         Ok(())
@@ -218,47 +247,117 @@ pub fn fenced(leader: &str) -> Failure {
         .with_advice("this one has stopped; nothing of the run was changed by it since")
 }
 
+fn open_file(settings: &Settings, path: &Path, who: Who, log: &Log) -> Result<Opened, Failure> {
+    let name = path.display().to_string();
+    let restart = settings.store.restart;
+    if restart != Restart::No {
+        let records = match FileStore::records(path, Workers::Here) {
+            Ok(records) => Some(records),
+            Err(FileStoreError::Open { .. }) => None,
+            Err(error) => return Err(file_failure(error)),
+        };
+        if let Some(records) = records {
+            wait_for_leader(&*records, &who, &name, log);
+        }
+        let mut taken = FileStore::restart(path, Workers::Here, &who);
+        // Whoever removed it did not get to the end.
+        if matches!(&taken, Err(FileStoreError::Open { reason: OpenError::Cleaning, .. })) {
+            let outputs = FileStore::outputs_of_removed(path).map_err(file_failure)?;
+            FileStore::clean(path, &who).map_err(file_failure)?;
+            if let Some(outputs) = outputs {
+                return Ok(Opened::Finished(outputs));
+            }
+            taken = Err(FileStoreError::Open { path: path.to_owned(), reason: OpenError::Missing });
+        }
+        match taken {
+            Err(FileStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
+            taken => {
+                let (store, replay) = taken.map_err(file_failure)?;
+                return Ok(JobStore::run(Kind::File(store), who, name, replay, log));
+            }
+        }
+    }
+    let store = FileStore::create(path, Workers::Here, &who).map_err(file_failure)?;
+    Ok(JobStore::run(Kind::File(store), who, name, Replay::default(), log))
+}
+
+fn open_bucket(
+    settings: &Settings,
+    place: &BucketPlace,
+    name: String,
+    who: Who,
+    log: &Log,
+) -> Result<Opened, Failure> {
+    let restart = settings.store.restart;
+    if restart != Restart::No {
+        match place.records() {
+            Ok(records) => wait_for_leader(&*records, &who, &name, log),
+            Err(BucketStoreError::Open { .. }) => {}
+            Err(error) => return Err(bucket_failure(error)),
+        }
+        let mut taken = BucketStore::restart(place.clone(), &who);
+        if matches!(&taken, Err(BucketStoreError::Open { reason: OpenError::Cleaning, .. })) {
+            let outputs = BucketStore::outputs_of_removed(place).map_err(bucket_failure)?;
+            place.clean(&who).map_err(bucket_failure)?;
+            if let Some(outputs) = outputs {
+                return Ok(Opened::Finished(outputs));
+            }
+            taken = Err(BucketStoreError::Open { store: name.clone(), reason: OpenError::Missing });
+        }
+        match taken {
+            Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
+            taken => {
+                let (store, replay) = taken.map_err(bucket_failure)?;
+                return Ok(JobStore::run(Kind::Bucket(store), who, name, replay, log));
+            }
+        }
+    }
+    let store = BucketStore::create(place.clone(), &aws::tags(settings)?, &who).map_err(bucket_failure)?;
+    Ok(JobStore::run(Kind::Bucket(store), who, name, Replay::default(), log))
+}
+
 /// A leader that still gives signs of life is waited for, not pushed aside.
-fn wait_for_leader(path: &Path, who: &Who, log: &Log) -> Result<(), FileStoreError> {
-    let records = match FileStore::records(path, Workers::Here) {
-        Ok(records) => records,
-        Err(FileStoreError::Open { .. }) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+fn wait_for_leader(records: &dyn Records, who: &Who, store: &str, log: &Log) {
     // Whoever takes over says what is wrong.
-    let Ok((_, replay)) = Ledger::read(&*records, who) else { return Ok(()) };
-    let Some((term, name)) = replay.last_leader() else { return Ok(()) };
+    let Ok((_, replay)) = Ledger::read(records, who) else { return };
+    let Some((term, name)) = replay.last_leader() else { return };
     let mut told = false;
     loop {
-        let Ok(Some(beat)) = heartbeat::last_beat(&*records, term) else { return Ok(()) };
+        let Ok(Some(beat)) = heartbeat::last_beat(records, term) else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if beat.patience(who, now) == 0 {
-            return Ok(());
+            return;
         }
         if !std::mem::replace(&mut told, true) {
             log.warning(format_args!(
-                "waiting for {name}, which leads this run and is alive; to end it: moil kill {}",
-                path.display()
+                "waiting for {name}, which leads this run and is alive; to end it: moil kill {store}"
             ));
         }
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
-fn failure(error: FileStoreError) -> Failure {
+fn file_failure(error: FileStoreError) -> Failure {
     let kind = match &error {
         FileStoreError::System { .. } => FailureKind::System,
         _ => FailureKind::BadInput,
     };
-    let advice = match &error {
-        FileStoreError::Open { reason: OpenError::Missing, .. } => {
-            Some("leave --restart out, or say --restart=auto, which starts afresh where there is none")
-        }
-        _ => None,
+    let missing = matches!(&error, FileStoreError::Open { reason: OpenError::Missing, .. });
+    advised(Failure::new(kind, error.to_string()), missing)
+}
+
+fn bucket_failure(error: BucketStoreError) -> Failure {
+    let kind = match &error {
+        BucketStoreError::Server { .. } => FailureKind::System,
+        _ => FailureKind::BadInput,
     };
-    let failure = Failure::new(kind, error.to_string());
-    match advice {
-        Some(advice) => failure.with_advice(advice),
-        None => failure,
+    let missing = matches!(&error, BucketStoreError::Open { reason: OpenError::Missing, .. });
+    advised(Failure::new(kind, error.to_string()), missing)
+}
+
+fn advised(failure: Failure, missing: bool) -> Failure {
+    if !missing {
+        return failure;
     }
+    failure.with_advice("leave --restart out, or say --restart=auto, which starts afresh where there is none")
 }

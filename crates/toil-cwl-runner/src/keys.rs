@@ -1,5 +1,6 @@
 //! What decides the results of jobs, for their memo keys.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use moil_cwl::canonical;
@@ -17,14 +18,15 @@ use crate::job_store::JobStore;
 use crate::settings::{Engine, Settings};
 
 /// Makes the keys of a run.
-pub fn keying(settings: &Settings, store: &JobStore) -> Keying {
+pub fn keying(settings: &Settings, store: &JobStore, remote: &Arc<Remote>) -> Keying {
     let containers = settings.containers.engine != Engine::None;
     let default_image = settings.containers.default_image.clone();
     let image = move |effective: &Effective| {
         let named = effective.docker.as_ref().map(|(docker, _)| canonical::image(docker));
         named.or_else(|| default_image.clone()).filter(|_| containers)
     };
-    let origins = FileOrigins::new(vec![store.path().to_owned()]);
+    let made = store.directory().map(Path::to_owned).into_iter().collect();
+    let origins = FileOrigins::new(made, store.files_in_bucket(), Arc::clone(remote));
     Keying::new(Keys::new(&store.secret()), Box::new(origins), Box::new(image), options(settings))
 }
 
@@ -33,7 +35,18 @@ fn options(settings: &Settings) -> Vec<(String, String)> {
     let set = settings.tools.set.iter();
     let mut options: Vec<(String, String)> =
         set.map(|(name, value)| (format!("--setEnv {name}"), value.to_string_lossy().into_owned())).collect();
-    options.push(("--compute-checksum".to_owned(), settings.files.checksums.to_string()));
+    let containers = &settings.containers;
+    let network = containers.network.clone().unwrap_or_default();
+    for (name, value) in [
+        ("--compute-checksum", settings.files.checksums.to_string()),
+        ("--custom-net", network),
+        ("--no-read-only", (!containers.read_only).to_string()),
+        ("--no-match-user", (!containers.match_user).to_string()),
+    ] {
+        options.push((name.to_owned(), value));
+    }
+    let mpi = settings.tools.mpi_config.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    options.extend(mpi.map(|text| ("--mpi-config-file".to_owned(), text)));
     options
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`run`] | one run, from the command line to the exit code |
 //! | [`assemble`] | joins the parts for one run |
+//! | [`aws`] | how S3 is reached |
 //! | [`job_store`] | the job store of a run |
 //! | [`keys`] | what decides the results of jobs |
 //! | [`work_directory`] | where attempts work |
@@ -38,6 +39,7 @@
 
 pub mod argparse;
 pub mod assemble;
+pub mod aws;
 pub mod commands;
 pub mod config_file;
 mod containers;

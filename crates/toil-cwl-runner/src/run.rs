@@ -13,6 +13,7 @@ use moil_worker::spawner::Spawner;
 
 use crate::argparse::{self, Immediate};
 use crate::assemble::{self, Finished, Surroundings};
+use crate::aws;
 use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 use crate::help;
@@ -108,7 +109,15 @@ fn workflow(
     signals: &Signals,
     log: &Log,
 ) -> ExitCode {
-    let remote = Arc::new(Remote::new(tls::certificate_files(&settings.environment, &settings.cwd)));
+    let s3 = match aws::client(&settings) {
+        Ok(s3) => s3,
+        Err(failure) => {
+            tell(log, "run", &failure);
+            return ExitCode::FAILURE;
+        }
+    };
+    let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
+    let remote = Arc::new(Remote::new(certificates).with_s3(s3.clone()));
     let settings = &assemble::follow_tool(settings, &remote);
     let loaded = assemble::load_document(settings, &remote);
     if let Action::Validate { json: true } = settings.action {
@@ -191,7 +200,7 @@ fn workflow(
             return ExitCode::FAILURE;
         }
     };
-    let surroundings = Surroundings { spawner, signals, log };
+    let surroundings = Surroundings { spawner, signals, log, s3 };
     match assemble::run(settings, &loaded, prepared, &remote, &surroundings) {
         Ok(mut finished) => {
             let store = finished.store.take();

@@ -293,6 +293,8 @@ pub enum Locator {
     Memory,
     /// In an absolute directory.
     File(PathBuf),
+    /// In a bucket.
+    Bucket(moil_jobstore::locator::Locator),
 }
 
 /// Whether the run of the job store goes on.
@@ -332,6 +334,8 @@ pub struct Store {
     pub clean_work_dir: Clean,
     /// Statistics are kept.
     pub stats: bool,
+    /// A file with the key that encrypts what is stored in S3.
+    pub encryption_key: Option<PathBuf>,
 }
 
 /// Resources of jobs, and limits.

@@ -22,8 +22,9 @@ impl WorkDirectory {
     /// # Errors
     /// The system's.
     pub fn make(settings: &Settings, store: Option<&JobStore>) -> Result<Self, Failure> {
-        if let Some(store) = store.filter(|_| !settings.files.place_is_given) {
-            return Ok(Self { path: store.work_directory(), in_store: true });
+        let in_store = store.filter(|_| !settings.files.place_is_given).and_then(JobStore::work_directory);
+        if let Some(path) = in_store {
+            return Ok(Self { path, in_store: true });
         }
         let prefix = &settings.files.tmp_outdir;
         let failed = |error: std::io::Error| {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use moil_cwl::files::Entry;
 use moil_cwl::location;
-use moil_cwl::value::{File, Value};
+use moil_cwl::value::{Directory, File, Value};
 use moil_job::failure::{Failure, FailureKind};
 
 use crate::cancel::Cancel;
@@ -17,6 +18,9 @@ use crate::system::{self, Result};
 /// How often one who waits for another's download looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How deep directories may be nested.
+const DEPTH_LIMIT: usize = 200;
+
 /// Fetches a file from another machine.
 pub trait Download: Send + Sync {
     /// Writes what is at `location` to the new file `to`, and verifies it as far as can be. Asks
@@ -25,6 +29,14 @@ pub trait Download: Send + Sync {
     /// # Errors
     /// A sentence that says what went wrong.
     fn download(&self, location: &str, to: &Path, cancel: &Cancel) -> std::result::Result<(), String>;
+
+    /// The entries of a directory of another machine; `None` where such cannot be listed.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    fn list(&self, _location: &str) -> std::result::Result<Option<Vec<Entry>>, String> {
+        Ok(None)
+    }
 }
 
 /// What was fetched in this run.
@@ -114,15 +126,64 @@ impl Downloads {
             },
             Value::Directory(directory) => match &directory.location {
                 Some(location) if path_of(location).is_err() => {
-                    let message = format!(
-                        "cannot fetch the input {location}: directories of other machines cannot be listed"
-                    );
-                    Err(Box::new(Failure::new(FailureKind::BadInput, message)))
+                    let listing = match &directory.listing {
+                        // What is in it was brought already.
+                        Some(listing) => Arc::clone(listing),
+                        None => {
+                            let listing = Value::list(self.listing(location, download, 0)?);
+                            let local = self.localise(&listing, root, download, cancel)?;
+                            Arc::new(local.as_list().unwrap_or_default().to_vec())
+                        }
+                    };
+                    let basename = directory
+                        .basename
+                        .clone()
+                        .or_else(|| Some(location::basename(location.trim_end_matches('/')).into()));
+                    Ok(Value::Directory(Arc::new(Directory {
+                        location: None,
+                        basename,
+                        listing: Some(listing),
+                        ..(**directory).clone()
+                    })))
                 }
                 _ => Ok(item),
             },
             _ => Ok(item),
         })
+    }
+
+    /// All that is in a directory of another machine.
+    fn listing(&self, location: &str, download: Option<&dyn Download>, depth: usize) -> Result<Vec<Value>> {
+        let failed = |reason: &str| {
+            let message = format!("cannot fetch the input {location}: {reason}");
+            Box::new(Failure::new(FailureKind::BadInput, message))
+        };
+        if depth > DEPTH_LIMIT {
+            return Err(failed("its directories are nested too deeply"));
+        }
+        let entries = download
+            .map_or(Ok(None), |download| download.list(location))
+            .map_err(|reason| failed(&reason))?
+            .ok_or_else(|| failed("directories of other machines cannot be listed"))?;
+        entries
+            .into_iter()
+            .map(|entry| {
+                let (location, basename) = (Some(Arc::from(entry.location)), Some(Arc::from(entry.name)));
+                Ok(if entry.stat.is_directory {
+                    let inner = self.listing(location.as_deref().unwrap_or_default(), download, depth + 1)?;
+                    let listing = Some(Arc::new(inner));
+                    Value::Directory(Arc::new(Directory {
+                        location,
+                        basename,
+                        listing,
+                        ..Directory::default()
+                    }))
+                } else {
+                    let size = Some(entry.stat.size);
+                    Value::File(Arc::new(File { location, basename, size, ..File::default() }))
+                })
+            })
+            .collect()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Option<PathBuf>>> {

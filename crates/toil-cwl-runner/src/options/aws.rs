@@ -7,8 +7,7 @@ const BATCH: &str = "AWS Batch is not a place where this program runs jobs";
 pub(super) const GROUP: Group = Group {
     title: "AWS",
     options: &[
-        Opt::value(&["--sseKey"], "FILE", "A key of 32 characters that encrypts what is stored in S3.")
-            .not_yet("the AWS job store"),
+        Opt::value(&["--sseKey"], "FILE", "A key of 32 characters that encrypts what is stored in S3."),
         Opt::value(&["--awsBatchRegion"], "REGION", "The region of AWS Batch.")
             .not_applicable(BATCH)
             .hidden(),

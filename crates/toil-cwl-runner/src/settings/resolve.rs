@@ -469,7 +469,8 @@ impl Source<'_> {
             text => clean(text, default_clean),
         };
         let clean_work_dir = clean_of(self.text("--cleanWorkDir"));
-        Ok(Store { locator, restart, clean, clean_work_dir, stats })
+        let encryption_key = self.path("--sseKey");
+        Ok(Store { locator, restart, clean, clean_work_dir, stats, encryption_key })
     }
 
     fn resources(&self) -> Result<Resources, UsageError> {
@@ -539,7 +540,9 @@ fn locator(text: &str, from: &str, cwd: &Path) -> Result<Locator, SettingsError>
     match kind {
         "file" if rest.is_empty() => Err(UsageError::new(format!("{from} '{text}' names no path")).into()),
         "file" => Ok(Locator::File(cwd.join(rest))),
-        "aws" => Err(refused(format!("{from} {text} is not supported yet (the AWS job store)"))),
+        "aws" | "s3" => moil_jobstore::locator::Locator::parse(text, cwd)
+            .map(Locator::Bucket)
+            .map_err(|error| UsageError::new(format!("{from}: {error}")).into()),
         "google" => Err(SettingsError::Refused(
             UsageError::new(format!("{from} {text}: there is no job store at Google"))
                 .with_hint("use file:PATH or aws:REGION:NAME"),

@@ -1,6 +1,7 @@
 //! The program as a whole, called in process.
 
 mod bad_input;
+mod buckets;
 mod commands;
 mod docs;
 mod generators;

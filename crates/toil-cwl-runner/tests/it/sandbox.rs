@@ -60,13 +60,21 @@ impl Sandbox {
     }
 
     pub fn run_os(&self, args: Vec<OsString>) -> Answer {
+        self.run_with(args, &[])
+    }
+
+    /// The same with more in the environment.
+    pub fn run_with(&self, args: Vec<OsString>, env: &[(&str, &str)]) -> Answer {
         let mut stdout = Vec::new();
         let stderr = Capture::default();
         let code = toil_cwl_runner::run(Invocation {
             program: "toil-cwl-runner".to_owned(),
             args,
             cwd: self.dir.path().to_owned(),
-            env: vec![("PATH".into(), PATH.into()), ("TMPDIR".into(), self.path("tmp").into())],
+            env: [("PATH".into(), PATH.into()), ("TMPDIR".into(), self.path("tmp").into())]
+                .into_iter()
+                .chain(env.iter().map(|(name, value)| (name.into(), value.into())))
+                .collect(),
             stdin: Box::new(std::io::empty()),
             stdout: &mut stdout,
             stderr: Box::new(stderr.clone()),

@@ -1,0 +1,170 @@
+//! Runs with a job store in a bucket, and files in buckets.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use toil_cwl_runner::exit_code::ExitCode;
+
+use super::Answer;
+use super::sandbox::Sandbox;
+
+/// Makes a file and a directory, looks into them, and puts all together.
+const WORKFLOW: &str = r#"
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {words: "string[]", stop: boolean}
+outputs:
+  all: {type: File, outputSource: join/all}
+  folder: {type: Directory, outputSource: folder/d}
+steps:
+  write:
+    scatter: word
+    in: {word: words}
+    out: [one]
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs: {word: {type: string, inputBinding: {}}}
+      outputs: {one: stdout}
+      stdout: "a word #1.txt"
+  folder:
+    in: []
+    out: [d]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'mkdir -p d/e d/empty; echo deep > d/e/f.txt']
+      inputs: []
+      outputs: {d: {type: Directory, outputBinding: {glob: d}}}
+  join:
+    in: {ones: write/one, d: folder/d, stop: stop}
+    out: [all]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'test $0 = false && cat "$1"/e/f.txt && shift && cat "$@"']
+      requirements: {InlineJavascriptRequirement: {}}
+      inputs:
+        stop: {type: boolean, inputBinding: {position: 0, valueFrom: $(String(self))}}
+        d: {type: Directory, inputBinding: {position: 1}}
+        ones: {type: 'File[]', inputBinding: {position: 2}}
+      outputs: {all: stdout}
+      stdout: all.txt
+"#;
+
+fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
+    let url = server.url();
+    let env = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ("TOIL_OWNER_TAG", "me"),
+        ("TOIL_AWS_TAGS", r#"{"Project": "p"}"#),
+    ];
+    sandbox.run_with(line.split_whitespace().map(OsString::from).collect(), &env)
+}
+
+fn succeeds(sandbox: &Sandbox, server: &S3Server, line: &str) -> serde_json::Value {
+    let answer = run(sandbox, server, line);
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    serde_json::from_str(&answer.stdout).expect("JSON")
+}
+
+#[test]
+fn a_run_in_a_bucket_is_kept_after_a_failure_and_goes_on() {
+    let (sandbox, server) = (Sandbox::with(WORKFLOW), S3Server::start());
+    let common = "--jobStore aws:eu-central-1:run-1 --retryCount 0 --outdir out main.cwl job.yml";
+    sandbox.write("job.yml", "words: [a, b]\nstop: true\n");
+    let answer = run(&sandbox, &server, common);
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    // The logs of what failed are on this machine.
+    std::fs::remove_dir_all(sandbox.path("tmp")).expect("it is removed");
+    std::fs::create_dir(sandbox.path("tmp")).expect("it is made");
+    assert!(answer.stderr.contains("what is done is kept in aws:eu-central-1:run-1"), "{}", answer.stderr);
+    let facts = server.bucket("run-1--toil").expect("the bucket is there");
+    let tags: BTreeMap<String, String> = facts.tags.clone();
+    assert_eq!((tags["Owner"].as_str(), tags["Project"].as_str()), ("me", "p"));
+    let told = run(&sandbox, &server, common).stderr;
+    assert!(told.contains("already exists"), "{told}");
+    sandbox.write("job.yml", "words: [a, b]\nstop: false\n");
+    let answer = run(&sandbox, &server, &format!("--restart {common}"));
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    for job in ["write", "write_2", "folder"] {
+        let line = format!("[job {job}] completed success (reused)");
+        assert!(answer.stderr.contains(&line), "{}", answer.stderr);
+    }
+    assert_eq!(sandbox.read("out/all.txt"), "deep\na\nb\n");
+    assert_eq!(sandbox.read("out/d/e/f.txt"), "deep\n");
+    assert!(sandbox.path("out/d/empty").is_dir());
+    assert!(server.bucket("run-1--toil").is_none(), "the bucket is removed after success");
+}
+
+#[test]
+fn a_prefix_of_a_bucket_that_is_there_is_all_that_is_touched() {
+    let (sandbox, server) = (Sandbox::with(WORKFLOW), S3Server::start());
+    make_bucket(&server, "shared", &[("other/x", "x"), ("runs/2024", "y")]);
+    sandbox.write("job.yml", "words: [a]\nstop: false\n");
+    let line = "--jobStore s3://shared/runs --outdir out main.cwl job.yml";
+    succeeds(&sandbox, &server, &format!("--clean never {line}"));
+    assert!(server.objects("shared").keys().any(|key| key.starts_with("runs/run-")));
+    succeeds(&sandbox, &server, &format!("--restart {line}"));
+    let left: Vec<String> = server.objects("shared").into_keys().collect();
+    // The last one says that there is no run any more.
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(left.contains(&"other/x".to_owned()) && left.contains(&"runs/2024".to_owned()), "{left:?}");
+    assert!(left.iter().any(|key| key.starts_with("runs/runs/")), "{left:?}");
+}
+
+#[test]
+fn inputs_in_buckets_are_fetched_and_their_changes_noticed() {
+    let (sandbox, server) = (Sandbox::new(), S3Server::start());
+    make_bucket(&server, "data", &[("in put/x.txt", "one"), ("in put/d/y.txt", "deep")]);
+    sandbox.write(
+        "main.cwl",
+        r#"
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'cat "$0" "$1"/y.txt']
+inputs:
+  f: {type: File, inputBinding: {position: 1}}
+  d: {type: Directory, inputBinding: {position: 2}}
+outputs: {o: stdout}
+stdout: o.txt
+"#,
+    );
+    sandbox.write(
+        "job.yml",
+        "f: {class: File, location: 's3://data/in%20put/x.txt'}\nd: {class: Directory, location: 's3://data/in%20put/d'}\n",
+    );
+    let line = "--jobStore store --clean never --outdir out";
+    succeeds(&sandbox, &server, &format!("{line} main.cwl job.yml"));
+    assert_eq!(sandbox.read("out/o.txt"), "onedeep");
+    make_bucket(&server, "data", &[("in put/x.txt", "two")]);
+    succeeds(&sandbox, &server, &format!("{line} --restart main.cwl job.yml"));
+    assert_eq!(sandbox.read("out/o.txt"), "twodeep");
+}
+
+#[test]
+fn a_job_costs_few_requests() {
+    let (sandbox, server) = (Sandbox::with(WORKFLOW), S3Server::start());
+    let words: Vec<String> = (0..100).map(|number| format!("w{number}")).collect();
+    sandbox.write("job.yml", format!("words: [{}]\nstop: false\n", words.join(", ")));
+    succeeds(&sandbox, &server, "--jobStore aws:eu-central-1:run-2 --outdir out main.cwl job.yml");
+    let total: u64 = server.hooks().counts().values().sum();
+    eprintln!("{total} requests: {:?}", server.hooks().counts());
+    assert!(total <= 5 * 100, "{total}: {:?}", server.hooks().counts());
+}
+
+/// Puts objects into a bucket, as somebody else would.
+fn make_bucket(server: &S3Server, name: &str, objects: &[(&str, &str)]) {
+    use moil_jobstore::s3::settings::Credentials;
+    use moil_jobstore::s3::{S3, Settings};
+    let credentials =
+        Credentials::Keys { access: ACCESS_KEY.into(), secret: SECRET_KEY.into(), session: None };
+    let s3 = S3::new(Settings { endpoint: Some(server.url()), credentials, ..Settings::default() });
+    let bucket = s3.bucket(name);
+    bucket.create(None, &BTreeMap::new()).expect("the bucket is made");
+    for (key, text) in objects {
+        bucket.put(key, text.as_bytes()).expect("it is put");
+    }
+}
