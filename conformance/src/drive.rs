@@ -103,7 +103,7 @@ fn attempt(
     }
     let place = |name: &str| match name.strip_prefix("scratch:") {
         Some(name) => scratch.path().join(name).to_string_lossy().into_owned(),
-        None => name.to_owned(),
+        None => name.replace("{scratch}", &scratch.path().file_name().unwrap_or_default().to_string_lossy()),
     };
     let mut args: Vec<String> = settings.args.iter().map(|arg| place(arg)).collect();
     args.extend(test.args.iter().map(|arg| place(arg)));

@@ -34,7 +34,8 @@ usage: conformance run SUITE [option…] [-- runner option…]
   --bless          writes the list given by --expect instead
   --verbose        shows the runner's stderr for tests that failed
 
-An option of the runner that begins with scratch: is a path in a directory that each test has for itself.
+An option of the runner that begins with scratch: is a path in a directory that each test has for itself;
+{scratch} in it is a name that no other test has.
 
 A test that needs a program which is not installed is skipped, unless MOIL_REQUIRE (names separated by
 commas) names it: then it fails.";

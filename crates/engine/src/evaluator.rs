@@ -78,7 +78,7 @@ pub struct Settings {
     /// How the documents of generated processes are loaded.
     pub load: Box<Load>,
     /// Makes the keys of jobs; `None` where nothing is recorded.
-    pub keys: Option<Keying>,
+    pub keys: Option<Arc<Keying>>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.

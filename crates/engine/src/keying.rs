@@ -1,13 +1,14 @@
 //! Gives each job its memo key, where results are recorded.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use moil_cwl::expression::Context;
 use moil_cwl::inherit::Effective;
 use moil_cwl::limits;
+use moil_cwl::value::Value;
 use moil_job::failure::Failure;
-use moil_job::identity::Origins;
+use moil_job::identity::{Origin, Origins};
 use moil_job::key::{JobFacts, Key, Keys, NoKey, ToolKey};
 use moil_job::resources::Resources;
 use moil_job::secret::Secrets;
@@ -27,6 +28,22 @@ pub struct Keying {
     options: Vec<(String, String)>,
     /// By the address of the tool, which is held so that it stays the tool's own.
     tools: Mutex<HashMap<usize, Keyed>>,
+    /// The checksums of what jobs of this run made, by location.
+    made: RwLock<HashMap<Arc<str>, Arc<str>>>,
+}
+
+/// Origins that are told only such checksums as were computed for that very file: an expression may have given a file
+/// another location, and left it the checksum.
+struct Believed<'a> {
+    origins: &'a dyn Origins,
+    made: &'a HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Origins for Believed<'_> {
+    fn origin(&self, location: &str, checksum: Option<&str>) -> Result<Origin, String> {
+        let computed = self.made.get(location).map(|checksum| &**checksum);
+        self.origins.origin(location, checksum.filter(|checksum| computed == Some(checksum)))
+    }
 }
 
 /// A tool with its part of the keys.
@@ -40,7 +57,7 @@ impl Keying {
         image: Box<ImageOf>,
         options: Vec<(String, String)>,
     ) -> Self {
-        Self { keys, origins, image, options, tools: Mutex::default() }
+        Self { keys, origins, image, options, tools: Mutex::default(), made: RwLock::default() }
     }
 
     /// The key of a job, or why it has none. `context` has its complete inputs.
@@ -69,7 +86,20 @@ impl Keying {
             image: image.as_deref(),
             options: &self.options,
         };
-        Ok(self.keys.job(tool_key, &facts, &*self.origins))
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.keys.job(tool_key, &facts, &Believed { origins: &*self.origins, made: &made }))
+    }
+
+    /// Takes note of the checksums of what a job made.
+    pub fn learn(&self, outputs: &Value) {
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        outputs.visit_files(&mut |item| {
+            if let Value::File(file) = item
+                && let (Some(location), Some(checksum)) = (&file.location, &file.checksum)
+            {
+                made.insert(Arc::clone(location), Arc::clone(checksum));
+            }
+        });
     }
 
     fn tool(&self, tool: &Arc<JobTool>) -> Arc<Result<ToolKey, NoKey>> {

@@ -24,6 +24,7 @@ use moil_job::store::StoreError;
 use crate::admission::{Admission, Capacity};
 use crate::evaluator::{Answer, Evaluators, Task};
 use crate::journal::{Journal, Written};
+use crate::keying::Keying;
 use crate::memo::{self, Memo, Recorded};
 use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
@@ -81,6 +82,8 @@ pub struct Helpers<'a> {
     pub journal: Option<Journal>,
     /// What earlier leaders recorded.
     pub memo: Memo,
+    /// Learns what jobs made, where their results are recorded.
+    pub keys: Option<Arc<Keying>>,
     /// Told what happens.
     pub events: &'a mut dyn FnMut(&Event),
 }
@@ -415,6 +418,9 @@ impl<'a> Leader<'a> {
             status: Status::Reused,
             usage: None,
         });
+        if let Some(keys) = &self.helpers.keys {
+            keys.learn(&recorded.result.outputs);
+        }
         self.plan.finished(run.element, recorded.result.outputs);
     }
 
@@ -447,6 +453,9 @@ impl<'a> Leader<'a> {
                     status: Status::Success,
                     usage: Some(result.usage),
                 });
+                if let Some(keys) = &self.helpers.keys {
+                    keys.learn(&result.outputs);
+                }
                 self.plan.finished(entry.element, result.outputs);
             }
             Outcome::Failed(failure) => self.attempt_failed(attempt, entry, granted, Arc::from(failure)),

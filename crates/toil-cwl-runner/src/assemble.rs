@@ -182,11 +182,12 @@ pub fn run(
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
     if let Some(store) = &store {
-        evaluation.keys = Some(keys::keying(settings, store, remote));
+        evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote)));
         if store.is_in_doubt() {
             evaluation.files = Box::new(keys::Hashed(Arc::clone(remote)));
         }
     }
+    let keying = evaluation.keys.clone();
     let evaluators = Evaluators::start(evaluation, &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let no_thread = |error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error);
@@ -216,6 +217,7 @@ pub fn run(
         secrets: prepared.secrets,
         journal,
         memo: store.as_ref().map(JobStore::memo).unwrap_or_default(),
+        keys: keying,
         events: &mut |event| audience.hear(event),
     };
     let end = Leader::new(plan, policy(settings, &work.path), helpers).run(&receiver);

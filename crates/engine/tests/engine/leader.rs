@@ -56,7 +56,7 @@ pub struct Case {
     /// What an earlier leader recorded.
     pub recorded: Vec<Record>,
     /// Makes keys; none where it is `None`.
-    pub keys: Option<Keying>,
+    pub keys: Option<Arc<Keying>>,
     pub act: Box<dyn FnMut(&Attempt) -> Act + Send>,
 }
 
@@ -224,7 +224,7 @@ impl Case {
             },
             secrets: Arc::clone(&secrets),
             load: Box::new(load),
-            keys: self.keys,
+            keys: self.keys.clone(),
             loop_limit: 5,
             threads: 2,
         };
@@ -249,6 +249,7 @@ impl Case {
             secrets,
             journal: Some(journal),
             memo: Memo::of(self.recorded),
+            keys: self.keys,
             events: &mut hear,
         };
         let RunEnd { outputs, failures, interrupted, fenced_by } =

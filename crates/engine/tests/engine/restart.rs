@@ -19,8 +19,8 @@ impl Origins for NoFiles {
     }
 }
 
-fn keys() -> Option<Keying> {
-    Some(Keying::new(Keys::new(&[7; 32]), Box::new(NoFiles), Box::new(|_| None), Vec::new()))
+fn keys() -> Option<Arc<Keying>> {
+    Some(Arc::new(Keying::new(Keys::new(&[7; 32]), Box::new(NoFiles), Box::new(|_| None), Vec::new())))
 }
 
 /// A run with what was recorded before; with all that is recorded after it.

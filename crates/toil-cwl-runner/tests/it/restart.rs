@@ -351,3 +351,46 @@ impl Random {
         self.0 % limit
     }
 }
+
+#[test]
+fn a_file_that_an_expression_made_of_another_is_not_known_by_its_checksum() {
+    let document = |text: &str| {
+        format!(
+            r#"
+cwlVersion: v1.2
+class: Workflow
+requirements: {{InlineJavascriptRequirement: {{}}, StepInputExpressionRequirement: {{}}}}
+inputs: []
+outputs: {{o: {{type: File, outputSource: look/o}}}}
+steps:
+  make:
+    in: []
+    out: [d]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'echo same > a; echo {text} > b']
+      inputs: []
+      outputs: {{d: {{type: 'File[]', outputBinding: {{glob: [a, b]}}}}}}
+  look:
+    in:
+      f:
+        source: make/d
+        valueFrom: |
+          ${{ return {{class: "File", location: self[1].location, checksum: self[0].checksum, basename: "x"}}; }}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {{f: {{type: File, inputBinding: {{}}}}}}
+      outputs: {{o: stdout}}
+      stdout: o.txt
+"#
+        )
+    };
+    let sandbox = Sandbox::with(&document("one"));
+    let args = ["--jobStore", "store", "--clean", "never", "--outdir", "out", "main.cwl"];
+    sandbox.outputs(&args);
+    sandbox.write("main.cwl", document("two"));
+    sandbox.outputs(&[&["--restart"], &args[..]].concat());
+    assert_eq!(sandbox.read("out/o.txt"), "two\n");
+}
