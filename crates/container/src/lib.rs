@@ -20,6 +20,7 @@
 //! | [`error`] | why an image cannot be had |
 //! | `mount` | what the options of all engines have in common |
 //! | [`seal`] | whether an image is what was made, to the last byte |
+//! | `shared_failure` | failures that all who waited share |
 //! | `resolved` | what a name means in one run |
 //! | `engine_config` | conversions in bounded memory |
 //! | `pull` | one pull by the engine |
@@ -52,6 +53,7 @@ mod pull;
 mod resolved;
 mod sandbox;
 pub mod seal;
+mod shared_failure;
 pub mod sif;
 mod space;
 pub mod store;

@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::detect::Engine;
 use crate::dockerfile::Dockerfile;
@@ -25,6 +25,7 @@ use crate::lock::{self, Exclusive, LockError, Shared};
 use crate::pull;
 use crate::resolved::Resolved;
 use crate::sandbox;
+use crate::shared_failure;
 use crate::sif::{self, Sif};
 use crate::space;
 use crate::watch::{Event, Watch};
@@ -114,6 +115,13 @@ pub struct ImageStore {
     failed: Mutex<HashMap<ImageName, (Instant, ImageError)>>,
 }
 
+/// When somebody began to ask: by a clock that only goes forward, and by one that others have, too.
+#[derive(Clone, Copy)]
+struct Began {
+    here: Instant,
+    anywhere: SystemTime,
+}
+
 /// What was found.
 pub(crate) enum Found {
     Sif(PathBuf, Sif),
@@ -156,7 +164,7 @@ impl ImageStore {
         if !anew && let Some(resolved) = self.known(name) {
             return self.image(name, resolved, watch);
         }
-        let began = Instant::now();
+        let began = Began { here: Instant::now(), anywhere: SystemTime::now() };
         let in_use = self.join_users(name, watch)?;
         let before = self.find(name, watch);
         let found = match before {
@@ -259,11 +267,11 @@ impl ImageStore {
         source: &Source,
         anew: bool,
         old: Option<&str>,
-        began: Instant,
+        began: Began,
         watch: &dyn Watch,
     ) -> Result<Found, ImageError> {
-        let _held = self.alone(name, watch)?;
-        if let Some(error) = self.failed_since(name, began) {
+        let held = self.alone(name, watch)?;
+        if let Some(error) = self.failed_since(name, began.here) {
             return Err(error);
         }
         match self.find(name, watch) {
@@ -274,7 +282,14 @@ impl ImageStore {
             Some(found @ Found::Sandbox(_)) => return Ok(found),
             _ => {}
         }
+        let lock = self.lock_path(&name.file_name(), "pull");
+        if let Some(error) = shared_failure::since(&lock, began.anywhere, name.as_str()) {
+            return Err(error);
+        }
         let result = self.make(name, source, watch);
+        if held.is_some() {
+            shared_failure::note(&lock, &result);
+        }
         if let Err(error) = &result
             && !matches!(error, ImageError::Cancelled { .. })
         {

@@ -123,6 +123,19 @@ fn those_who_wait_for_what_fails_are_told_and_do_not_try_one_by_one() {
     });
     // None where the engine itself was too slow to ask.
     assert!(registry.requests() - requests <= 1);
+    // Other processes are told, too: what a store knows is its own.
+    let requests = registry.requests();
+    let told = std::thread::scope(|scope| {
+        let ask = || {
+            let config = StoreConfig { patience: Duration::from_secs(2), ..place.config() };
+            get(&ImageStore::new(config), &image).unwrap_err()
+        };
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let errors = asked.into_iter().map(|asked| asked.join().unwrap());
+        errors.filter(|error| matches!(error, ImageError::Elsewhere { .. })).count()
+    });
+    assert_eq!(told, 3);
+    assert!(registry.requests() - requests <= 1);
     // Whoever asks later tries.
     registry.fail(Fault::None);
     get(&store, &image).unwrap();
