@@ -14,7 +14,8 @@ use crate::lock::{self, LockError};
 use crate::process::{self, End};
 use crate::pull;
 use crate::shared_failure;
-use crate::store::{self, Unfinished};
+use crate::store;
+use crate::unfinished::Unfinished;
 use crate::watch::{Event, TELL_EVERY, Watch};
 
 /// How images of an engine are had.

@@ -26,6 +26,7 @@
 //! | `pull` | one pull by the engine |
 //! | `layer_cache` | the engine's own cache, put right |
 //! | `sandbox` | images as directories |
+//! | `unfinished` | what is in the making, and what is left of it |
 //! | `space` | how much is free on a disk |
 //! | [`lock`] | locks between processes |
 //! | [`watch`] | what the store tells while it works |
@@ -57,4 +58,5 @@ mod shared_failure;
 pub mod sif;
 mod space;
 pub mod store;
+mod unfinished;
 pub mod watch;
