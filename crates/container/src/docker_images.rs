@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::docker_engine::{DockerEngine, Kind};
 use crate::error::ImageError;
@@ -13,7 +13,9 @@ use crate::image_name::ImageName;
 use crate::lock::{self, LockError};
 use crate::process::{self, End};
 use crate::pull;
-use crate::store::{self, Unfinished};
+use crate::shared_failure;
+use crate::store;
+use crate::unfinished::Unfinished;
 use crate::watch::{Event, TELL_EVERY, Watch};
 
 /// How images of an engine are had.
@@ -78,7 +80,7 @@ impl DockerImages {
         if let Some(id) = self.known(name) {
             return Ok(id);
         }
-        let began = Instant::now();
+        let (began, began_anywhere) = (Instant::now(), SystemTime::now());
         if (!self.anew || self.offline)
             && let Some(id) = self.find(name, from)?
         {
@@ -90,7 +92,7 @@ impl DockerImages {
         }
         let path = self.locks.join(format!("{}.{}", self.engine.kind, name.file_name()));
         // Where there are no locks, the engine is asked twice and does twice what it has done already.
-        let _held = match lock::exclusive(&path, &image, "the same image is pulled", watch) {
+        let held = match lock::exclusive(&path, &image, "the same image is pulled", watch) {
             Ok(held) => Some(held),
             Err(LockError::NoLocks) => None,
             Err(LockError::System(error)) => {
@@ -115,12 +117,18 @@ impl DockerImages {
         {
             return Ok(self.remember(name, id));
         }
+        if let Some(error) = shared_failure::since(&path, began_anywhere, name.as_str()) {
+            return Err(error);
+        }
         let result = match source {
             DockerSource::Registry | DockerSource::Renamed(_) => self.fetch(from.unwrap_or(name), watch),
             DockerSource::Archive(path) => self.load(name, path, watch),
             DockerSource::RootArchive(path) => self.import(name, path, watch),
             DockerSource::Dockerfile(text) => self.build(name, text, watch),
         };
+        if held.is_some() {
+            shared_failure::note(&path, &result);
+        }
         if let Err(error) = &result
             && !matches!(error, ImageError::Cancelled { .. })
         {

@@ -83,6 +83,14 @@ pub enum ImageError {
         /// How long it was waited.
         patience: Duration,
     },
+    /// What another process found while we waited for it.
+    #[error("another process tried to get {image}, and failed: {said}")]
+    Elsewhere {
+        /// The image.
+        image: String,
+        /// How it told of it.
+        said: String,
+    },
     /// A disk is too full.
     #[error(
         "there is too little space in {folder:?} to fetch {image}: {free} bytes are free, {least} are needed at least"
@@ -159,6 +167,12 @@ pub enum ImageError {
 impl ImageError {
     /// Whether the same may go well a little later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::TooManyRequests { .. } | Self::Registry { .. } | Self::Stalled { .. })
+        matches!(
+            self,
+            Self::TooManyRequests { .. }
+                | Self::Registry { .. }
+                | Self::Stalled { .. }
+                | Self::Elsewhere { .. }
+        )
     }
 }

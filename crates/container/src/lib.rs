@@ -20,11 +20,13 @@
 //! | [`error`] | why an image cannot be had |
 //! | `mount` | what the options of all engines have in common |
 //! | [`seal`] | whether an image is what was made, to the last byte |
+//! | `shared_failure` | failures that all who waited share |
 //! | `resolved` | what a name means in one run |
 //! | `engine_config` | conversions in bounded memory |
 //! | `pull` | one pull by the engine |
 //! | `layer_cache` | the engine's own cache, put right |
 //! | `sandbox` | images as directories |
+//! | `unfinished` | what is in the making, and what is left of it |
 //! | `space` | how much is free on a disk |
 //! | [`lock`] | locks between processes |
 //! | [`watch`] | what the store tells while it works |
@@ -52,7 +54,9 @@ mod pull;
 mod resolved;
 mod sandbox;
 pub mod seal;
+mod shared_failure;
 pub mod sif;
 mod space;
 pub mod store;
+mod unfinished;
 pub mod watch;

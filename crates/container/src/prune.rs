@@ -11,6 +11,7 @@ use crate::resolved;
 use crate::sandbox;
 use crate::sif;
 use crate::store::ImageStore;
+use crate::unfinished;
 
 /// An image of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ impl ImageStore {
         }
         self.remove_stale_sandboxes()?;
         resolved::remove_kept(&resolved::kept_folder(self), |name, _| self.is_unused(name))?;
+        unfinished::remove_old(&self.own().join("partial"))?;
+        unfinished::remove_old(&self.config().temporary)?;
         Ok(pruned)
     }
 

@@ -10,7 +10,8 @@ use crate::error::ImageError;
 use crate::image_name::ImageName;
 use crate::lock::{self, Shared};
 use crate::sif::{self, Sif};
-use crate::store::{Found, ImageStore, Unfinished};
+use crate::store::{Found, ImageStore};
+use crate::unfinished::Unfinished;
 
 /// The image of a name.
 #[derive(Debug)]

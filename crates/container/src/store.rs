@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::detect::Engine;
 use crate::dockerfile::Dockerfile;
@@ -25,8 +25,10 @@ use crate::lock::{self, Exclusive, LockError, Shared};
 use crate::pull;
 use crate::resolved::Resolved;
 use crate::sandbox;
+use crate::shared_failure;
 use crate::sif::{self, Sif};
 use crate::space;
+use crate::unfinished::Unfinished;
 use crate::watch::{Event, Watch};
 
 /// Where images are and how they are made.
@@ -114,6 +116,13 @@ pub struct ImageStore {
     failed: Mutex<HashMap<ImageName, (Instant, ImageError)>>,
 }
 
+/// When somebody began to ask: by a clock that only goes forward, and by one that others have, too.
+#[derive(Clone, Copy)]
+struct Began {
+    here: Instant,
+    anywhere: SystemTime,
+}
+
 /// What was found.
 pub(crate) enum Found {
     Sif(PathBuf, Sif),
@@ -156,7 +165,7 @@ impl ImageStore {
         if !anew && let Some(resolved) = self.known(name) {
             return self.image(name, resolved, watch);
         }
-        let began = Instant::now();
+        let began = Began { here: Instant::now(), anywhere: SystemTime::now() };
         let in_use = self.join_users(name, watch)?;
         let before = self.find(name, watch);
         let found = match before {
@@ -259,11 +268,11 @@ impl ImageStore {
         source: &Source,
         anew: bool,
         old: Option<&str>,
-        began: Instant,
+        began: Began,
         watch: &dyn Watch,
     ) -> Result<Found, ImageError> {
-        let _held = self.alone(name, watch)?;
-        if let Some(error) = self.failed_since(name, began) {
+        let held = self.alone(name, watch)?;
+        if let Some(error) = self.failed_since(name, began.here) {
             return Err(error);
         }
         match self.find(name, watch) {
@@ -274,7 +283,14 @@ impl ImageStore {
             Some(found @ Found::Sandbox(_)) => return Ok(found),
             _ => {}
         }
+        let lock = self.lock_path(&name.file_name(), "pull");
+        if let Some(error) = shared_failure::since(&lock, began.anywhere, name.as_str()) {
+            return Err(error);
+        }
         let result = self.make(name, source, watch);
+        if held.is_some() {
+            shared_failure::note(&lock, &result);
+        }
         if let Err(error) = &result
             && !matches!(error, ImageError::Cancelled { .. })
         {
@@ -389,48 +405,6 @@ impl ImageStore {
     }
 }
 
-/// A file or directory in the making, removed when this value goes; after a rename there is nothing to remove.
-pub(crate) struct Unfinished {
-    pub(crate) path: PathBuf,
-}
-
-/// How old what another machine left must be. Of this machine's we know whose it is.
-const FOREIGN_LEFTOVER: Duration = Duration::from_secs(24 * 3600);
-
-impl Unfinished {
-    /// A path of our own for `image`. What dead processes left there for the same image is removed.
-    pub(crate) fn begin(
-        name: &ImageName,
-        folder: &Path,
-        kind: &str,
-        image: &str,
-    ) -> Result<Self, ImageError> {
-        make_folder(name, folder)?;
-        let prefix = format!("{kind}.{image}.");
-        let entries = fs::read_dir(folder).map_err(|error| system(name, folder, error))?;
-        for entry in entries.flatten() {
-            let file = entry.file_name();
-            let Some(suffix) = file.to_str().and_then(|file| file.strip_prefix(&prefix)) else { continue };
-            let dead = lock::is_of_dead_process(suffix).unwrap_or_else(|| {
-                let modified = entry.metadata().and_then(|metadata| metadata.modified());
-                modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > FOREIGN_LEFTOVER))
-            });
-            if dead {
-                // In a folder that all users share, it may be another user's.
-                let _ = sandbox::remove(&entry.path());
-            }
-        }
-        Ok(Self { path: folder.join(prefix + &lock::own_suffix()) })
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // The next one to make this image tries again.
-        let _ = sandbox::remove(&self.path);
-    }
-}
-
 /// Gives a finished file its name, for good: whatever happens to the machine, the name never leads to half of it.
 fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
     File::open(unfinished)?.sync_all()?;
@@ -441,7 +415,7 @@ fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-fn make_folder(name: &ImageName, folder: &Path) -> Result<(), ImageError> {
+pub(crate) fn make_folder(name: &ImageName, folder: &Path) -> Result<(), ImageError> {
     fs::create_dir_all(folder).map_err(|error| system(name, folder, error))
 }
 

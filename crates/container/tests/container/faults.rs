@@ -123,6 +123,19 @@ fn those_who_wait_for_what_fails_are_told_and_do_not_try_one_by_one() {
     });
     // None where the engine itself was too slow to ask.
     assert!(registry.requests() - requests <= 1);
+    // Other processes are told, too: what a store knows is its own.
+    let requests = registry.requests();
+    let told = std::thread::scope(|scope| {
+        let ask = || {
+            let config = StoreConfig { patience: Duration::from_secs(2), ..place.config() };
+            get(&ImageStore::new(config), &image).unwrap_err()
+        };
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let errors = asked.into_iter().map(|asked| asked.join().unwrap());
+        errors.filter(|error| matches!(error, ImageError::Elsewhere { .. })).count()
+    });
+    assert_eq!(told, 3);
+    assert!(registry.requests() - requests <= 1);
     // Whoever asks later tries.
     registry.fail(Fault::None);
     get(&store, &image).unwrap();
@@ -352,6 +365,26 @@ fn leftovers_of_dead_processes_are_removed_and_others_are_not() {
     left.sort();
     assert_eq!(place.names("images/.moil/partial"), left);
     assert_eq!(place.names("temporary"), [""; 0]);
+    // Of other images what is old goes when room is made, and no file of others.
+    let day = Duration::from_secs(25 * 3600);
+    for (name, age) in [
+        (format!("moil-pull.other_1.sif.{}.4194305.0", &host), day),
+        (format!("moil-pull.fresh_1.sif.{}.4194305.0", &host), Duration::ZERO),
+        (format!("moil-pull.alive_1.sif.{}.1.0", &host), day),
+        ("moil-pull.strange_1.sif.elsewhere.7.0".to_owned(), day),
+        ("somebodys.thesis.2026.11.27".to_owned(), day),
+    ] {
+        let path = place.path("temporary").join(name);
+        fs::create_dir(&path).unwrap();
+        fs::File::open(path).unwrap().set_modified(std::time::SystemTime::now() - age).unwrap();
+    }
+    place.store().prune(u64::MAX).unwrap();
+    let kept = ["moil-pull.alive_1.sif", "moil-pull.fresh_1.sif", "somebodys.thesis"];
+    let names = place.names("temporary");
+    assert!(
+        names.len() == 3 && kept.iter().zip(&names).all(|(kept, name)| name.starts_with(kept)),
+        "{names:?}"
+    );
 }
 
 #[test]
