@@ -4,7 +4,7 @@
 //! PATH/run-RANDOM/moil.json      what the store is
 //!                /journal/…      the ledger
 //!                /results/…
-//!                /files/TERM/ATTEMPT/…   what attempts left
+//!                /work/…, /files/…   what attempts left
 //! PATH/deleted-RANDOM/           what is being removed
 //! ```
 //!
@@ -22,11 +22,10 @@ use std::sync::Arc;
 
 use moil_cwl::value::Value;
 use moil_job::record::Record;
-use moil_job::spec::AttemptId;
 use moil_job::store::{Store, StoreError};
 
 use crate::ledger::{self, Info, Ledger, OpenError, Replay};
-use crate::names::{self, Term};
+use crate::names;
 use crate::nonce::nonce;
 use crate::records::Records;
 use crate::records::file::{Durability, FileRecords};
@@ -220,47 +219,6 @@ impl FileStore {
     pub fn directory(&self) -> &Path {
         &self.run
     }
-
-    /// Where the files of the run are kept.
-    pub fn contents(&self) -> Contents {
-        Contents { root: self.run.join(FILES) }
-    }
-
-    /// Where the files of the run that is there are kept, for workers in other processes.
-    ///
-    /// # Errors
-    /// There is no run, or it is not moil's.
-    pub fn contents_at(path: &Path) -> Result<Contents, FileStoreError> {
-        Ok(Contents { root: run_directory(path)?.join(FILES) })
-    }
-}
-
-/// The files that attempts leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    root: PathBuf,
-}
-
-impl Contents {
-    /// The directory below which all of them are.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Makes the directory for what an attempt of a term leaves. Nobody else ever has the same.
-    ///
-    /// # Errors
-    /// It is there already, or the store is gone; the directories above it are never made again.
-    pub fn make(&self, term: &Term, attempt: &AttemptId) -> io::Result<PathBuf> {
-        let of_term = self.root.join(term.to_string());
-        match fs::create_dir(&of_term) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let directory = of_term.join(names::attempt_word(attempt));
-        fs::create_dir(&directory)?;
-        Ok(directory)
-    }
 }
 
 impl Store for FileStore {
@@ -272,9 +230,6 @@ impl Store for FileStore {
         self.ledger.append(group)
     }
 }
-
-/// The directory of contents in that of a run.
-const FILES: &str = "files";
 
 /// What a directory's name begins with, if it holds a run.
 const RUN: &str = "run-";
@@ -308,8 +263,9 @@ fn find(path: &Path) -> Result<Found, FileStoreError> {
         let name = entry.map_err(|error| system("read", path, &error))?.file_name();
         let full = path.join(&name);
         match name.to_string_lossy() {
-            name if name.starts_with(RUN) => runs.push(full),
-            name if name.starts_with(DELETED) => leftovers.push(full),
+            name if name.starts_with(RUN) && FileRecords::is_at(&full) => runs.push(full),
+            // The others are what stragglers of a removed run made again.
+            name if name.starts_with(DELETED) || name.starts_with(RUN) => leftovers.push(full),
             // NFS keeps the name of a file that somebody has open until that one has closed it.
             name if name.starts_with(".nfs") || name.starts_with(NEW) || IGNORED.contains(&&*name) => {}
             name => others.push(name.into_owned()),
@@ -381,9 +337,7 @@ fn make(path: &Path) -> Result<Option<PathBuf>, FileStoreError> {
 
 /// Makes a directory with all that a run's has from the beginning.
 fn furnish(run: &Path) -> Result<(), FileStoreError> {
-    fs::create_dir(run)
-        .and_then(|()| fs::create_dir(run.join(FILES)))
-        .map_err(|error| system("make", run, &error))?;
+    fs::create_dir(run).map_err(|error| system("make", run, &error))?;
     FileRecords::create(run, Durability::Process).map(drop).map_err(|error| open_error(run, error.into()))
 }
 
@@ -432,7 +386,7 @@ fn remove_empty(path: &Path) -> Result<(), FileStoreError> {
         let name = name.to_string_lossy();
         if name.starts_with(DELETED) {
             remove_run(&entry.path())?;
-        } else if name.starts_with(NEW) {
+        } else if name.starts_with(NEW) || (name.starts_with(RUN) && !FileRecords::is_at(&entry.path())) {
             remove_tree(&entry.path())?;
         }
     }

@@ -117,7 +117,7 @@ impl Ledger {
                 return Err(OpenError::Cleaning);
             }
             let void_from = replay.lost.as_ref().map(|lost| lost.from);
-            let group = took_over(who, &nonce, void_from, None);
+            let group = took_over(who, &nonce, slots.len() as u64 + 1, void_from, None);
             if let Some(number) = take_number(&*records, &mut slots, &group, &mut tries)? {
                 let ledger = Self {
                     term: Term::new(number, &nonce),
@@ -143,6 +143,20 @@ impl Ledger {
         Ok((info, replay))
     }
 
+    /// Who leads a run now or led it last, with its name for people; found without reading the whole journal.
+    ///
+    /// # Errors
+    /// The journal's end cannot be read.
+    pub fn last_leader(records: &dyn Records) -> Result<Option<(Term, String)>, RecordsError> {
+        let names = records.list(JOURNAL, None)?;
+        let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else {
+            return Ok(None);
+        };
+        let Some(group) = journal::read_group(records, last)? else { return Ok(None) };
+        let group = group?;
+        Ok(Some((Term::new(group.epoch, &group.nonce), group.leader)))
+    }
+
     /// Appends a group of records, all or none, and returns when they are stored.
     ///
     /// # Errors
@@ -159,7 +173,12 @@ impl Ledger {
             State::Fenced { by } => return Err(StoreError::Fenced { leader: by.clone() }),
             State::Lost { reason } => return Err(refused(reason)),
         };
-        let group = Group { leader: self.leader.clone(), nonce: self.nonce.clone(), records: group.to_vec() };
+        let group = Group {
+            leader: self.leader.clone(),
+            nonce: self.nonce.clone(),
+            epoch: self.term.epoch,
+            records: group.to_vec(),
+        };
         let mut outcome = Ok(None);
         for _ in 0..TRIES {
             outcome = put(&*self.records, next, &group);
@@ -264,7 +283,7 @@ impl Ledger {
 }
 
 /// A group by which a leader takes over, and what it says at once.
-fn took_over(who: &Who, nonce: &str, void_from: Option<u64>, more: Option<Record>) -> Group {
+fn took_over(who: &Who, nonce: &str, epoch: u64, void_from: Option<u64>, more: Option<Record>) -> Group {
     let first = Record::TookOver {
         leader: who.name(),
         host: who.host.clone(),
@@ -273,7 +292,7 @@ fn took_over(who: &Who, nonce: &str, void_from: Option<u64>, more: Option<Record
         void_from,
     };
     let records = [first].into_iter().chain(more).collect();
-    Group { leader: who.name(), nonce: nonce.to_owned(), records }
+    Group { leader: who.name(), nonce: nonce.to_owned(), epoch, records }
 }
 
 /// Tries to store a taking-over group behind all others. `None`: there is one more now, or it is worth trying again.

@@ -319,11 +319,10 @@ fn open_bucket(
 /// A leader that still gives signs of life is waited for, not pushed aside.
 fn wait_for_leader(records: &dyn Records, who: &Who, store: &str, log: &Log) {
     // Whoever takes over says what is wrong.
-    let Ok((_, replay)) = Ledger::read(records, who) else { return };
-    let Some((term, name)) = replay.last_leader() else { return };
+    let Ok(Some((term, name))) = Ledger::last_leader(records) else { return };
     let mut told = false;
     loop {
-        let Ok(Some(beat)) = heartbeat::last_beat(records, term) else { return };
+        let Ok(Some(beat)) = heartbeat::last_beat(records, &term) else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if beat.patience(who, now) == 0 {
             return;

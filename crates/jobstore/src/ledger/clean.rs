@@ -29,9 +29,9 @@ pub fn retire(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
     let mut slots = journal::read_all(records)?;
     let mut tries = 0;
     while !slots.last().is_some_and(journal::is_cleaning) {
-        let leaders = journal::leaders(&slots).map(|(epoch, ..)| epoch);
-        let epochs = leaders.chain([slots.len() as u64 + 1]).collect();
-        let group = took_over(who, &nonce, None, Some(Record::Cleaning { epochs, outputs: None }));
+        let epoch = slots.len() as u64 + 1;
+        let epochs = journal::leaders(&slots).map(|(epoch, ..)| epoch).chain([epoch]).collect();
+        let group = took_over(who, &nonce, epoch, None, Some(Record::Cleaning { epochs, outputs: None }));
         match take_number(records, &mut slots, &group, &mut tries) {
             Ok(None) => {}
             Ok(Some(_)) => break,

@@ -24,6 +24,8 @@ pub(super) struct Group {
     pub leader: String,
     /// The writer's nonce.
     pub nonce: String,
+    /// The number of the group with which the writer took over.
+    pub epoch: u64,
     /// The records.
     pub records: Vec<Record>,
 }

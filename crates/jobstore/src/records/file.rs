@@ -59,6 +59,11 @@ impl FileRecords {
         Ok(Self::new(root, durability))
     }
 
+    /// Whether a directory is one that keeps records.
+    pub fn is_at(root: &Path) -> bool {
+        root.join(SCRATCH).is_dir()
+    }
+
     /// The records of a directory, where [`FileRecords::create`] was called once. What writers that died left behind
     /// is removed.
     pub fn open(root: &Path, durability: Durability) -> Self {

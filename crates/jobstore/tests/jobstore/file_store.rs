@@ -201,39 +201,29 @@ fn what_is_half_made_or_half_removed_is_told_and_put_right() {
 fn stragglers_of_a_removed_store_cannot_touch_the_next_one() {
     let (_above, path) = place();
     let old = create(&path);
-    let (records, contents) = (FileStore::records(&path, Workers::Here).expect("there"), old.contents());
-    let worker = Results::new(records);
-    assert_eq!(FileStore::contents_at(&path).expect("there"), contents);
-    contents.make(old.ledger().term(), &id("a")).expect("made");
+    let worker = Results::new(FileStore::records(&path, Workers::Here).expect("there"));
     FileStore::clean(&path, &Who::here()).expect("cleaned");
     let new = create(&path);
     new.append(&[job("new")]).expect("appended");
     let outcome = Outcome::Done(JobResult { outputs: Value::Null, exit_code: 0, usage: Usage::default() });
     let error = worker.publish(old.ledger().term(), &id("a"), "late", &outcome).expect_err("refused");
     assert!(error.to_string().contains("the job store is gone"), "{error}");
-    assert!(contents.make(old.ledger().term(), &id("b")).is_err());
     assert!(old.append(&[job("late")]).is_err());
     assert!(old.remove(None).is_err());
-    assert_eq!(restart(&path).expect("there").1, [job("new")]);
-}
-
-#[test]
-fn no_two_attempts_have_one_directory() {
-    let (_above, path) = place();
-    let store = create(&path);
-    let (contents, term) = (store.contents(), store.ledger().term().clone());
-    let first = contents.make(&term, &id("align[3]/sort")).expect("made");
-    assert!(first.starts_with(contents.root()) && first.is_dir());
-    assert!(contents.make(&term, &id("align[3]/sort")).is_err());
-    let (next, _) = restart(&path).expect("there");
-    assert_ne!(contents.make(next.ledger().term(), &id("align[3]/sort")).expect("made"), first);
+    // One that makes its directories again makes no store of them.
+    fs::create_dir_all(old.directory().join("files/late")).expect("made");
+    let (last, records) = restart(&path).expect("there");
+    assert_eq!(records, [job("new")]);
+    last.remove(None).expect("removed");
+    assert!(!path.exists());
 }
 
 #[test]
 fn directories_that_a_tool_closed_are_removed() {
     let (_above, path) = place();
     let store = create(&path);
-    let directory = store.contents().make(store.ledger().term(), &id("a")).expect("made");
+    let directory = store.directory().join("files/a");
+    fs::create_dir_all(&directory).expect("made");
     fs::write(directory.join("file"), "1").expect("written");
     for path in [directory.join("file"), directory] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o444)).expect("closed");

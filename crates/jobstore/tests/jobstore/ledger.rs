@@ -112,6 +112,8 @@ fn what_was_appended_is_replayed_in_order(make: Factory) {
     assert_eq!(told(&replay), ["leader A", "A1", "A2", "A3", "leader B", "B1"]);
     assert_eq!(replay.epochs().collect::<Vec<_>>(), [1, 4]);
     assert_eq!(replay.last_leader().map(|(term, _)| term), Some(second.term()));
+    let last = Ledger::last_leader(&*place.open());
+    assert_eq!(last, Ok(Some((second.term().clone(), who("B").name()))));
     let terms: Vec<_> = replay.entries.iter().map(|entry| &*entry.term).collect();
     assert_eq!(terms, [first.term(), first.term(), first.term(), first.term(), second.term(), second.term()]);
     assert_eq!(first.info(), second.info());
@@ -130,6 +132,7 @@ fn many_groups_are_replayed_in_order(make: Factory) {
 fn a_store_is_made_once(make: Factory) {
     let place = make();
     assert_eq!(Ledger::take_over(place.open(), &who("B")).err(), Some(OpenError::Missing));
+    assert_eq!(Ledger::last_leader(&*place.open()), Ok(None));
     let leader = create(&place, "A");
     let again = Ledger::create(place.open(), Info::new(&who("B")), &who("B"));
     assert_eq!(again.err(), Some(OpenError::Exists));
