@@ -29,7 +29,6 @@ use moil_job::event::Event;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
 use moil_jobstore::remote::{self, Remote};
-use moil_jobstore::s3::S3;
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
 use moil_salad::reader;
@@ -44,7 +43,7 @@ use crate::containers;
 use crate::generated;
 use crate::home;
 use crate::inputs::Prepared;
-use crate::job_store::{self, JobStore, Opened};
+use crate::job_store::{self, JobStore};
 use crate::keys;
 use crate::log::{Level, Log};
 use crate::mpi_config;
@@ -62,8 +61,6 @@ pub struct Surroundings<'a> {
     pub signals: &'a Signals,
     /// Where people are told.
     pub log: &'a Log,
-    /// Reaches buckets.
-    pub s3: S3,
 }
 
 /// How a run ended.
@@ -144,6 +141,7 @@ pub fn run(
     loaded: &Loaded,
     prepared: Prepared,
     remote: &Arc<Remote>,
+    store: Option<JobStore>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Finished, Failure> {
     // What would keep the results from being brought home is found before days of work, not after.
@@ -151,11 +149,10 @@ pub fn run(
         home::check_output_directory(&settings.files.outdir)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
-    let store = match JobStore::open(settings, &surroundings.s3, surroundings.log)? {
-        Opened::None => None,
-        Opened::Run(store) => Some(*store),
-        Opened::Finished(outputs) => return Ok(Finished { outputs: Some(outputs), ..Finished::default() }),
-    };
+    let mut store = store;
+    if let Some(store) = &mut store {
+        store.begin();
+    }
     let watched = WatchedInputs::new(&prepared.values);
     let work = WorkDirectory::make(settings, store.as_ref())?;
     let (sender, receiver) = channel::<Message>();

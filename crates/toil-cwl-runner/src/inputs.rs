@@ -88,7 +88,8 @@ pub fn check_complete(common: &Common, values: &ValueMap) -> Result<(), Refused>
     )))
 }
 
-/// Reads the input object, and checks that its files are there.
+/// Reads the input object, and checks that its files are there. What stands for secrets depends on `key`, which must be
+/// the same for all leaders of a run.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -96,6 +97,7 @@ pub fn prepare(
     settings: &Settings,
     loaded: &Loaded,
     remote: &Remote,
+    key: Option<[u8; 32]>,
     stdin: &mut (dyn Read + Send),
     log: &Log,
 ) -> Result<Prepared, Refused> {
@@ -116,7 +118,7 @@ pub fn prepare(
         }
     }
     let Demands { requirements, overrides } = demands(&object, settings, loaded, remote, log)?;
-    let secrets = secrets()?;
+    let secrets = secrets(key)?;
     let inherited = Inherited::root(requirements.clone());
     if let Some(names) = graph::main_effective(&loaded.process, &inherited, &overrides).secrets {
         secrets.hide_inputs(&names, &mut object.values)?;
@@ -186,8 +188,11 @@ fn demands(
     Ok(Demands { requirements, overrides })
 }
 
-/// A store for the secrets of a run, with a key of its own.
-fn secrets() -> Result<Arc<SecretStore>, Failure> {
+/// A store for the secrets of a run, with that key, or one of its own.
+fn secrets(key: Option<[u8; 32]>) -> Result<Arc<SecretStore>, Failure> {
+    if let Some(key) = key {
+        return Ok(Arc::new(SecretStore::new(&key)));
+    }
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| {
         Failure::new(FailureKind::System, "the system gives no random numbers").with_cause(error)

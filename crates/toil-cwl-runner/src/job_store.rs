@@ -35,6 +35,17 @@ pub struct JobStore {
     name: String,
     /// What earlier leaders recorded.
     replay: Replay,
+    /// Made now, and nothing has happened yet: if nothing will, it was never there.
+    unused: bool,
+}
+
+impl Drop for JobStore {
+    fn drop(&mut self) {
+        if self.unused {
+            // What stays is empty, and `moil clean` removes it.
+            let _ = self.kind.remove(None);
+        }
+    }
 }
 
 /// Where the run is kept.
@@ -48,6 +59,13 @@ impl Kind {
         match self {
             Self::File(store) => store.ledger(),
             Self::Bucket(store) => store.ledger(),
+        }
+    }
+
+    fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
+        match self {
+            Self::File(store) => store.remove(outputs),
+            Self::Bucket(store) => store.remove(outputs),
         }
     }
 }
@@ -93,7 +111,8 @@ impl JobStore {
         if let Some(lost) = &replay.lost {
             log.warning(lost);
         }
-        let store = Self { kind: Arc::new(kind), who, name, replay };
+        let unused = replay.entries.is_empty();
+        let store = Self { kind: Arc::new(kind), who, name, replay, unused };
         store.undo_export();
         Opened::Run(Box::new(store))
     }
@@ -113,6 +132,11 @@ impl JobStore {
         }
     }
 
+    /// From here on it is kept, whatever happens.
+    pub fn begin(&mut self) {
+        self.unused = false;
+    }
+
     /// What was recorded by earlier leaders, for the leader of now.
     pub fn memo(&self) -> Memo {
         Memo::of(self.replay.entries.iter().map(|entry| entry.record.clone()))
@@ -126,7 +150,8 @@ impl JobStore {
         })
     }
 
-    /// The secret for the keys of jobs.
+    /// The secret for the keys of jobs, and for placeholders of secrets: those in recorded results must mean the same to
+    /// every leader.
     pub fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
         for (byte, digits) in secret.iter_mut().zip(self.kind.ledger().info().key.as_bytes().chunks(2)) {
@@ -217,11 +242,7 @@ impl JobStore {
             Clean::OnError => !success,
         };
         if removes && settings.files.hand_over != HandOver::Leave {
-            let removed = match &*self.kind {
-                Kind::File(store) => store.remove(outputs.cloned()),
-                Kind::Bucket(store) => store.remove(outputs.cloned()),
-            };
-            return removed.map_err(|error| match error {
+            return self.kind.remove(outputs.cloned()).map_err(|error| match error {
                 StoreError::Fenced { leader } => fenced(&leader),
                 error @ StoreError::Failed { .. } => {
                     let name = &self.name;

@@ -18,6 +18,7 @@ use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 use crate::help;
 use crate::invocation::Invocation;
+use crate::job_store::{JobStore, Opened};
 use crate::log::{Level, Log};
 use crate::log_file::LogFile;
 use crate::prints::PartError;
@@ -160,7 +161,29 @@ fn workflow(
         }
         None => {}
     }
-    let prepared = inputs::prepare(settings, &loaded, &remote, streams.stdin, log);
+    // Before the inputs, since what stands for their secrets must be the same for every leader.
+    let opened = match settings.action {
+        Action::Run => JobStore::open(settings, &s3, log),
+        _ => Ok(Opened::None),
+    };
+    let store = match opened {
+        Ok(Opened::None) => None,
+        Ok(Opened::Run(store)) => Some(*store),
+        Ok(Opened::Finished(outputs)) => {
+            return finish(
+                settings,
+                &Finished { outputs: Some(outputs), ..Finished::default() },
+                streams.stdout,
+                log,
+            );
+        }
+        Err(failure) => {
+            tell(log, "run", &failure);
+            return ExitCode::FAILURE;
+        }
+    };
+    let key = store.as_ref().map(JobStore::secret);
+    let prepared = inputs::prepare(settings, &loaded, &remote, key, streams.stdin, log);
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => {
@@ -200,8 +223,8 @@ fn workflow(
             return ExitCode::FAILURE;
         }
     };
-    let surroundings = Surroundings { spawner, signals, log, s3 };
-    match assemble::run(settings, &loaded, prepared, &remote, &surroundings) {
+    let surroundings = Surroundings { spawner, signals, log };
+    match assemble::run(settings, &loaded, prepared, &remote, store, &surroundings) {
         Ok(mut finished) => {
             let store = finished.store.take();
             let code = finish(settings, &finished, streams.stdout, log);

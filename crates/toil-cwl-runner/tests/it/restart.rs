@@ -394,3 +394,58 @@ steps:
     sandbox.outputs(&[&["--restart"], &args[..]].concat());
     assert_eq!(sandbox.read("out/o.txt"), "two\n");
 }
+
+#[test]
+fn a_secret_in_a_recorded_result_means_the_same_to_the_next_leader() {
+    let sandbox = Sandbox::with(
+        r#"
+cwlVersion: v1.2
+$namespaces: {cwltool: 'http://commonwl.org/cwltool#'}
+class: Workflow
+hints: {"cwltool:Secrets": {secrets: [pw]}}
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {pw: string, stop: boolean}
+outputs: {o: {type: File, outputSource: use/o}}
+steps:
+  pass:
+    in: {pw: pw}
+    out: [same]
+    run:
+      class: CommandLineTool
+      hints: {"cwltool:Secrets": {secrets: [pw]}}
+      baseCommand: 'true'
+      inputs: {pw: string}
+      outputs: {same: {type: string, outputBinding: {outputEval: $(inputs.pw)}}}
+  use:
+    in: {pw: pass/same, stop: stop}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'test $1 = false && printf %s "$0" | sha256sum']
+      inputs:
+        pw: {type: string, inputBinding: {position: 1}}
+        stop: {type: boolean, inputBinding: {position: 2, valueFrom: $(String(self))}}
+      outputs: {o: stdout}
+      stdout: o.txt
+"#,
+    );
+    let args = ["--jobStore", "store", "--retryCount", "0", "--outdir", "out", "main.cwl", "job.yml"];
+    sandbox.write("job.yml", "pw: hunter2\nstop: true\n");
+    sandbox.failure(&args);
+    sandbox.write("job.yml", "pw: hunter2\nstop: false\n");
+    let answer = sandbox.run(&[&["--restart"], &args[..]].concat());
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    assert!(answer.stderr.contains("[job pass] completed success (reused)"), "{}", answer.stderr);
+    // The hash of the secret itself.
+    let hash = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
+    assert_eq!(sandbox.read("out/o.txt"), format!("{hash}  -\n"));
+}
+
+#[test]
+fn a_run_that_never_began_leaves_no_store() {
+    let sandbox = words();
+    sandbox.write("job.yml", "words: [a]\n");
+    let answer = sandbox.run(&args(&[]));
+    assert_eq!(answer.code, ExitCode::USAGE, "{}", answer.stderr);
+    assert!(!sandbox.path("store").exists());
+}

@@ -54,6 +54,10 @@ fn run(sandbox: &Sandbox) -> Answer {
         "true",
         "--logFile",
         "log.txt",
+        "--jobStore",
+        "store",
+        "--clean",
+        "never",
         "main.cwl",
         "job.yml",
     ]);
