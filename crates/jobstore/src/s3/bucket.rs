@@ -91,8 +91,10 @@ impl Bucket {
     }
 
     fn make_private(&self) -> Result<(), Error> {
+        // Old Ceph refuses every write to a bucket that blocks public ACLs. That they are ignored is enough.
+        let is_aws = self.s3.settings().endpoint.is_none();
         let block = PublicAccessBlockConfiguration::builder()
-            .block_public_acls(true)
+            .block_public_acls(is_aws)
             .block_public_policy(true)
             .ignore_public_acls(true)
             .restrict_public_buckets(true)
@@ -201,13 +203,15 @@ fn is_ours(
 /// Servers of others need not have everything.
 fn unless_unknown(done: Result<(), Error>) -> Result<(), Error> {
     match done {
-        Err(error) if error.kind == Kind::Refused && is_unknown(&error.reason) => Ok(()),
+        Err(error) if is_unknown(&error) => Ok(()),
         done => done,
     }
 }
 
-fn is_unknown(reason: &str) -> bool {
-    ["501", "405", "NotImplemented", "MethodNotAllowed", "UnsupportedOperation"]
-        .iter()
-        .any(|word| reason.contains(word))
+/// Whether a server says that it does not have an operation.
+pub(super) fn is_unknown(error: &Error) -> bool {
+    let is_word = |word: &&str| {
+        ["501", "405", "NotImplemented", "MethodNotAllowed", "UnsupportedOperation"].contains(word)
+    };
+    error.kind == Kind::Refused && error.reason.split(' ').any(|word| is_word(&word))
 }

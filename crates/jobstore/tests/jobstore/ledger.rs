@@ -17,29 +17,29 @@ use crate::places::{self, Factory, Place};
 
 #[test]
 fn memory() {
-    suite(places::memory);
+    suite(&places::memory);
 }
 
 #[test]
 fn file() {
-    suite(places::file);
+    suite(&places::file);
 }
 
 #[test]
 fn synced_file() {
-    suite(places::synced_file);
+    suite(&places::synced_file);
 }
 
 #[cfg(feature = "aws")]
 #[test]
 fn s3() {
-    suite(places::s3);
+    suite(&places::s3);
 }
 
 #[cfg(feature = "aws")]
 #[test]
 fn simpledb() {
-    suite(places::simpledb);
+    suite(&places::simpledb);
 }
 
 /// Everything that is promised of a ledger. Each case makes the places that it needs.

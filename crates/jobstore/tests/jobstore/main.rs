@@ -1,11 +1,13 @@
 //! Job stores: every kind of records goes through the same suites, with faults put in.
 
-// Helpers of tests may panic as tests may; clippy sees only the tests themselves. Leaders that are killed are this
+// Helpers of tests may panic and print as tests may; clippy sees only the tests themselves. Leaders that are killed are this
 // program, started once more: the environment tells it what it is.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod faulty;
 mod file_store;
+#[cfg(feature = "aws")]
+mod foreign;
 mod killed;
 mod ledger;
 mod places;

@@ -26,7 +26,7 @@ impl Place {
 }
 
 /// Makes empty places.
-pub type Factory = fn() -> Place;
+pub type Factory<'a> = &'a dyn Fn() -> Place;
 
 /// Records in memory.
 pub fn memory() -> Place {

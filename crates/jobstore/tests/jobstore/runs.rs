@@ -22,24 +22,24 @@ use crate::places::{self, Factory};
 
 #[test]
 fn memory() {
-    suite(places::memory);
+    suite(&places::memory);
 }
 
 #[test]
 fn file() {
-    suite(places::file);
+    suite(&places::file);
 }
 
 #[cfg(feature = "aws")]
 #[test]
 fn s3() {
-    suite(places::s3);
+    suite(&places::s3);
 }
 
 #[cfg(feature = "aws")]
 #[test]
 fn simpledb() {
-    suite(places::simpledb);
+    suite(&places::simpledb);
 }
 
 /// Everything that is promised of runs at one place, of results and of heartbeats.

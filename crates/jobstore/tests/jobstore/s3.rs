@@ -299,6 +299,24 @@ fn copies_are_made_by_the_server() {
 }
 
 #[test]
+fn a_server_that_copies_in_parts_only_copies_small_objects_too() {
+    let server = server();
+    let bucket = bucket(&server);
+    server.hooks().inject(0..9, on("CopyObject"), Fault::Refuse { status: 501, code: "NotImplemented" });
+    for size in [0, 10] {
+        bucket.put("k", &bytes(size)).unwrap();
+        bucket.copy_from(&bucket, "k", None, "copy").unwrap();
+        assert_eq!(server.objects("runs--toil")["copy"], bytes(size));
+    }
+    // A server that has no lifecycles and no access blocks will do as well.
+    let without = S3::new(settings(&server)).bucket("without");
+    for operation in ["PutPublicAccessBlock", "PutBucketLifecycleConfiguration", "PutBucketTagging"] {
+        server.hooks().inject(0..9, on(operation), Fault::Refuse { status: 501, code: "NotImplemented" });
+    }
+    assert!(without.create(None, &BTreeMap::from([("Owner".into(), "me".into())])).unwrap());
+}
+
+#[test]
 fn objects_are_encrypted_as_wanted() {
     for (encryption, expected) in [
         (Encryption::Bucket, None),

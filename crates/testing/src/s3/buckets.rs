@@ -78,7 +78,7 @@ pub(super) fn put_public_access(
     let mut buckets = state.lock();
     let block = input.public_access_block_configuration;
     find(&mut buckets, &input.bucket)?.facts.is_private = [
-        block.block_public_acls,
+        // To block public ACLs as well only means that they are refused rather than ignored.
         block.block_public_policy,
         block.ignore_public_acls,
         block.restrict_public_buckets,

@@ -18,7 +18,7 @@ pub struct BucketFacts {
     pub region: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Whether all four kinds of public access are blocked.
+    /// Whether neither an ACL nor a policy can make it public.
     pub is_private: bool,
     /// The algorithm by which objects are encrypted that say none, and the key's name for KMS.
     pub encryption: Option<(String, Option<String>)>,
