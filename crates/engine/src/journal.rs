@@ -16,6 +16,8 @@ use crate::leader::Message;
 pub struct Journal {
     writer: Sender<Vec<Record>>,
     pending: Vec<Record>,
+    /// How many of `pending`, from the first on, may wait for others.
+    notes: usize,
     /// How many records are being written.
     writing: usize,
     added: u64,
@@ -42,7 +44,7 @@ impl Journal {
                 }
             }
         })?;
-        Ok(Self { writer, pending: Vec::new(), writing: 0, added: 0, stored: 0, refused: false })
+        Ok(Self { writer, pending: Vec::new(), notes: 0, writing: 0, added: 0, stored: 0, refused: false })
     }
 
     /// Adds a record to the next group. Gives its number, from 1, for [`Self::is_stored`].
@@ -52,16 +54,37 @@ impl Journal {
         self.added
     }
 
+    /// Adds a record that only people want to know, and that is not worth a group of its own: it goes with the next
+    /// one, or when [`Self::flush_notes`] is called.
+    pub fn note(&mut self, record: Record) {
+        if self.notes == self.pending.len() {
+            self.notes += 1;
+        }
+        self.add(record);
+    }
+
+    /// Whether nothing but notes waits to be written.
+    pub fn has_only_notes(&self) -> bool {
+        self.writing == 0 && !self.refused && self.notes > 0 && self.notes == self.pending.len()
+    }
+
+    /// Lets notes wait no longer.
+    pub fn flush_notes(&mut self) {
+        self.notes = 0;
+        self.flush();
+    }
+
     /// Whether the record of that number, and all before it, are stored.
     pub fn is_stored(&self, number: u64) -> bool {
         number <= self.stored
     }
 
-    /// Hands on what was added, unless a group is being written: then it waits for that.
+    /// Hands on what was added, unless a group is being written: then it waits for that. Notes alone wait as well.
     pub fn flush(&mut self) {
-        if self.writing > 0 || self.pending.is_empty() || self.refused {
+        if self.writing > 0 || self.pending.len() == self.notes || self.refused {
             return;
         }
+        self.notes = 0;
         let group = std::mem::take(&mut self.pending);
         self.writing = group.len();
         // The thread ends only with this sender, or when nobody listens any more.

@@ -7,18 +7,19 @@
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use moil_cwl::expression::ConsoleText;
 use moil_cwl::value::Value;
 use moil_job::event::{Event, Status};
 use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::key::NoKey;
 use moil_job::record::Record;
 use moil_job::resources::Resources;
 use moil_job::result::Outcome;
 use moil_job::secret::SecretStore;
-use moil_job::spec::{Attempt, AttemptId, Job, JobId};
+use moil_job::spec::{Attempt, AttemptId, Called, Job, JobId};
 use moil_job::store::StoreError;
 
 use crate::admission::{Admission, Capacity};
@@ -95,6 +96,9 @@ const WINDOW: usize = 64;
 /// How many messages are taken before acting, so that a flood of them does not delay new work.
 const BATCH: usize = 256;
 
+/// How long what only people want to know may wait for a group of records that it can go with.
+const NOTE_DELAY: Duration = Duration::from_secs(1);
+
 /// One run's leader.
 pub struct Leader<'a> {
     plan: Plan,
@@ -109,6 +113,8 @@ pub struct Leader<'a> {
     finishing: HashSet<AttemptId>,
     delayed: BinaryHeap<Delayed>,
     failures: Vec<(String, Arc<Failure>)>,
+    /// The steps with many elements that have begun.
+    large_steps: HashSet<Arc<str>>,
     stopping: bool,
     /// The store refused a record: from then on nothing is recorded, and so nothing is done.
     refused: bool,
@@ -121,6 +127,10 @@ struct Entry {
     job: Arc<Job>,
     element: ElementRef,
     step: Arc<str>,
+    /// Why the job has no key, where jobs have keys.
+    no_key: Option<NoKey>,
+    /// Why it runs although its result was recorded, until that is recorded.
+    again: Option<String>,
     tries: Tries,
     attempts: u32,
 }
@@ -129,6 +139,18 @@ impl Entry {
     /// The attempt that was begun last.
     fn attempt(&self) -> AttemptId {
         AttemptId { job: self.job.id.clone(), number: self.attempts }
+    }
+
+    /// The record of the attempt that was begun last.
+    fn record(&mut self, granted: Resources) -> Record {
+        let called = Called { name: Arc::clone(&self.job.name), step: Arc::clone(&self.step) };
+        Record::AttemptStarted {
+            attempt: self.attempt(),
+            key: self.job.key.clone().map(Ok).or_else(|| self.no_key.clone().map(Err)),
+            called: Some(called).filter(|called| *called != self.job.id.called()),
+            granted,
+            again: self.again.take(),
+        }
     }
 }
 
@@ -153,6 +175,7 @@ impl<'a> Leader<'a> {
             finishing: HashSet::new(),
             delayed: BinaryHeap::new(),
             failures: Vec::new(),
+            large_steps: HashSet::new(),
             stopping: false,
             refused: false,
             fenced_by: None,
@@ -180,7 +203,11 @@ impl<'a> Leader<'a> {
                     self.take(message);
                     messages.try_iter().take(BATCH).for_each(|message| self.take(message));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(journal) = &mut self.helpers.journal {
+                        journal.flush_notes();
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     self.fail_run(Failure::new(FailureKind::Internal, "the leader lost its helpers"));
                     break;
@@ -204,21 +231,28 @@ impl<'a> Leader<'a> {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
         // Evaluations change nothing outside, so that stopping need not wait for them.
         let evaluating = self.evaluating > 0 && !self.stopping;
-        let recording = self.helpers.journal.as_ref().is_some_and(|journal| !journal.is_idle());
-        let idle = !evaluating && !recording && self.running.is_empty();
         let waiting = self.admission.waiting() + self.unrecorded.len() + self.delayed.len();
-        idle && (self.stopping || self.plan.end().is_some() || waiting == 0)
+        let nothing_to_come = self.stopping || self.plan.end().is_some() || waiting == 0;
+        let idle = !evaluating && self.running.is_empty() && nothing_to_come;
+        match &mut self.helpers.journal {
+            Some(journal) if idle => {
+                journal.flush_notes();
+                journal.is_idle()
+            }
+            _ => idle,
+        }
     }
 
     fn wait(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
-        match self.delayed.peek() {
-            Some(delayed) if !self.stopping => {
-                messages.recv_timeout(delayed.at.saturating_duration_since(Instant::now()))
-            }
-            _ => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let next_try = self.delayed.peek().filter(|_| !self.stopping);
+        let next_try = next_try.map(|delayed| delayed.at.saturating_duration_since(Instant::now()));
+        let has_notes = self.helpers.journal.as_ref().is_some_and(Journal::has_only_notes);
+        match next_try.into_iter().chain(has_notes.then_some(NOTE_DELAY)).min() {
+            Some(longest) => messages.recv_timeout(longest),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
@@ -254,12 +288,17 @@ impl<'a> Leader<'a> {
             Some(recorded) => {
                 self.evaluate(Task::Verify { run: Box::new(run), recorded: Box::new(recorded) })
             }
-            None => self.queue_new(run, id),
+            None => self.queue_new(run, id, None),
         }
     }
 
-    fn queue_new(&mut self, run: Run, id: JobId) {
+    fn queue_new(&mut self, run: Run, id: JobId, again: Option<String>) {
         let resources = run.resources;
+        let (key, no_key) = match run.key {
+            Some(Ok(key)) => (Some(key), None),
+            Some(Err(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
         let entry = Entry {
             attempts: self.helpers.memo.tries(&id),
             job: Arc::new(Job {
@@ -268,16 +307,19 @@ impl<'a> Leader<'a> {
                 tool: run.tool,
                 inputs: run.inputs,
                 requested: resources,
-                key: run.key.and_then(Result::ok),
+                key,
             }),
             element: run.element,
             step: run.step_name,
+            no_key,
+            again,
             tries: Tries::default(),
         };
         match self.admission.refusal(&resources) {
             None => self.record_attempt(entry, resources),
             Some(words) => {
                 let failure = Failure::new(FailureKind::System, format!("job {} {words}", entry.job.name));
+                self.record_failure(&format!("job {}", entry.job.name), &failure);
                 self.give_up(&entry, Arc::new(failure));
             }
         }
@@ -293,7 +335,7 @@ impl<'a> Leader<'a> {
                     let locations = memo::locations(&entry.job.inputs);
                     journal.add(Record::InPlace { attempt: entry.attempt(), locations });
                 }
-                let record = Record::AttemptStarted { attempt: entry.attempt(), key: entry.job.key.clone() };
+                let record = entry.record(resources);
                 let number = journal.add(record);
                 self.unrecorded.push_back((number, entry, resources));
             }
@@ -316,6 +358,10 @@ impl<'a> Leader<'a> {
             let secrets = self.helpers.secrets.mentioned(&job.inputs);
             attempts.push(Attempt { id: id.clone(), job, granted, secrets });
             self.running.insert(id.clone(), (entry, granted));
+            if let Some(journal) = &mut self.helpers.journal {
+                let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+                journal.note(Record::AttemptSubmitted { attempt: id.clone(), at: at as u64 });
+            }
             self.tell_started(&id);
         }
         if !attempts.is_empty() {
@@ -394,10 +440,11 @@ impl<'a> Leader<'a> {
             Answer::Prepared(element, Ok(prepared)) => self.plan.prepared(element, prepared),
             Answer::Verified { run, recorded, missing: None } => self.reuse(*run, *recorded),
             Answer::Verified { run, recorded, missing: Some(why) } => {
-                let text = format!("runs again: {why} of {}", recorded.attempt);
+                let why = format!("{why} of {}", recorded.attempt);
+                let text = format!("runs again: {why}");
                 self.plan_event(Event::Note { name: run.name.as_str().into(), text });
                 let id = JobId(run.path.as_str().into());
-                self.queue_new(*run, id);
+                self.queue_new(*run, id, Some(why));
             }
             Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
             Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
@@ -411,6 +458,10 @@ impl<'a> Leader<'a> {
     }
 
     fn reuse(&mut self, run: Run, recorded: Recorded) {
+        if let Some(journal) = &mut self.helpers.journal {
+            let job = JobId(run.path.as_str().into());
+            journal.note(Record::JobReused { job, from: recorded.attempt.clone() });
+        }
         self.plan_event(Event::JobFinished {
             attempt: recorded.attempt,
             name: run.name.into(),
@@ -473,6 +524,13 @@ impl<'a> Leader<'a> {
             true => None,
             false => self.policy.retry.after(&failure.kind, &mut entry.tries, granted, &self.policy.capacity),
         };
+        if let Some(journal) = &mut self.helpers.journal {
+            journal.add(Record::AttemptFailed {
+                attempt: attempt.clone(),
+                failure: (*failure).clone(),
+                retry: again.map(|(wait, _)| wait.as_secs_f64()),
+            });
+        }
         self.plan_event(Event::JobFailed {
             attempt,
             name: Arc::clone(&entry.job.name),
@@ -498,7 +556,14 @@ impl<'a> Leader<'a> {
         }
     }
 
+    fn record_failure(&mut self, what: &str, failure: &Failure) {
+        if let Some(journal) = &mut self.helpers.journal {
+            journal.add(Record::Failed { what: what.to_owned(), failure: failure.clone() });
+        }
+    }
+
     fn note_failure(&mut self, what: String, failure: Failure) {
+        self.record_failure(&what, &failure);
         self.failures.push((what, Arc::new(failure)));
         if self.policy.stop_on_first_failure {
             self.stop();
@@ -530,7 +595,25 @@ impl<'a> Leader<'a> {
 
     fn tell_events(&mut self) {
         for event in self.plan.take_events() {
+            self.note_step(&event);
             (self.helpers.events)(&event);
+        }
+    }
+}
+
+impl Leader<'_> {
+    /// Of a step with many elements it is noted how many: jobs that are not begun have no records of their own.
+    fn note_step(&mut self, event: &Event) {
+        let Some(journal) = &mut self.helpers.journal else { return };
+        match event {
+            Event::StepStarted { step, elements } if *elements > 1 => {
+                self.large_steps.insert(Arc::clone(step));
+                journal.note(Record::StepStarted { step: Arc::clone(step), elements: *elements });
+            }
+            Event::StepFinished { step, .. } if self.large_steps.remove(step) => {
+                journal.note(Record::StepFinished { step: Arc::clone(step) });
+            }
+            _ => {}
         }
     }
 }

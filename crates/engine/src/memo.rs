@@ -36,10 +36,10 @@ impl Memo {
         let mut keys: HashMap<AttemptId, Key> = HashMap::new();
         for record in records {
             match record {
-                Record::AttemptStarted { attempt, key } => {
+                Record::AttemptStarted { attempt, key, .. } => {
                     let tries = memo.tries.entry(attempt.job.clone()).or_default();
                     *tries = attempt.number.max(*tries);
-                    keys.extend(key.map(|key| (attempt, key)));
+                    keys.extend(key.and_then(Result::ok).map(|key| (attempt, key)));
                 }
                 Record::JobFinished { attempt, result } => {
                     if let Some(key) = keys.remove(&attempt) {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use moil_cwl::value::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::key::Key;
+use crate::failure::Failure;
+use crate::key::{Key, NoKey};
 use crate::moved::Moved;
+use crate::resources::Resources;
 use crate::result::JobResult;
-use crate::spec::{AttemptId, JobId};
+use crate::spec::{AttemptId, Called, JobId};
 
 /// One record. Nothing happens outside (start, export, delete, success) before its record is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,12 +33,64 @@ pub enum Record {
         /// The object.
         inputs: Value,
     },
-    /// An attempt is about to be submitted.
+    /// A step with many elements has begun.
+    StepStarted {
+        /// Its name, with those of the workflows around it.
+        step: Arc<str>,
+        /// How many elements it has.
+        elements: usize,
+    },
+    /// A step with many elements is over.
+    StepFinished {
+        /// Its name.
+        step: Arc<str>,
+    },
+    /// A step, or the run as a whole, failed where no attempt did: an expression, an input, a job too large for the
+    /// machine.
+    Failed {
+        /// In words: `step align`.
+        what: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// An attempt has its id, and waits for its turn.
     AttemptStarted {
         /// Which one.
         attempt: AttemptId,
-        /// The key of its job.
-        key: Option<Key>,
+        /// The key of its job, or why it has none. `None` where nothing is reused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Result<Key, NoKey>>,
+        /// What people call the job and its step, where the job's id does not say it ([`JobId::called`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        called: Option<Called>,
+        /// What it may use.
+        granted: Resources,
+        /// Why it runs although its result was recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again: Option<String>,
+    },
+    /// An attempt was handed to the executor. This may be recorded late, or never: people want to know it.
+    AttemptSubmitted {
+        /// Which one.
+        attempt: AttemptId,
+        /// When, in milliseconds since 1970.
+        at: u64,
+    },
+    /// An attempt failed.
+    AttemptFailed {
+        /// Which one.
+        attempt: AttemptId,
+        /// Why.
+        failure: Failure,
+        /// Seconds until the next attempt; `None` if there will be none.
+        retry: Option<f64>,
+    },
+    /// The recorded result of an attempt counts for a job of this leader.
+    JobReused {
+        /// The job.
+        job: JobId,
+        /// Whose result it is.
+        from: AttemptId,
     },
     /// An attempt is about to change files in place (InplaceUpdateRequirement): results with any of them are worth
     /// nothing to a later leader, whatever the attempt comes to.

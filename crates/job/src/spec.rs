@@ -16,6 +16,34 @@ use crate::secret::Secrets;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId(pub Arc<str>);
 
+/// What people call a job and its step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    /// The job's name: the step's own, numbered from the second on where it is scattered (`align_3`).
+    pub name: Arc<str>,
+    /// The step, with those of the workflows around it: `call/align`.
+    pub step: Arc<str>,
+}
+
+impl JobId {
+    /// What a job at this position is called, if nothing else is said: `call[3]/align[1]` is `align_2` of `call/align`.
+    pub fn called(&self) -> Called {
+        let mut step = String::new();
+        let mut name = String::new();
+        for part in self.0.split('/') {
+            let plain = part.find(['[', '@']).map_or(part, |end| &part[..end]);
+            let numbers = part[plain.len()..].split(['[', ']', '@']);
+            let place: u64 = numbers.filter_map(|number| number.parse::<u64>().ok()).sum();
+            name = if place == 0 { plain.to_owned() } else { format!("{plain}_{}", place + 1) };
+            if !step.is_empty() {
+                step.push('/');
+            }
+            step.push_str(plain);
+        }
+        Called { name: name.into(), step: step.into() }
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -76,4 +104,25 @@ pub struct Attempt {
     pub granted: Resources,
     /// The secrets that the inputs mention. They travel beside the attempt, and are never stored with it.
     pub secrets: Secrets,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_says_what_a_job_is_called() {
+        let cases = [
+            ("align", "align", "align"),
+            ("align[0]", "align", "align"),
+            ("call[3]/align[1]", "align_2", "call/align"),
+            ("grow@2", "grow_3", "grow"),
+            ("grow[1]@2", "grow_4", "grow"),
+            ("", "", ""),
+        ];
+        for (id, name, step) in cases {
+            let called = JobId(id.into()).called();
+            assert_eq!((&*called.name, &*called.step), (name, step), "{id}");
+        }
+    }
 }

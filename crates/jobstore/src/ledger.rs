@@ -16,6 +16,7 @@ mod info;
 mod journal;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use moil_cwl::value::Value;
 use moil_job::record::Record;
@@ -177,6 +178,7 @@ impl Ledger {
             leader: self.leader.clone(),
             nonce: self.nonce.clone(),
             epoch: self.term.epoch,
+            at: now(),
             records: group.to_vec(),
         };
         let mut outcome = Ok(None);
@@ -292,7 +294,12 @@ fn took_over(who: &Who, nonce: &str, epoch: u64, void_from: Option<u64>, more: O
         void_from,
     };
     let records = [first].into_iter().chain(more).collect();
-    Group { leader: who.name(), nonce: nonce.to_owned(), epoch, records }
+    Group { leader: who.name(), nonce: nonce.to_owned(), epoch, at: now(), records }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// Tries to store a taking-over group behind all others. `None`: there is one more now, or it is worth trying again.

@@ -38,8 +38,12 @@ impl Who {
 
     /// Whether the process is certainly gone, as seen from another one.
     pub fn is_gone(&self, from: &Self) -> bool {
-        let same_place = self.boot == from.boot && self.namespace == from.namespace && self.boot != UNKNOWN;
-        same_place && started(&self.pid.to_string()) != Some(self.started)
+        self.is_near(from) && started(&self.pid.to_string()) != Some(self.started)
+    }
+
+    /// Whether the process's number means something to another one.
+    pub fn is_near(&self, from: &Self) -> bool {
+        self.boot == from.boot && self.namespace == from.namespace && self.boot != UNKNOWN
     }
 }
 
@@ -59,7 +63,9 @@ fn namespace() -> String {
 fn started(process: &str) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, words) = stat.rsplit_once(')')?;
-    words.split_whitespace().nth(19)?.parse().ok()
+    // One that has ended may wait for its parent to take note.
+    let has_ended = words.trim_start().starts_with(['Z', 'X', 'x']);
+    words.split_whitespace().nth(19).filter(|_| !has_ended)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(super) struct Group {
     pub nonce: String,
     /// The number of the group with which the writer took over.
     pub epoch: u64,
+    /// When it was written, by the writer's clock, in milliseconds since 1970: for people.
+    pub at: u64,
     /// The records.
     pub records: Vec<Record>,
 }
@@ -37,6 +39,8 @@ pub struct Entry {
     pub number: u64,
     /// Whose time it was.
     pub term: Arc<Term>,
+    /// When it was written, by that leader's clock, in milliseconds since 1970.
+    pub at: u64,
     /// The record.
     pub record: Record,
 }
@@ -180,7 +184,7 @@ pub(super) fn judge(slots: &[Slot], made: &str, boot: &str) -> Result<Replay, Op
     if let Some(Ok(group)) = slots.last().filter(|slot| is_cleaning(slot)) {
         let number = slots.len() as u64;
         let term = Arc::new(Term::new(number, &group.nonce));
-        replay.entries = group.records.iter().map(|record| entry(number, &term, record)).collect();
+        replay.entries = group.records.iter().map(|record| entry(number, &term, group.at, record)).collect();
         return Ok(replay);
     }
     let mut void = vec![false; slots.len()];
@@ -208,13 +212,13 @@ pub(super) fn judge(slots: &[Slot], made: &str, boot: &str) -> Result<Replay, Op
         if let Some(Record::TookOver { nonce, .. }) = group.records.first() {
             term = Arc::new(Term::new(number, nonce));
         }
-        replay.entries.extend(group.records.iter().map(|record| entry(number, &term, record)));
+        replay.entries.extend(group.records.iter().map(|record| entry(number, &term, group.at, record)));
     }
     Ok(replay)
 }
 
-fn entry(number: u64, term: &Arc<Term>, record: &Record) -> Entry {
-    Entry { number, term: Arc::clone(term), record: record.clone() }
+fn entry(number: u64, term: &Arc<Term>, at: u64, record: &Record) -> Entry {
+    Entry { number, term: Arc::clone(term), at, record: record.clone() }
 }
 
 pub(super) fn damaged(name: &str, reason: &str) -> RecordsError {

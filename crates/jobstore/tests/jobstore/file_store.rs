@@ -8,6 +8,7 @@ use std::thread;
 
 use moil_cwl::value::Value;
 use moil_job::record::Record;
+use moil_job::resources::Resources;
 use moil_job::result::{JobResult, Outcome, Usage};
 use moil_job::spec::{AttemptId, JobId};
 use moil_job::store::{Store, StoreError};
@@ -21,7 +22,13 @@ fn id(name: &str) -> AttemptId {
 }
 
 fn job(name: &str) -> Record {
-    Record::AttemptStarted { attempt: id(name), key: None }
+    Record::AttemptStarted {
+        attempt: id(name),
+        key: None,
+        called: None,
+        granted: Resources { cores: 1.0, ram_mib: 1, tmpdir_mib: 1, outdir_mib: 1, gpus: 0 },
+        again: None,
+    }
 }
 
 fn create(path: &Path) -> FileStore {

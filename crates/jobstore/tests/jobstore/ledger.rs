@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use moil_job::record::Record;
+use moil_job::resources::Resources;
 use moil_job::spec::{AttemptId, JobId};
 use moil_job::store::StoreError;
 use moil_jobstore::ledger::{self, Info, Ledger, OpenError, Replay};
@@ -74,7 +75,13 @@ fn rebooted(name: &str) -> Who {
 
 /// A record that can be told from all others.
 fn job(name: &str) -> Record {
-    Record::AttemptStarted { attempt: AttemptId { job: JobId(name.into()), number: 1 }, key: None }
+    Record::AttemptStarted {
+        attempt: AttemptId { job: JobId(name.into()), number: 1 },
+        key: None,
+        called: None,
+        granted: Resources { cores: 1.0, ram_mib: 1, tmpdir_mib: 1, outdir_mib: 1, gpus: 0 },
+        again: None,
+    }
 }
 
 fn create(place: &Place, name: &str) -> Ledger {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use moil_cwl::value::Value;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
+use moil_job::resources::Resources;
 use moil_job::result::{JobResult, Outcome, Usage};
 use moil_job::spec::{AttemptId, JobId};
 use moil_jobstore::heartbeat::{Heartbeat, Sign, ask_to_end, last_beat};
@@ -63,7 +64,13 @@ fn id(name: &str) -> AttemptId {
 }
 
 fn started(name: &str) -> Record {
-    Record::AttemptStarted { attempt: id(name), key: None }
+    Record::AttemptStarted {
+        attempt: id(name),
+        key: None,
+        called: None,
+        granted: Resources { cores: 1.0, ram_mib: 1, tmpdir_mib: 1, outdir_mib: 1, gpus: 0 },
+        again: None,
+    }
 }
 
 fn done(text: &str) -> Outcome {
