@@ -15,7 +15,7 @@ const STORE: &str = "MOIL_TEST_STORE";
 
 fn job(name: &str) -> Record {
     let attempt = AttemptId { job: JobId(name.into()), number: 1 };
-    Record::AttemptStarted { attempt, key: None }
+    super::ledger::started(attempt)
 }
 
 /// A leader in another process: this very program, started once more.

@@ -75,8 +75,13 @@ fn rebooted(name: &str) -> Who {
 
 /// A record that can be told from all others.
 fn job(name: &str) -> Record {
+    started(AttemptId { job: JobId(name.into()), number: 1 })
+}
+
+/// The record of an attempt.
+pub fn started(attempt: AttemptId) -> Record {
     Record::AttemptStarted {
-        attempt: AttemptId { job: JobId(name.into()), number: 1 },
+        attempt,
         key: None,
         called: None,
         granted: Resources { cores: 1.0, ram_mib: 1, tmpdir_mib: 1, outdir_mib: 1, gpus: 0 },

@@ -14,12 +14,12 @@ use crate::places::{self, Factory};
 
 #[test]
 fn memory() {
-    suite(places::memory, 400);
+    suite(&places::memory, 400);
 }
 
 #[test]
 fn file() {
-    suite(places::file, 100);
+    suite(&places::file, 100);
 }
 
 /// Runs with the seeds from 0.
@@ -137,7 +137,7 @@ fn run(make: Factory, seed: u64) {
                 let name = format!("job {step}");
                 let attempt = AttemptId { job: JobId(name.as_str().into()), number: 1 };
                 tried += 1;
-                match leader.ledger.append(&[Record::AttemptStarted { attempt, key: None }]) {
+                match leader.ledger.append(&[super::ledger::started(attempt)]) {
                     Ok(()) => {
                         assert!(!leader.fenced, "seed {seed}, step {step}: it was fenced");
                         stored.push((name, leader.ledger.term().to_string()));
