@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
@@ -23,7 +24,12 @@ pub struct Journal {
     added: u64,
     stored: u64,
     refused: bool,
+    /// How long that took whose records wait.
+    work: Duration,
 }
+
+/// How much work may wait to be recorded.
+const SHORT: Duration = Duration::from_millis(20);
 
 /// What came of writing a group.
 #[derive(Debug)]
@@ -44,7 +50,16 @@ impl Journal {
                 }
             }
         })?;
-        Ok(Self { writer, pending: Vec::new(), notes: 0, writing: 0, added: 0, stored: 0, refused: false })
+        Ok(Self {
+            writer,
+            pending: Vec::new(),
+            notes: 0,
+            writing: 0,
+            added: 0,
+            stored: 0,
+            refused: false,
+            work: Duration::ZERO,
+        })
     }
 
     /// Adds a record to the next group. Gives its number, from 1, for [`Self::is_stored`].
@@ -56,11 +71,22 @@ impl Journal {
 
     /// Adds a record that only people want to know, and that is not worth a group of its own: it goes with the next
     /// one, or when [`Self::flush_notes`] is called.
-    pub fn note(&mut self, record: Record) {
+    pub fn note(&mut self, record: Record) -> u64 {
         if self.notes == self.pending.len() {
             self.notes += 1;
         }
-        self.add(record);
+        self.add(record)
+    }
+
+    /// Adds the record of something that took so long. Many short jobs share a group: no more than [`SHORT`] of work
+    /// is ever done again because its record was waiting for others.
+    pub fn add_work(&mut self, record: Record, took: Duration) {
+        self.work += took;
+        if self.work < SHORT {
+            self.note(record);
+        } else {
+            self.add(record);
+        }
     }
 
     /// Whether nothing but notes waits to be written.
@@ -85,6 +111,7 @@ impl Journal {
             return;
         }
         self.notes = 0;
+        self.work = Duration::ZERO;
         let group = std::mem::take(&mut self.pending);
         self.writing = group.len();
         // The thread ends only with this sender, or when nobody listens any more.

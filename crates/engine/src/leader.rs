@@ -93,6 +93,9 @@ pub struct Helpers<'a> {
 /// executor busy, few enough that a large scatter costs no memory for elements not yet begun.
 const WINDOW: usize = 64;
 
+/// With fewer jobs than this that are recorded and wait for their turn, more are recorded.
+const LOW: usize = 16;
+
 /// How many messages are taken before acting, so that a flood of them does not delay new work.
 const BATCH: usize = 256;
 
@@ -189,7 +192,11 @@ impl<'a> Leader<'a> {
             self.pull();
             self.start_jobs();
             if let Some(journal) = &mut self.helpers.journal {
-                journal.flush();
+                // Attempts are recorded some at a time, before the executor could run out of them.
+                match !self.unrecorded.is_empty() && self.admission.waiting() < LOW {
+                    true => journal.flush_notes(),
+                    false => journal.flush(),
+                }
             }
             self.tell_events();
             for (what, failure) in self.plan.take_failures() {
@@ -336,7 +343,7 @@ impl<'a> Leader<'a> {
                     journal.add(Record::InPlace { attempt: entry.attempt(), locations });
                 }
                 let record = entry.record(resources);
-                let number = journal.add(record);
+                let number = journal.note(record);
                 self.unrecorded.push_back((number, entry, resources));
             }
         }
@@ -495,7 +502,8 @@ impl<'a> Leader<'a> {
             Outcome::Done(result) => {
                 // What depends on it is recorded after it, so that nothing needs to wait here.
                 if let Some(journal) = &mut self.helpers.journal {
-                    journal.add(Record::JobFinished { attempt: attempt.clone(), result: result.clone() });
+                    let record = Record::JobFinished { attempt: attempt.clone(), result: result.clone() };
+                    journal.add_work(record, result.usage.wall);
                 }
                 self.plan_event(Event::JobFinished {
                     attempt,
