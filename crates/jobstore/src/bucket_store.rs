@@ -241,11 +241,10 @@ impl BucketStore {
         &self.ledger
     }
 
-    /// Keeps what the attempts of this leader leave.
+    /// Keeps what the attempts of this leader leave, and brings what those of all leaders left.
     pub fn contents(&self) -> S3Contents {
-        let prefix =
-            format!("{}run-{}/files/{}/", self.place.prefix, self.ledger.info().run, self.ledger.term());
-        S3Contents::new(self.place.bucket.clone(), prefix)
+        let prefix = format!("{}run-{}/", self.place.prefix, self.ledger.info().run);
+        S3Contents::new(self.place.bucket.clone(), prefix, &self.ledger.term().to_string())
     }
 
     /// What the locations of all that attempts of this run made begin with.

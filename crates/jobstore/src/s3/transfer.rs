@@ -9,6 +9,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
 use crate::nonce::nonce;
@@ -20,7 +21,7 @@ use super::error::{Error, Kind};
 use super::object::{NONCE, or_none};
 
 /// What is known of a file's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// The size in bytes.
     pub size: u64,

@@ -1,7 +1,7 @@
 //! Job stores: every kind of records goes through the same suites, with faults put in.
 
-// Helpers of tests may panic and print as tests may; clippy sees only the tests themselves. Leaders that are killed are this
-// program, started once more: the environment tells it what it is.
+// Helpers of tests may panic and print as tests may; clippy sees only the tests themselves. Leaders that are killed are
+// this program, started once more: the environment tells it what it is.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod faulty;
@@ -16,5 +16,7 @@ mod records;
 mod runs;
 #[cfg(feature = "aws")]
 mod s3;
+#[cfg(feature = "aws")]
+mod s3_contents;
 #[cfg(feature = "aws")]
 mod simpledb;

@@ -1,0 +1,154 @@
+//! Contents in a bucket.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use moil_cwl::location;
+use moil_job::contents::Contents;
+use moil_job::spec::{AttemptId, JobId};
+use moil_jobstore::content::s3::S3Contents;
+use moil_testing::hooks::Fault;
+use moil_testing::s3::S3Server;
+
+fn attempt() -> AttemptId {
+    AttemptId { job: JobId("call[3]/align".into()), number: 2 }
+}
+
+fn contents(server: &S3Server) -> S3Contents {
+    let client = moil_jobstore::s3::S3::new(crate::s3::settings(server));
+    let bucket = client.bucket("runs--toil");
+    bucket.create(None, &Default::default()).unwrap();
+    server.hooks().forget_calls();
+    S3Contents::new(bucket, "moil/run/".into(), "term")
+}
+
+/// All below a directory: path, and what it is.
+fn tree(path: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut waiting = vec![path.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap().path();
+            let name = entry.strip_prefix(path).unwrap().display().to_string();
+            let metadata = fs::metadata(&entry).unwrap();
+            lines.push(if metadata.is_dir() {
+                waiting.push(entry);
+                format!("{name}/")
+            } else {
+                let executable = if metadata.permissions().mode() & 0o100 != 0 { "*" } else { "" };
+                format!("{name}{executable} {:?}", fs::read(&entry).unwrap())
+            });
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_file_costs_one_request_each_way() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("a b #1.txt"), folder.path().join("to"));
+    fs::write(&from, "content").unwrap();
+    let location = contents.keep(&attempt(), &from).unwrap();
+    assert!(location.starts_with("s3://runs--toil/moil/run/files/term/call_3__align-2-"), "{location}");
+    assert!(location.ends_with("/a%20b%20%231.txt"), "{location}");
+    contents.fetch_file(&location, &to).unwrap();
+    assert_eq!(fs::read_to_string(&to).unwrap(), "content");
+    assert_eq!(server.hooks().calls().len(), 2);
+    assert!(contents.is_there(&location, false).unwrap());
+    assert!(!contents.is_there(&location, true).unwrap());
+    assert!(!from.exists(), "it is in the store now");
+    fs::write(&from, "content").unwrap();
+    assert_ne!(contents.keep(&attempt(), &from).unwrap(), location, "no two outputs meet");
+}
+
+#[test]
+fn a_directory_comes_back_as_it_was() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("out");
+    fs::create_dir_all(from.join("a/ü x/deep")).unwrap();
+    fs::create_dir_all(from.join("nothing in it")).unwrap();
+    fs::write(from.join("empty"), "").unwrap();
+    fs::write(from.join("a/small"), "small").unwrap();
+    fs::write(from.join("a/ü x/deep/tool"), "#!/bin/sh").unwrap();
+    fs::set_permissions(from.join("a/ü x/deep/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(from.join("a/large"), vec![7; 300_000]).unwrap();
+    // What a link leads to is part of the output.
+    symlink("../out/a/small", from.join("link")).unwrap();
+    let before = tree(&from);
+    let location = contents.keep(&attempt(), &from).unwrap();
+    let to = folder.path().join("to");
+    contents.fetch_directory(&location, &to).unwrap();
+    assert_eq!(tree(&to), before);
+    // What is in it has locations that follow from its own.
+    let file = folder.path().join("file");
+    for (name, bytes) in [("a/small", &b"small"[..]), ("empty", b""), ("a/large", &[7; 300_000])] {
+        let location = location::child(&location, name);
+        assert!(contents.is_there(&location, false).unwrap(), "{name}");
+        contents.fetch_file(&location, &file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), bytes, "{name}");
+    }
+    let inner = location::child(&location, "a/ü x");
+    assert!(contents.is_there(&inner, true).unwrap() && !contents.is_there(&inner, false).unwrap());
+    contents.fetch_directory(&inner, &folder.path().join("inner")).unwrap();
+    assert_eq!(tree(&folder.path().join("inner")), tree(&to.join("a/ü x")));
+    assert!(!contents.is_there(&location::child(&location, "none"), false).unwrap());
+}
+
+#[test]
+fn many_small_files_take_few_requests() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("out");
+    fs::create_dir(&from).unwrap();
+    for at in 0..2000 {
+        fs::write(from.join(format!("{at:05}")), vec![b'x'; 10_000]).unwrap();
+    }
+    let location = contents.keep(&attempt(), &from).unwrap();
+    contents.fetch_directory(&location, &folder.path().join("to")).unwrap();
+    assert_eq!(tree(&folder.path().join("to")).len(), 2000);
+    // Two packs (20 MB) and an index, each up and down; what exceeds a part goes in parts.
+    assert!(server.hooks().calls().len() < 10, "{:?}", server.hooks().counts());
+}
+
+#[test]
+fn a_directory_that_is_not_whole_is_not_there() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("out");
+    fs::create_dir(&from).unwrap();
+    fs::write(from.join("a"), "x").unwrap();
+    let refused = Fault::Refuse { status: 403, code: "AccessDenied" };
+    server.hooks().inject(0..1, |call| call.target.ends_with("/.directory"), refused);
+    let error = contents.keep(&attempt(), &from).unwrap_err().to_string();
+    assert!(error.contains("bring the output") && error.contains("403 AccessDenied"), "{error}");
+    let key = server.objects("runs--toil").into_keys().next().unwrap();
+    let location = format!("s3://runs--toil/{}", key.replace(".pack-0", "out"));
+    assert!(!contents.is_there(&location, true).unwrap());
+    let error = contents.fetch_directory(&location, &folder.path().join("to")).unwrap_err().to_string();
+    assert!(error.contains("not there any more"), "{error}");
+    assert!(contents.fetch_file("s3://elsewhere/x", &folder.path().join("to")).is_err());
+}
+
+#[test]
+fn an_input_is_brought_once() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    fs::write(&one, "same").unwrap();
+    fs::write(&two, "same").unwrap();
+    let location = contents.import(&one).unwrap();
+    assert_eq!(contents.import(&two).unwrap(), location);
+    assert_eq!(server.hooks().count("PutObject"), 1);
+    contents.fetch_file(&location, &folder.path().join("to")).unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("to")).unwrap(), "same");
+    assert!(contents.is_there(&location, false).unwrap());
+}
