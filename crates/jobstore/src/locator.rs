@@ -150,16 +150,16 @@ mod tests {
 
     #[test]
     fn locators_are_read_as_toil_reads_them() {
-        let cwd = Path::new("/home/x");
+        let cwd = Path::new("/data/x");
         let longest = "a".repeat(56);
         let cases = [
-            ("store", "file:/home/x/store"),
-            ("./a/../store/", "file:/home/x/store"),
-            ("../store", "file:/home/store"),
+            ("store", "file:/data/x/store"),
+            ("./a/../store/", "file:/data/x/store"),
+            ("../store", "file:/data/store"),
             ("/data//store", "file:/data/store"),
             ("/data/a:b", "file:/data/a:b"),
-            ("./aws:a:b", "file:/home/x/aws:a:b"),
-            ("file:store", "file:/home/x/store"),
+            ("./aws:a:b", "file:/data/x/aws:a:b"),
+            ("file:store", "file:/data/x/store"),
             ("file:/data/store", "file:/data/store"),
             ("file:///data/store", "file:/data/store"),
             ("aws:us-west-2:my-store", "aws:us-west-2:my-store"),
