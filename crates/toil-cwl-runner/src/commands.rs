@@ -1,11 +1,31 @@
-//! `moil COMMAND`.
+//! `moil COMMAND`, also under the name `toil` for the commands that Toil has.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `words` | the command lines of commands on job stores |
+//! | `store` | job stores as those see them who do not lead a run |
+//! | `end` | `kill`, `clean` |
+//! | `status` | `status` |
+//! | `stats` | `stats` |
+//! | `jobs` | `why`, `debug-job` |
+
+mod end;
+mod jobs;
+mod stats;
+mod status;
+mod store;
+mod words;
 
 use std::fmt::Write as _;
 
+use moil_job::failure::{Failure, FailureKind};
+
 use crate::exit_code::ExitCode;
+use crate::failure_report;
 use crate::help;
 use crate::images;
 use crate::invocation::Invocation;
+use crate::log::Log;
 use crate::report;
 use crate::run as workflow;
 use crate::suggest;
@@ -18,11 +38,12 @@ struct Entry {
 
 const COMMANDS: &[Entry] = &[
     Entry { name: "run", about: "Run a workflow; the same as toil-cwl-runner." },
-    Entry { name: "clean", about: "Delete a job store and what belongs to it. [not supported yet]" },
-    Entry { name: "kill", about: "End a run. [not supported yet]" },
-    Entry { name: "status", about: "Show what a run is doing. [not supported yet]" },
-    Entry { name: "stats", about: "Show what a run used. [not supported yet]" },
-    Entry { name: "why", about: "Show why a job ran again or did not. [not supported yet]" },
+    Entry { name: "status", about: "Show how it stands with a run." },
+    Entry { name: "stats", about: "Show what the jobs of a run used." },
+    Entry { name: "why", about: "Show why a job ran again or did not." },
+    Entry { name: "debug-job", about: "Show all that is recorded of a job." },
+    Entry { name: "kill", about: "End a run." },
+    Entry { name: "clean", about: "Remove a job store and all that belongs to it." },
     Entry { name: "images", about: "Manage the images of containers: list, pull, verify, prune." },
     Entry { name: "doctor", about: "Check what a run needs. [not supported yet]" },
     Entry { name: "worker", about: "Run one job; for the leader. [not supported yet]" },
@@ -41,6 +62,11 @@ pub fn run(mut invocation: Invocation<'_>) -> ExitCode {
             workflow::run(invocation)
         }
         Some("images") => images::run(invocation),
+        Some(name) if on_store(name).is_some() => {
+            invocation.program.push(' ');
+            invocation.program.push_str(name);
+            on_store(name).map_or(ExitCode::USAGE, |command| command(invocation))
+        }
         Some("--help" | "-h" | "help") => answer(&mut invocation, &help_text()),
         Some("--version") => answer(&mut invocation, &format!("{}\n", help::version())),
         Some(name) if COMMANDS.iter().any(|command| command.name == name) => {
@@ -60,10 +86,39 @@ pub fn run(mut invocation: Invocation<'_>) -> ExitCode {
     }
 }
 
+/// The commands on job stores.
+fn on_store(name: &str) -> Option<fn(Invocation<'_>) -> ExitCode> {
+    Some(match name {
+        "status" => status::run,
+        "stats" => stats::run,
+        "why" => jobs::why,
+        "debug-job" => jobs::debug,
+        "kill" => end::kill,
+        "clean" => end::clean,
+        _ => return None,
+    })
+}
+
+/// Says what failed, in a few lines.
+fn tell(log: &Log, command: &str, failure: &Failure) {
+    failure_report::lines(command, failure).iter().for_each(|line| log.error(line));
+}
+
+/// The exit code of a command.
+fn finish(log: &Log, command: &str, done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(log, command, &failure);
+            if failure.kind == FailureKind::Unsupported { ExitCode::UNSUPPORTED } else { ExitCode::FAILURE }
+        }
+    }
+}
+
 fn help_text() -> String {
     let mut text = "Runs CWL workflows.\n\nUsage: moil COMMAND [OPTIONS]\n\nCommands:\n".to_owned();
     for command in COMMANDS {
-        _ = writeln!(text, "  {:<8} {}", command.name, command.about);
+        _ = writeln!(text, "  {:<9} {}", command.name, command.about);
     }
     text.push_str("\nOptions:\n  -h, --help     Print this help and exit.\n      --version  Print the version and exit.\n");
     text

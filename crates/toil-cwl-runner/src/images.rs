@@ -357,12 +357,12 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// A time for people.
-fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     let (count, unit) = match time.as_secs() {
         seconds @ ..120 => (seconds, "s"),
         seconds @ ..7_200 => (seconds / 60, "min"),

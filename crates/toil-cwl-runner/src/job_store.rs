@@ -357,7 +357,7 @@ fn wait_for_leader(records: &dyn Records, who: &Who, store: &str, log: &Log) {
     }
 }
 
-fn file_failure(error: FileStoreError) -> Failure {
+pub(crate) fn file_failure(error: FileStoreError) -> Failure {
     let kind = match &error {
         FileStoreError::System { .. } => FailureKind::System,
         _ => FailureKind::BadInput,
@@ -366,7 +366,7 @@ fn file_failure(error: FileStoreError) -> Failure {
     advised(Failure::new(kind, error.to_string()), missing)
 }
 
-fn bucket_failure(error: BucketStoreError) -> Failure {
+pub(crate) fn bucket_failure(error: BucketStoreError) -> Failure {
     let kind = match &error {
         BucketStoreError::Server { .. } => FailureKind::System,
         _ => FailureKind::BadInput,

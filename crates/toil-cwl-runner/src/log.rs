@@ -178,6 +178,11 @@ impl Log {
     }
 }
 
+/// The time in milliseconds since 1970, as in the log.
+pub(crate) fn timestamp_of(milliseconds: u64) -> String {
+    timestamp(UNIX_EPOCH + std::time::Duration::from_millis(milliseconds))
+}
+
 /// `2026-11-24T01:02:03+0000`: always UTC, as in Toil's log on clusters.
 fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

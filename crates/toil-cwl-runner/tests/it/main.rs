@@ -6,6 +6,7 @@ mod commands;
 mod docs;
 mod generators;
 mod images;
+mod job_commands;
 mod names;
 mod podman;
 mod readme;

@@ -83,6 +83,7 @@ fn run_page(root: &Path, page: &Path, cwd: &str) {
 fn the_commands_of_the_pages_run() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     run_page(&root, &root.join("README.md"), ".");
+    run_page(&root, &root.join("docs/job-stores.md"), ".");
     for entry in std::fs::read_dir(root.join("examples")).expect("examples are there") {
         let example = entry.expect("an entry").path();
         let page = example.join("README.md");
