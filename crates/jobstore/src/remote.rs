@@ -29,6 +29,8 @@ pub struct Remote {
     http: Http,
     #[cfg(feature = "aws")]
     s3: Option<crate::s3::S3>,
+    #[cfg(feature = "aws")]
+    stores: s3::Stores,
     texts: Mutex<HashMap<String, Result<String, String>>>,
 }
 
@@ -61,7 +63,7 @@ impl Remote {
     #[cfg(feature = "aws")]
     fn s3(&self, location: &str) -> Option<s3::Objects<'_>> {
         location.starts_with("s3:").then_some(())?;
-        self.s3.as_ref().map(s3::Objects)
+        Some(s3::Objects(self.s3.as_ref()?, &self.stores))
     }
 
     /// Brings a remote file to a local path.

@@ -12,6 +12,7 @@
 //! a directory of 100,000 small files a few dozen.
 
 pub mod index;
+mod read;
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -1,39 +1,79 @@
 //! Files in buckets, by `s3://BUCKET/KEY` locations. What keys have in common up to a `/` is a directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use moil_cwl::files::{Entry, Stat};
 use moil_cwl::location;
 
-use crate::content::s3::bucket_and_key;
+use crate::content::s3::{S3Contents, bucket_and_key};
 use crate::s3::{Bucket, S3};
 
 /// Objects as files.
-pub(super) struct Objects<'a>(pub(super) &'a S3);
+pub(super) struct Objects<'a>(pub(super) &'a S3, pub(super) &'a Stores);
+
+/// The job stores whose output directories were asked for, so that what is known of these is asked for once.
+#[derive(Default)]
+pub(super) struct Stores(Mutex<HashMap<(String, String), Arc<S3Contents>>>);
 
 impl Objects<'_> {
+    /// The job store in which this may be an output directory, or lie in one (small files are packed there), and
+    /// whether it lies in one.
+    fn store(&self, location: &str) -> Option<(Arc<S3Contents>, bool)> {
+        let (place, is_inside) = S3Contents::place_of(location)?;
+        let mut stores = self.1.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = stores.entry(place).or_insert_with_key(|(bucket, prefix)| {
+            Arc::new(S3Contents::new(self.0.bucket(bucket), prefix.clone(), ""))
+        });
+        Some((Arc::clone(store), is_inside))
+    }
+
+    /// What lies in an output directory, if this does. An output file does not, so nothing is asked for it.
+    fn kept(&self, location: &str) -> Result<Option<(Arc<S3Contents>, Stat)>, String> {
+        let Some((store, true)) = self.store(location) else { return Ok(None) };
+        Ok(store.stat(location)?.map(|stat| (store, stat)))
+    }
+
     fn find(&self, location: &str) -> Result<(Bucket, String), String> {
         let (bucket, key) = bucket_and_key(location).ok_or("it is not written s3://BUCKET/KEY")?;
         Ok((self.0.bucket(bucket), key.trim_end_matches('/').to_owned()))
     }
 
     pub(super) fn stat(&self, location: &str) -> Result<Option<Stat>, String> {
+        if let Some((_, stat)) = self.kept(location)? {
+            return Ok(Some(stat));
+        }
         let (bucket, key) = self.find(location)?;
         if let Some(entry) = bucket.head(&key).map_err(|error| error.reason)? {
             return Ok(Some(Stat { is_directory: false, size: entry.size }));
+        }
+        if let Some((store, false)) = self.store(location)
+            && let Some(stat) = store.stat(location)?
+        {
+            return Ok(Some(stat));
         }
         let below = bucket.list(&format!("{key}/"), None).map_err(|error| error.reason)?;
         Ok((!below.is_empty()).then_some(Stat { is_directory: true, size: 0 }))
     }
 
     pub(super) fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, String> {
+        if let Some((store, true)) = self.store(location)
+            && let Some(bytes) = store.read_prefix(location, limit)?
+        {
+            return Ok(bytes);
+        }
         let (bucket, key) = self.find(location)?;
         let bytes = bucket.get_range(&key, 0, limit).map_err(|error| error.reason)?;
         bytes.ok_or_else(|| "there is no such object".to_owned())
     }
 
     pub(super) fn list(&self, location: &str) -> Result<Vec<Entry>, String> {
+        if let Some((store, _)) = self.store(location)
+            && let Some(entries) = store.list(location)?
+        {
+            return Ok(entries);
+        }
         let (bucket, key) = self.find(location)?;
         let prefix = format!("{key}/");
         let mut names: BTreeMap<String, Stat> = BTreeMap::new();
@@ -56,12 +96,19 @@ impl Objects<'_> {
     }
 
     pub(super) fn download(&self, location: &str, to: &Path) -> Result<(), String> {
+        if let Some((store, _)) = self.kept(location)? {
+            return store.fetch_file(location, to).map_err(|error| error.reason);
+        }
         let (bucket, key) = self.find(location)?;
         let content = bucket.download(&key, to, None).map_err(|error| error.reason)?;
         content.map(drop).ok_or_else(|| "there is no such object".to_owned())
     }
 
     pub(super) fn validator(&self, location: &str) -> Result<Option<String>, String> {
+        if self.kept(location)?.is_some() {
+            // Nothing that a store keeps ever changes.
+            return Ok(Some("kept".to_owned()));
+        }
         let (bucket, key) = self.find(location)?;
         Ok(bucket.head(&key).map_err(|error| error.reason)?.map(|entry| entry.etag))
     }

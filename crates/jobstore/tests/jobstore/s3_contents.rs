@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use moil_cwl::files::Files;
 use moil_cwl::location;
 use moil_job::contents::Contents;
 use moil_job::spec::{AttemptId, JobId};
 use moil_jobstore::content::s3::S3Contents;
+use moil_jobstore::remote::Remote;
 use moil_testing::hooks::Fault;
 use moil_testing::s3::S3Server;
 
@@ -151,4 +153,54 @@ fn an_input_is_brought_once() {
     contents.fetch_file(&location, &folder.path().join("to")).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("to")).unwrap(), "same");
     assert!(contents.is_there(&location, false).unwrap());
+}
+
+/// Whoever reads locations sees files, packed or not.
+#[test]
+fn files_of_a_packed_directory_are_read_by_their_locations() {
+    let server = S3Server::start();
+    let client = moil_jobstore::s3::S3::new(crate::s3::settings(&server));
+    client.bucket("runs--toil").create(None, &Default::default()).unwrap();
+    let contents = S3Contents::new(client.bucket("runs--toil"), "moil/run-1/".into(), "term");
+    let folder = tempfile::tempdir().unwrap();
+    let (from, single, to) =
+        (folder.path().join("out"), folder.path().join("single"), folder.path().join("to"));
+    fs::create_dir_all(from.join("a/deep")).unwrap();
+    fs::write(from.join("a/small"), "small").unwrap();
+    fs::write(from.join("a/empty"), "").unwrap();
+    fs::write(from.join("large"), vec![7; 300_000]).unwrap();
+    fs::write(&single, "single").unwrap();
+    let directory = contents.keep(&attempt(), &from).unwrap();
+    let file = contents.keep(&attempt(), &single).unwrap();
+    let remote = Remote::default().with_s3(client);
+    server.hooks().forget_calls();
+    for (name, bytes) in [("a/small", &b"small"[..]), ("a/empty", b""), ("large", &[7; 300_000])] {
+        let location = location::child(&directory, name);
+        let stat = remote.stat(&location).unwrap().unwrap();
+        assert_eq!((stat.is_directory, stat.size), (false, bytes.len() as u64), "{name}");
+        assert_eq!(remote.read_prefix(&location, 3).unwrap(), bytes[..bytes.len().min(3)], "{name}");
+        assert_eq!(remote.read_prefix(&location, 1 << 20).unwrap(), bytes, "{name}");
+        remote.download(&location, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), bytes, "{name}");
+        assert!(remote.validator(&location).unwrap().is_some());
+    }
+    let names = |location: &str| -> Vec<(String, bool)> {
+        let mut entries = remote.list(location).unwrap();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.into_iter().map(|entry| (entry.name, entry.stat.is_directory)).collect()
+    };
+    assert_eq!(names(&directory), [("a".into(), true), ("large".into(), false)]);
+    let inner = location::child(&directory, "a");
+    assert_eq!(names(&inner), [("deep".into(), true), ("empty".into(), false), ("small".into(), false)]);
+    assert!(remote.stat(&inner).unwrap().unwrap().is_directory);
+    assert!(remote.stat(&directory).unwrap().unwrap().is_directory);
+    assert!(remote.stat(&location::child(&directory, "none")).unwrap().is_none());
+    let lists = server.hooks().calls().into_iter().filter(|call| call.target.ends_with("/.directory"));
+    assert_eq!(lists.count(), 1, "what is in the directory is asked for once");
+    server.hooks().forget_calls();
+    assert_eq!(remote.stat(&file).unwrap().unwrap().size, 6);
+    assert_eq!(remote.read_prefix(&file, 100).unwrap(), b"single");
+    remote.download(&file, &to).unwrap();
+    assert_eq!(fs::read(&to).unwrap(), b"single");
+    assert_eq!(server.hooks().calls().len(), 3, "one request for each");
 }
