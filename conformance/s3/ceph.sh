@@ -68,46 +68,57 @@ rgw crypt require ssl = false
 END
 }
 
-start() {
+# Makes and starts all parts. A process of its own, so that the first failure ends it.
+make() {
     local folder=$1 port=$2 id osd all
-    rm -rf "$folder"
-    mkdir -p "$folder"/{mon,osd,run,log}
-    folder=$(cd "$folder" && pwd)
     id=$(cat /proc/sys/kernel/random/uuid)
     export CEPH_CONF=$folder/ceph.conf
     configuration "$folder" "$port" "$id" >"$CEPH_CONF"
     all=(--cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *' --cap mds 'allow *')
-    {
-        monmaptool --create --addv a "[v2:127.0.0.1:$((port + 1)),v1:127.0.0.1:$((port + 2))]" --fsid "$id" \
-            "$folder/monmap"
-        ceph-authtool --create-keyring "$folder/mon.keyring" --gen-key -n mon. --cap mon 'allow *'
-        ceph-authtool --create-keyring "$folder/keyring" --gen-key -n client.admin "${all[@]}"
-        ceph-authtool "$folder/mon.keyring" --import-keyring "$folder/keyring"
-        ceph-mon --mkfs -i a --keyring "$folder/mon.keyring" --monmap "$folder/monmap" -c "$CEPH_CONF"
-        ceph-mon -i a -c "$CEPH_CONF"
-        osd=$(cat /proc/sys/kernel/random/uuid)
-        ceph -c "$CEPH_CONF" osd new "$osd"
-        ceph -c "$CEPH_CONF" auth get-or-create osd.0 mon 'allow *' osd 'allow *' mgr 'allow *' \
-            -o "$folder/osd/keyring"
-        ceph-osd -i 0 --mkfs --osd-uuid "$osd" -c "$CEPH_CONF"
-        ceph-osd -i 0 -c "$CEPH_CONF"
-        ceph -c "$CEPH_CONF" osd crush add-bucket h1 host root=default
-        ceph -c "$CEPH_CONF" osd crush add osd.0 1.0 host=h1 root=default
-        radosgw -n client.admin -c "$CEPH_CONF" --keyring "$folder/keyring"
-        radosgw-admin -c "$CEPH_CONF" user create --uid=t --display-name=t --access-key=AKTEST000001 \
-            --secret-key=secretsecret12345
-    } >"$folder/start.log" 2>&1 || {
+    monmaptool --create --addv a "[v2:127.0.0.1:$((port + 1)),v1:127.0.0.1:$((port + 2))]" --fsid "$id" "$folder/monmap"
+    ceph-authtool --create-keyring "$folder/mon.keyring" --gen-key -n mon. --cap mon 'allow *'
+    ceph-authtool --create-keyring "$folder/keyring" --gen-key -n client.admin "${all[@]}"
+    ceph-authtool "$folder/mon.keyring" --import-keyring "$folder/keyring"
+    ceph-mon --mkfs -i a --keyring "$folder/mon.keyring" --monmap "$folder/monmap" -c "$CEPH_CONF"
+    ceph-mon -i a -c "$CEPH_CONF"
+    osd=$(cat /proc/sys/kernel/random/uuid)
+    ceph -c "$CEPH_CONF" osd new "$osd"
+    ceph -c "$CEPH_CONF" auth get-or-create osd.0 mon 'allow *' osd 'allow *' mgr 'allow *' -o "$folder/osd/keyring"
+    ceph-osd -i 0 --mkfs --osd-uuid "$osd" -c "$CEPH_CONF"
+    ceph-osd -i 0 -c "$CEPH_CONF"
+    ceph -c "$CEPH_CONF" osd crush add-bucket h1 host root=default
+    ceph -c "$CEPH_CONF" osd crush add osd.0 1.0 host=h1 root=default
+    radosgw -n client.admin -c "$CEPH_CONF" --keyring "$folder/keyring"
+    radosgw-admin -c "$CEPH_CONF" user create --uid=t --display-name=t --access-key=AKTEST000001 \
+        --secret-key=secretsecret12345
+}
+
+answers() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+start() {
+    local folder=$1 port=$2
+    if answers "$port" || answers $((port + 1)) || answers $((port + 2)); then
+        echo "one of the ports $port to $((port + 2)) is taken" >&2
+        return 1
+    fi
+    rm -rf "$folder"
+    mkdir -p "$folder"/{mon,osd,run,log}
+    folder=$(cd "$folder" && pwd)
+    if ! "${BASH_SOURCE[0]}" make "$folder" "$port" >"$folder/start.log" 2>&1; then
         tail -n 20 "$folder/start.log" >&2
         stop "$folder"
         return 1
-    }
+    fi
     for _ in $(seq 300); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if answers "$port"; then
             echo "http://127.0.0.1:$port"
             return
         fi
         sleep 0.2
     done
+    echo "it does not answer" >&2
     stop "$folder"
     return 1
 }
@@ -124,6 +135,7 @@ stop() {
 case ${1-} in
 install) install ;;
 start) start "${2:?which folder?}" "${3:?which port?}" ;;
+make) make "$2" "$3" ;;
 stop) stop "${2:?which folder?}" ;;
 *)
     echo "usage: $0 install | start FOLDER PORT | stop FOLDER" >&2

@@ -17,15 +17,23 @@ install() {
     echo "ministack $version"
 }
 
+answers() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
 start() {
     local folder=$1 port=$2
+    if answers "$port"; then
+        echo "the port $port is taken" >&2
+        return 1
+    fi
     mkdir -p "$folder"
     cd "$folder"
     # By itself it listens to everybody, and for more than S3.
     BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 GATEWAY_PORT=$port nohup "$venv/bin/ministack" >log 2>&1 &
     echo $! >pid
     for _ in $(seq 300); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        if answers "$port"; then
             echo "http://127.0.0.1:$port"
             return
         fi
