@@ -4,3 +4,4 @@ pub mod messages;
 pub mod recorded;
 pub mod statistics;
 pub mod status;
+pub mod used;

@@ -4,6 +4,8 @@
 //! while its window has room, admits jobs, journals one group, and acts.
 //! Nothing else touches the plan, the books or the executor.
 
+mod entry;
+
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,12 +16,11 @@ use moil_cwl::value::Value;
 use moil_job::event::{Event, Status};
 use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
-use moil_job::key::NoKey;
 use moil_job::record::Record;
 use moil_job::resources::Resources;
 use moil_job::result::Outcome;
 use moil_job::secret::SecretStore;
-use moil_job::spec::{Attempt, AttemptId, Called, Job, JobId};
+use moil_job::spec::{Attempt, AttemptId, Job, JobId};
 use moil_job::store::StoreError;
 
 use crate::admission::{Admission, Capacity};
@@ -27,8 +28,9 @@ use crate::evaluator::{Answer, Evaluators, Task};
 use crate::journal::{Journal, Written};
 use crate::keying::Keying;
 use crate::memo::{self, Memo, Recorded};
-use crate::plan::{Command, ElementRef, End, Plan, Run};
+use crate::plan::{Command, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
+use entry::{Delayed, Entry};
 
 /// What reaches the leader.
 #[derive(Debug)]
@@ -123,45 +125,6 @@ pub struct Leader<'a> {
     refused: bool,
     fenced_by: Option<String>,
     interrupts: u32,
-}
-
-/// A job that waits or runs.
-struct Entry {
-    job: Arc<Job>,
-    element: ElementRef,
-    step: Arc<str>,
-    /// Why the job has no key, where jobs have keys.
-    no_key: Option<NoKey>,
-    /// Why it runs although its result was recorded, until that is recorded.
-    again: Option<String>,
-    tries: Tries,
-    attempts: u32,
-}
-
-impl Entry {
-    /// The attempt that was begun last.
-    fn attempt(&self) -> AttemptId {
-        AttemptId { job: self.job.id.clone(), number: self.attempts }
-    }
-
-    /// The record of the attempt that was begun last.
-    fn record(&mut self, granted: Resources) -> Record {
-        let called = Called { name: Arc::clone(&self.job.name), step: Arc::clone(&self.step) };
-        Record::AttemptStarted {
-            attempt: self.attempt(),
-            key: self.job.key.clone().map(Ok).or_else(|| self.no_key.clone().map(Err)),
-            called: Some(called).filter(|called| *called != self.job.id.called()),
-            granted,
-            again: self.again.take(),
-        }
-    }
-}
-
-/// A job that waits for its next try.
-struct Delayed {
-    at: Instant,
-    entry: Entry,
-    resources: Resources,
 }
 
 impl<'a> Leader<'a> {
@@ -625,24 +588,3 @@ impl Leader<'_> {
         }
     }
 }
-
-/// Heaps give out the largest first: the soonest is the largest.
-impl Ord for Delayed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        other.at.cmp(&self.at)
-    }
-}
-
-impl PartialOrd for Delayed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Delayed {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Delayed {}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use moil_engine::fold::recorded::{Spread, StepUse};
+use moil_engine::fold::used::{Spread, StepUse};
 use moil_job::failure::{Failure, FailureKind};
 use serde_json::{Map, Value as Json, json};
 

@@ -99,8 +99,8 @@ fn why_says_what_changed_and_what_did_not() {
     let sandbox = words("a, b, c", 0, true);
     sandbox.failure(&args(&[]));
     job(&sandbox, "a, x, c", 0, false);
-    let removed = json(&sandbox, "why store write_2 --json");
-    assert!(removed["why"][0].as_str().expect("a reason").contains("for the first time"), "{removed}");
+    let first = json(&sandbox, "why store write_2 --json");
+    assert!(first["why"][0].as_str().expect("a reason").contains("for the first time"), "{first}");
     sandbox.outputs(&args(&["--restart", "--clean", "never"]));
     let why = |word: &str| moil(&sandbox, &format!("why store {word}")).stdout;
     assert_eq!(why("write_2"), "write[1] (write_2)\n  it differs from write[1]#1 in: input word\n");
@@ -200,17 +200,10 @@ fn clean_removes_what_is_damaged_and_nothing_else() {
     sandbox.write("thesis/years.txt", "x");
     assert_eq!(moil(&sandbox, "clean thesis").code, ExitCode::FAILURE);
     assert_eq!(sandbox.read("thesis/years.txt"), "x");
-    for command in ["status", "stats", "why", "debug-job"] {
-        let word = if matches!(command, "why" | "debug-job") { " job --printJobInfo" } else { "" };
-        let answer = moil(
-            &sandbox,
-            &format!(
-                "{command} store{}",
-                word.replace(if command == "why" { " --printJobInfo" } else { "?" }, "")
-            ),
-        );
-        assert_eq!(answer.code, ExitCode::FAILURE, "{command}");
-        assert!(answer.stderr.contains("does not exist"), "{command}: {}", answer.stderr);
+    for line in ["status store", "stats store", "why store job", "debug-job store job --printJobInfo"] {
+        let answer = moil(&sandbox, line);
+        assert_eq!(answer.code, ExitCode::FAILURE, "{line}");
+        assert!(answer.stderr.contains("does not exist"), "{line}: {}", answer.stderr);
     }
     assert_eq!(moil(&sandbox, "status").code, ExitCode::USAGE);
     assert_eq!(moil(&sandbox, "kill store").code, ExitCode::SUCCESS);
