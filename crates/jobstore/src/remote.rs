@@ -56,6 +56,8 @@ impl Remote {
         if let Some(s3) = self.s3(location) {
             return s3.validator(location).map_err(|reason| failed(location, reason));
         }
+        #[cfg(not(feature = "aws"))]
+        let _ = location;
         Ok(None)
     }
 
