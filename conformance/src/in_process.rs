@@ -20,6 +20,7 @@ impl Runner for InProcess {
         let stderr = Capture::default();
         let code = toil_cwl_runner::run(Invocation {
             program: "toil-cwl-runner".to_owned(),
+            executable: None,
             args: request.args.iter().map(Into::into).collect(),
             cwd: PathBuf::from(&request.cwd),
             env: std::env::vars_os().collect(),

@@ -137,7 +137,8 @@ impl<T> Admission<T> {
             && self.gpus + resources.gpus <= self.capacity.gpus
     }
 
-    fn take(&mut self, resources: &Resources) {
+    /// Counts a job as running.
+    pub fn take(&mut self, resources: &Resources) {
         self.running += 1;
         self.cores += resources.cores;
         self.ram_mib = self.ram_mib.saturating_add(resources.ram_mib);

@@ -16,15 +16,17 @@ use moil_cwl::process_inputs::{self, InputOptions};
 use moil_cwl::resource_request::{self, Defaults};
 use moil_cwl::scatter::Scatter;
 use moil_cwl::value::{Value, ValueMap};
+use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
+use moil_job::result::{JobResult, Outcome};
 use moil_job::secret::SecretStore;
 
 use crate::generator::{Generated, Generator, Load};
 use crate::graph::{Body, Node};
 use crate::keying::Keying;
 use crate::leader::Message;
-use crate::memo::{self, Recorded};
+use crate::memo::{self, Recorded, Unfinished};
 use crate::plan::{ElementRef, Prepared, Run, StepInputs, StepRef};
 
 /// What evaluators are asked for; see [`crate::plan::Command`].
@@ -39,6 +41,8 @@ pub enum Task {
     NextRound { element: ElementRef, node: Arc<Node>, inputs: ValueMap, outputs: Value, rounds: u32 },
     /// Find out whether a recorded result still exists.
     Verify { run: Box<Run>, recorded: Box<Recorded> },
+    /// Ask for the result of an attempt of an earlier leader.
+    Recover { run: Box<Run>, unfinished: Unfinished, word: String },
     /// Load the process that a generator made.
     Generate { element: ElementRef, generator: Arc<Generator>, given: ValueMap, outputs: Value },
 }
@@ -57,8 +61,24 @@ pub enum Answer {
     /// To [`Task::Verify`]: what is missing, if the result cannot be used.
     #[expect(missing_docs, reason = "the fields are those of the task")]
     Verified { run: Box<Run>, recorded: Box<Recorded>, missing: Option<String> },
+    /// To [`Task::Recover`].
+    #[expect(missing_docs, reason = "the fields are those of the task")]
+    Recovered { run: Box<Run>, unfinished: Unfinished, found: Found },
     /// To [`Task::Generate`].
     Generated(ElementRef, Result<Generated, Failure>),
+}
+
+/// What is found of an attempt of an earlier leader.
+#[derive(Debug)]
+pub enum Found {
+    /// No result.
+    Nothing,
+    /// A result that can be used.
+    Result(Box<JobResult>),
+    /// Why it failed.
+    Failed(Box<Failure>),
+    /// A result that cannot be used, and why.
+    Spoilt(String),
 }
 
 /// What evaluators need to know of the run.
@@ -79,6 +99,8 @@ pub struct Settings {
     pub load: Box<Load>,
     /// Makes the keys of jobs; `None` where nothing is recorded.
     pub keys: Option<Arc<Keying>>,
+    /// Where workers in other processes leave results; `None` where there never were any.
+    pub exchange: Option<Arc<dyn Exchange>>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.
@@ -206,11 +228,28 @@ impl Worker<'_> {
                 let missing = guarded(verify).unwrap_or_else(|failure| Some(failure.message));
                 Answer::Verified { run, recorded, missing }
             }
+            Task::Recover { run, unfinished, word } => {
+                let found = guarded(|| self.recover(&unfinished, &word));
+                let found = found.unwrap_or_else(|failure| Found::Spoilt(failure.message));
+                Answer::Recovered { run, unfinished, found }
+            }
             Task::Generate { element, generator, given, outputs } => {
                 let generate = || generator.generate(&given, &outputs, &*self.settings.load);
                 Answer::Generated(element, guarded(generate))
             }
         }
+    }
+
+    fn recover(&self, unfinished: &Unfinished, word: &str) -> Result<Found, Failure> {
+        let Some(exchange) = &self.settings.exchange else { return Ok(Found::Nothing) };
+        Ok(match exchange.outcome(word, &unfinished.attempt)? {
+            None => Found::Nothing,
+            Some(Outcome::Failed(failure)) => Found::Failed(failure),
+            Some(Outcome::Done(result)) => match memo::missing(&result.outputs, &*self.settings.files)? {
+                None => Found::Result(Box::new(result)),
+                Some(missing) => Found::Spoilt(missing),
+            },
+        })
     }
 
     fn merge(&self, node: &Node, sources: &[Vec<Value>]) -> Result<StepInputs, Failure> {

@@ -4,6 +4,7 @@
 //! while its window has room, admits jobs, journals one group, and acts.
 //! Nothing else touches the plan, the books or the executor.
 
+mod earlier;
 mod entry;
 
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -14,11 +15,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use moil_cwl::expression::ConsoleText;
 use moil_cwl::value::Value;
 use moil_job::event::{Event, Status};
+use moil_job::exchange::Exchange;
 use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::resources::Resources;
-use moil_job::result::Outcome;
+use moil_job::result::{JobResult, Outcome};
 use moil_job::secret::SecretStore;
 use moil_job::spec::{Attempt, AttemptId, Job, JobId};
 use moil_job::store::StoreError;
@@ -27,8 +29,8 @@ use crate::admission::{Admission, Capacity};
 use crate::evaluator::{Answer, Evaluators, Task};
 use crate::journal::{Journal, Written};
 use crate::keying::Keying;
-use crate::memo::{self, Memo, Recorded};
-use crate::plan::{Command, End, Plan, Run};
+use crate::memo::{self, Memo};
+use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
 use entry::{Delayed, Entry};
 
@@ -85,6 +87,8 @@ pub struct Helpers<'a> {
     pub journal: Option<Journal>,
     /// What earlier leaders recorded.
     pub memo: Memo,
+    /// Where workers in other processes leave results; `None` where there never were any.
+    pub exchange: Option<Arc<dyn Exchange>>,
     /// Learns what jobs made, where their results are recorded.
     pub keys: Option<Arc<Keying>>,
     /// Told what happens.
@@ -165,7 +169,8 @@ impl<'a> Leader<'a> {
             for (what, failure) in self.plan.take_failures() {
                 self.note_failure(what, failure);
             }
-            if self.is_over() {
+            // Whoever may not record may not end what runs, either: it may be another leader's now.
+            if self.refused || self.is_over() {
                 break;
             }
             match self.wait(messages) {
@@ -187,7 +192,10 @@ impl<'a> Leader<'a> {
                 break;
             }
         }
-        self.helpers.executor.shut_down();
+        match self.refused {
+            true => self.helpers.executor.leave(),
+            false => self.helpers.executor.shut_down(),
+        }
         self.tell_events();
         let outputs = match self.plan.end() {
             Some(End::Success(outputs)) if !self.stopping => Some(outputs.clone()),
@@ -250,26 +258,14 @@ impl<'a> Leader<'a> {
         self.helpers.evaluators.submit(task);
     }
 
-    /// Takes a recorded result, if there is one for the job and it still exists; else the job is to run.
-    fn queue(&mut self, run: Run) {
-        let id = JobId(run.path.as_str().into());
-        let key = run.key.as_ref().and_then(|key| key.as_ref().ok());
-        match key.and_then(|key| self.helpers.memo.take(key, &id)) {
-            Some(recorded) => {
-                self.evaluate(Task::Verify { run: Box::new(run), recorded: Box::new(recorded) })
-            }
-            None => self.queue_new(run, id, None),
-        }
-    }
-
-    fn queue_new(&mut self, run: Run, id: JobId, again: Option<String>) {
+    fn entry(&self, run: Run, id: JobId, again: Option<String>) -> Entry {
         let resources = run.resources;
         let (key, no_key) = match run.key {
             Some(Ok(key)) => (Some(key), None),
             Some(Err(reason)) => (None, Some(reason)),
             None => (None, None),
         };
-        let entry = Entry {
+        Entry {
             attempts: self.helpers.memo.tries(&id),
             job: Arc::new(Job {
                 id,
@@ -284,7 +280,12 @@ impl<'a> Leader<'a> {
             no_key,
             again,
             tries: Tries::default(),
-        };
+        }
+    }
+
+    fn queue_new(&mut self, run: Run, id: JobId, again: Option<String>) {
+        let resources = run.resources;
+        let entry = self.entry(run, id, again);
         match self.admission.refusal(&resources) {
             None => self.record_attempt(entry, resources),
             Some(words) => {
@@ -416,6 +417,7 @@ impl<'a> Leader<'a> {
                 let id = JobId(run.path.as_str().into());
                 self.queue_new(*run, id, Some(why));
             }
+            Answer::Recovered { run, unfinished, found } => self.recovered(*run, unfinished, found),
             Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
             Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
             Answer::Prepared(element, Err(failure))
@@ -425,24 +427,6 @@ impl<'a> Leader<'a> {
                 self.plan.failed(element);
             }
         }
-    }
-
-    fn reuse(&mut self, run: Run, recorded: Recorded) {
-        if let Some(journal) = &mut self.helpers.journal {
-            let job = JobId(run.path.as_str().into());
-            journal.note(Record::JobReused { job, from: recorded.attempt.clone() });
-        }
-        self.plan_event(Event::JobFinished {
-            attempt: recorded.attempt,
-            name: run.name.into(),
-            step: run.step_name,
-            status: Status::Reused,
-            usage: None,
-        });
-        if let Some(keys) = &self.helpers.keys {
-            keys.learn(&recorded.result.outputs);
-        }
-        self.plan.finished(run.element, recorded.result.outputs);
     }
 
     /// The next tool starts while the outputs of this one are collected, unless collecting falls behind.
@@ -463,25 +447,32 @@ impl<'a> Leader<'a> {
             // What is not recorded has not happened.
             Outcome::Done(_) if self.refused => {}
             Outcome::Done(result) => {
-                // What depends on it is recorded after it, so that nothing needs to wait here.
-                if let Some(journal) = &mut self.helpers.journal {
-                    let record = Record::JobFinished { attempt: attempt.clone(), result: result.clone() };
-                    journal.add_work(record, result.usage.wall);
-                }
-                self.plan_event(Event::JobFinished {
-                    attempt,
-                    name: Arc::clone(&entry.job.name),
-                    step: Arc::clone(&entry.step),
-                    status: Status::Success,
-                    usage: Some(result.usage),
-                });
-                if let Some(keys) = &self.helpers.keys {
-                    keys.learn(&result.outputs);
-                }
-                self.plan.finished(entry.element, result.outputs);
+                let name = Arc::clone(&entry.job.name);
+                self.succeeded(attempt, name, entry.step, entry.element, result);
             }
             Outcome::Failed(failure) => self.attempt_failed(attempt, entry, granted, Arc::from(failure)),
         }
+    }
+
+    fn succeeded(
+        &mut self,
+        attempt: AttemptId,
+        name: Arc<str>,
+        step: Arc<str>,
+        element: ElementRef,
+        result: JobResult,
+    ) {
+        // What depends on it is recorded after it, so that nothing needs to wait here.
+        if let Some(journal) = &mut self.helpers.journal {
+            let record = Record::JobFinished { attempt: attempt.clone(), result: result.clone() };
+            journal.add_work(record, result.usage.wall);
+        }
+        let (status, usage) = (Status::Success, Some(result.usage));
+        self.plan_event(Event::JobFinished { attempt, name, step, status, usage });
+        if let Some(keys) = &self.helpers.keys {
+            keys.learn(&result.outputs);
+        }
+        self.plan.finished(element, result.outputs);
     }
 
     fn attempt_failed(
@@ -555,6 +546,9 @@ impl<'a> Leader<'a> {
         self.admission.drain();
         self.unrecorded.clear();
         self.delayed.clear();
+        if self.refused {
+            return;
+        }
         let running: Vec<AttemptId> = self.running.keys().cloned().collect();
         self.helpers.executor.cancel(&running);
     }

@@ -8,6 +8,7 @@ use moil_cwl::files::Files;
 use moil_cwl::value::Value;
 use moil_job::key::Key;
 use moil_job::record::Record;
+use moil_job::resources::Resources;
 use moil_job::result::JobResult;
 use moil_job::spec::{AttemptId, JobId};
 
@@ -16,6 +17,8 @@ use moil_job::spec::{AttemptId, JobId};
 pub struct Memo {
     /// By the hash of the key.
     results: HashMap<String, Vec<Recorded>>,
+    /// What was started and has no recorded end, by the hash of the key.
+    unfinished: HashMap<String, Vec<Unfinished>>,
     /// How often each job was tried: the numbers of attempts go on from there.
     tries: HashMap<JobId, u32>,
 }
@@ -29,26 +32,41 @@ pub struct Recorded {
     pub result: JobResult,
 }
 
+/// An attempt that was started, and of which no end is recorded: a worker elsewhere may be at it, or have left a result.
+#[derive(Clone, Debug)]
+pub struct Unfinished {
+    /// The leader's that started it.
+    pub term: Arc<str>,
+    /// Which one.
+    pub attempt: AttemptId,
+    /// What it may use.
+    pub granted: Resources,
+}
+
 impl Memo {
-    /// What a journal says.
-    pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+    /// What a journal says: its records, each with the term of its leader.
+    pub fn of(records: impl IntoIterator<Item = (Arc<str>, Record)>) -> Self {
         let mut memo = Self::default();
-        let mut keys: HashMap<AttemptId, Key> = HashMap::new();
-        for record in records {
+        let mut open: HashMap<AttemptId, (Key, Arc<str>, Resources)> = HashMap::new();
+        for (term, record) in records {
             match record {
-                Record::AttemptStarted { attempt, key, .. } => {
+                Record::AttemptStarted { attempt, key, granted, .. } => {
                     let tries = memo.tries.entry(attempt.job.clone()).or_default();
                     *tries = attempt.number.max(*tries);
-                    keys.extend(key.and_then(Result::ok).map(|key| (attempt, key)));
+                    open.extend(key.and_then(Result::ok).map(|key| (attempt, (key, term, granted))));
                 }
                 Record::JobFinished { attempt, result } => {
-                    if let Some(key) = keys.remove(&attempt) {
+                    if let Some((key, ..)) = open.remove(&attempt) {
                         memo.results.entry(key.hash).or_default().push(Recorded { attempt, result });
                     }
                 }
+                Record::AttemptFailed { attempt, .. } => drop(open.remove(&attempt)),
                 Record::InPlace { locations, .. } => memo.forget(&locations),
                 _ => {}
             }
+        }
+        for (attempt, (key, term, granted)) in open {
+            memo.unfinished.entry(key.hash).or_default().push(Unfinished { term, attempt, granted });
         }
         memo
     }
@@ -76,6 +94,13 @@ impl Memo {
         let results = self.results.get_mut(&key.hash)?;
         let index = results.iter().position(|recorded| recorded.attempt.job == *job).unwrap_or(0);
         if results.is_empty() { None } else { Some(results.swap_remove(index)) }
+    }
+
+    /// Takes an attempt at a job of this key that may not be over; one at the same position first.
+    pub fn take_unfinished(&mut self, key: &Key, job: &JobId) -> Option<Unfinished> {
+        let attempts = self.unfinished.get_mut(&key.hash)?;
+        let index = attempts.iter().position(|unfinished| unfinished.attempt.job == *job).unwrap_or(0);
+        if attempts.is_empty() { None } else { Some(attempts.swap_remove(index)) }
     }
 
     /// How often a job was tried before.

@@ -12,6 +12,19 @@ pub trait Executor {
     /// Ends attempts; each is still reported, as cancelled or however it ended before.
     fn cancel(&mut self, attempts: &[AttemptId]);
 
+    /// Goes on with an attempt that an earlier leader has submitted, and reports its end like that of others. `word` names
+    /// it among all that leaders of this run have submitted ([`crate::exchange`]). Says whether anything is known of it;
+    /// executors whose attempts end with their leader know nothing.
+    fn attach(&mut self, _word: &str, _attempt: &AttemptId) -> bool {
+        false
+    }
+
+    /// Lets go of everything, since it is another leader's now: it reports nothing more, and leaves at work what can do
+    /// without it.
+    fn leave(&mut self) {
+        self.shut_down();
+    }
+
     /// Ends everything that is left, at once. Afterwards nothing of the executor's is running.
     fn shut_down(&mut self);
 }

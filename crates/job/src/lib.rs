@@ -16,11 +16,13 @@
 //! | [`record`] | records of the journal |
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
 //! | [`executor`] | the trait of those who run attempts |
+//! | [`exchange`] | the trait of what lies between a leader and workers in other processes |
 //! | [`store`] | the trait of job stores |
 //! | [`contents`] | the trait of those who keep output files |
 
 pub mod contents;
 pub mod event;
+pub mod exchange;
 pub mod executor;
 pub mod failure;
 pub mod identity;

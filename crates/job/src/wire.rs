@@ -5,9 +5,10 @@
 //!
 //! The structs of `moil_cwl` are written as they are in memory, which is after inheritance and upgrades: there is
 //! no second loader that could understand a document in another way. What no job looks at is left out: labels
-//! and documentation, defaults (inputs are complete), own requirements (those in force are there). Secrets are
+//! and documentation, defaults (inputs are complete), own requirements (those in force are there), memo keys. Secrets are
 //! never written: inputs hold placeholders, and the values travel beside ([`Secrets`]).
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -18,7 +19,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::key::Key;
 use crate::resources::Resources;
 use crate::secret::Secrets;
 use crate::spec::{Attempt, AttemptId, Job, JobTool};
@@ -98,8 +98,6 @@ pub struct WrittenAttempt {
     inputs: Value,
     requested: Resources,
     granted: Resources,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<Key>,
 }
 
 /// The tool of a step's jobs as text.
@@ -137,8 +135,8 @@ pub fn read_tool(text: &str, wanted: &str) -> Result<JobTool, WireError> {
 /// [`WireError::Unwritable`].
 pub fn write_attempt(attempt: &Attempt, tool: &str) -> Result<String, WireError> {
     let Attempt { id, job, granted, secrets: _ } = attempt;
-    // The job's name in the plan is part of the attempt's.
-    let Job { id: _, name, tool: _, inputs, requested, key } = &**job;
+    // The job's name in the plan is part of the attempt's; its key is between the leader and the journal.
+    let Job { id: _, name, tool: _, inputs, requested, key: _ } = &**job;
     let form = WrittenAttempt {
         version: VERSION,
         id: id.clone(),
@@ -147,7 +145,6 @@ pub fn write_attempt(attempt: &Attempt, tool: &str) -> Result<String, WireError>
         inputs: inputs.clone(),
         requested: *requested,
         granted: *granted,
-        key: key.clone(),
     };
     write("attempt", &form)
 }
@@ -173,10 +170,29 @@ impl WrittenAttempt {
 
     /// The attempt, with what travelled beside.
     pub fn with(self, tool: Arc<JobTool>, secrets: Secrets) -> Attempt {
-        let Self { version: _, id, name, tool: _, inputs, requested, granted, key } = self;
-        let job = Job { id: id.job.clone(), name, tool, inputs, requested, key };
+        let Self { version: _, id, name, tool: _, inputs, requested, granted } = self;
+        let job = Job { id: id.job.clone(), name, tool, inputs, requested, key: None };
         Attempt { id, job: Arc::new(job), granted, secrets }
     }
+}
+
+/// Secrets as text, for what travels beside an attempt: a pipe, a Secret of Kubernetes.
+pub fn write_secrets(secrets: &Secrets) -> Vec<u8> {
+    let pairs: BTreeMap<&str, &str> = secrets.iter().collect();
+    // A map of texts can always be written.
+    serde_json::to_vec(&pairs).unwrap_or_default()
+}
+
+/// Reads secrets.
+///
+/// # Errors
+/// They cannot be read. The words do not tell them.
+pub fn read_secrets(text: &str) -> Result<Secrets, WireError> {
+    let pairs: BTreeMap<Arc<str>, Arc<str>> = parse(text).map_err(|error| WireError::Unreadable {
+        what: "secrets",
+        reason: format!("not as they were written, at column {}", error.column()),
+    })?;
+    Ok(pairs.into_iter().collect())
 }
 
 fn hash(text: &str) -> String {

@@ -20,7 +20,7 @@ use moil_job::store::{Store, StoreError};
 use crate::content::s3::S3Contents;
 use crate::ledger::{self, Ledger, OpenError, Replay};
 use crate::locator::Locator;
-use crate::names;
+use crate::names::{self, Term};
 use crate::records::Records;
 use crate::records::s3::S3Records;
 use crate::runs;
@@ -135,6 +135,24 @@ impl BucketPlace {
         self.remove_run(&run)
     }
 
+    /// The run that is there, for a worker: its records, and what keeps files of attempts of a term.
+    ///
+    /// # Errors
+    /// There is none, or the server cannot be asked.
+    pub fn for_worker(&self, term: &Term) -> Result<(Arc<dyn Records>, S3Contents), BucketStoreError> {
+        let records = self.records()?;
+        let run = runs::current_id(&*self.root()).map_err(|reason| self.open(reason))?;
+        Ok((records, self.contents(&run, term)))
+    }
+
+    fn contents(&self, run: &str, term: &Term) -> S3Contents {
+        S3Contents::new(
+            self.bucket.clone(),
+            format!("{}{}", self.prefix, runs::prefix(run)),
+            &term.to_string(),
+        )
+    }
+
     fn exists(&self) -> Result<bool, BucketStoreError> {
         self.bucket.exists().map_err(|error| self.server(error))
     }
@@ -243,8 +261,7 @@ impl BucketStore {
 
     /// Keeps what the attempts of this leader leave, and brings what those of all leaders left.
     pub fn contents(&self) -> S3Contents {
-        let prefix = format!("{}run-{}/", self.place.prefix, self.ledger.info().run);
-        S3Contents::new(self.place.bucket.clone(), prefix, &self.ledger.term().to_string())
+        self.place.contents(&self.ledger.info().run, self.ledger.term())
     }
 
     /// What the locations of all that attempts of this run made begin with.

@@ -158,6 +158,16 @@ impl FileStore {
         Ok(Arc::new(FileRecords::open(&run, durability::wanted(path, workers))))
     }
 
+    /// The run that is there, for a worker: its records, and its directory.
+    ///
+    /// # Errors
+    /// There is none, or it is not moil's.
+    pub fn for_worker(path: &Path) -> Result<(Arc<dyn Records>, PathBuf), FileStoreError> {
+        let run = run_directory(path)?;
+        let records = FileRecords::open(&run, durability::wanted(path, Workers::Elsewhere));
+        Ok((Arc::new(records), run))
+    }
+
     /// Removes the store that is there, whoever led it, even if it is damaged or half removed.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `bucket_store` | the job stores `aws:` and `s3:` (feature `aws`) |
 //! | [`content`] | what keeps output files |
+//! | [`exchange`] | attempts for workers in other processes |
 //! | [`memory`] | the store of a run that nothing has to survive |
 //! | [`origins`] | where files come from, for memo keys |
 //! | [`file_store`] | the job store `file:PATH` |
@@ -11,6 +12,7 @@
 //! | [`ledger`] | a run: its journal, who leads it, how it is removed |
 //! | [`locator`] | what stands behind `--jobStore` |
 //! | [`names`] | what the records of a run are called |
+//! | [`nonce`] | what nobody else has |
 //! | [`who`] | which process on which machine |
 //! | [`records`] | named records that are written once: in memory, as files |
 //! | [`results`] | what came of attempts |
@@ -21,13 +23,14 @@
 #[cfg(feature = "aws")]
 pub mod bucket_store;
 pub mod content;
+pub mod exchange;
 pub mod file_store;
 pub mod heartbeat;
 pub mod ledger;
 pub mod locator;
 pub mod memory;
 pub mod names;
-mod nonce;
+pub mod nonce;
 pub mod origins;
 pub mod records;
 pub mod remote;

@@ -1,6 +1,7 @@
 //! What the records of a run are called.
 
 use std::fmt;
+use std::str::FromStr;
 
 use moil_job::spec::AttemptId;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,18 @@ impl Term {
     }
 }
 
+impl FromStr for Term {
+    type Err = ();
+
+    /// Reads what was displayed.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (epoch, mark) = text.split_once('-').ok_or(())?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let term = Self { epoch: epoch.parse().map_err(|_| ())?, mark: mark.to_owned() };
+        (!mark.is_empty() && mark.bytes().all(is_hex) && term.to_string() == text).then_some(term).ok_or(())
+    }
+}
+
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.epoch, self.mark)
@@ -57,14 +70,34 @@ pub fn definition(term: &Term) -> String {
     format!("definition/{term}")
 }
 
-/// What a worker is to do.
-pub fn attempt(term: &Term, id: &AttemptId) -> String {
-    format!("attempts/{term}/{}", attempt_word(id))
+/// An attempt that was started in a term: names it among all attempts of a run.
+pub fn word(term: &Term, id: &AttemptId) -> String {
+    word_in(&term.to_string(), id)
 }
 
-/// What came of an attempt.
-pub fn result(term: &Term, id: &AttemptId) -> String {
-    format!("results/{term}/{}", attempt_word(id))
+/// The same, with the term as it is displayed.
+pub fn word_in(term: &str, id: &AttemptId) -> String {
+    format!("{term}/{}", attempt_word(id))
+}
+
+/// What a worker is to do, by the word for the attempt.
+pub fn attempt(word: &str) -> String {
+    format!("attempts/{word}")
+}
+
+/// A tool, by its hash.
+pub fn tool(hash: &str) -> String {
+    format!("tools/{hash}")
+}
+
+/// How the workers of a term work.
+pub fn settings(term: &Term) -> String {
+    format!("settings/{term}")
+}
+
+/// What came of an attempt, by the word for it.
+pub fn result(word: &str) -> String {
+    format!("results/{word}")
 }
 
 /// The leader's sign of life.
@@ -133,10 +166,20 @@ mod tests {
             id(&(long.clone() + "x"), 1),
         ]
         .into();
-        let names: HashSet<String> = many.iter().map(|id| result(&Term::new(7, "abcdef"), id)).collect();
+        let names: HashSet<String> =
+            many.iter().map(|id| result(&word(&Term::new(7, "abcdef"), id))).collect();
         assert_eq!(names.len(), many.len());
         for name in names {
             assert_eq!(check_name(&name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn terms_are_read_back_and_nothing_else_is_a_term() {
+        let term = Term::new(42, "0123456789abcdef");
+        assert_eq!(term.to_string().parse(), Ok(term));
+        for text in ["", "42", "42-", "-ab", "+4-ab", "04-ab", "4-AB", "4-a/b", "4-..", "4-ab-cd"] {
+            assert_eq!(text.parse::<Term>(), Err(()), "{text}");
         }
     }
 

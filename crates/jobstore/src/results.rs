@@ -6,7 +6,7 @@ use moil_job::result::Outcome;
 use moil_job::spec::AttemptId;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{self, Term};
+use crate::names;
 use crate::records::{Put, Records, RecordsError};
 
 /// A result as it is stored.
@@ -39,19 +39,19 @@ impl Results {
         Self { records }
     }
 
-    /// Publishes what came of an attempt that was started in a term. The first result of an attempt is its outcome,
+    /// Publishes what came of an attempt, by its word. The first result of an attempt is its outcome,
     /// for ever. The nonce is the worker's own; a worker that tries again gives the same.
     ///
     /// # Errors
     /// The result may be stored or not; it can be published again.
     pub fn publish(
         &self,
-        term: &Term,
+        word: &str,
         attempt: &AttemptId,
         nonce: &str,
         outcome: &Outcome,
     ) -> Result<Published, RecordsError> {
-        let name = names::result(term, attempt);
+        let name = names::result(word);
         let stored = Stored { attempt: attempt.clone(), nonce: nonce.to_owned(), outcome: outcome.clone() };
         let bytes = serde_json::to_vec(&stored).map_err(|error| RecordsError::Failed {
             operation: "write",
@@ -73,12 +73,12 @@ impl Results {
         }
     }
 
-    /// What came of an attempt that was started in a term, if it has left a result.
+    /// What came of an attempt, by its word, if it has left a result.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn of(&self, term: &Term, attempt: &AttemptId) -> Result<Option<Outcome>, RecordsError> {
-        let name = names::result(term, attempt);
+    pub fn of(&self, word: &str, attempt: &AttemptId) -> Result<Option<Outcome>, RecordsError> {
+        let name = names::result(word);
         match self.read(&name)? {
             Some(there) if there.attempt == *attempt => Ok(Some(there.outcome)),
             Some(_) => Err(damaged(&name, "it is another attempt's")),

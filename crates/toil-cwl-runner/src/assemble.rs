@@ -26,6 +26,7 @@ use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
 use moil_job::event::Event;
+use moil_job::executor::{Executor, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
 use moil_jobstore::remote::{self, Remote};
@@ -40,6 +41,7 @@ use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
 use crate::containers;
+use crate::elsewhere;
 use crate::generated;
 use crate::home;
 use crate::inputs::Prepared;
@@ -48,7 +50,7 @@ use crate::keys;
 use crate::log::{Level, Log};
 use crate::mpi_config;
 use crate::progress::{self, Display};
-use crate::settings::{HandOver, Keep, Settings};
+use crate::settings::{BatchSystem, HandOver, Keep, Settings};
 use crate::signals::Signals;
 use crate::watched_inputs::WatchedInputs;
 use crate::work_directory::WorkDirectory;
@@ -59,6 +61,8 @@ pub struct Surroundings<'a> {
     pub spawner: Spawner,
     /// Tells of SIGINT and SIGTERM.
     pub signals: &'a Signals,
+    /// Where this program lies.
+    pub executable: Option<&'a Path>,
     /// Where people are told.
     pub log: &'a Log,
 }
@@ -154,7 +158,7 @@ pub fn run(
         store.begin();
     }
     let watched = WatchedInputs::new(&prepared.values);
-    let work = WorkDirectory::make(settings, store.as_ref())?;
+    let work = WorkDirectory::make(settings, store.as_ref().and_then(JobStore::work_directory))?;
     let (sender, receiver) = channel::<Message>();
     let signal: Arc<Mutex<Option<i32>>> = Arc::default();
     let guard = {
@@ -178,6 +182,7 @@ pub fn run(
     let console = settings.tools.js_console.then(|| console(&sender));
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
+    evaluation.exchange = store.as_ref().map(JobStore::exchange);
     if let Some(store) = &store {
         evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote)));
         if store.is_in_doubt() {
@@ -192,25 +197,31 @@ pub fn run(
         None => None,
         Some(store) => Some(Journal::start(store.journal(), sender.clone()).map_err(no_thread)?),
     };
-    let reporter = {
+    let reporter: Reporter = {
         let sender = Mutex::new(sender);
         Arc::new(move |report| {
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
         })
     };
-    let mut config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
-    config.containers = containers::finder(settings, surroundings.log);
-    config.console = console;
-    if let Some(store) = &store {
-        config.contents = Some(store.contents());
-    }
-    let mut executor = LocalExecutor::new(config, reporter).map_err(|failure| *failure)?;
+    let mut executor: Box<dyn Executor> = match &store {
+        Some(store) if settings.batch == BatchSystem::Processes => {
+            Box::new(elsewhere::processes(settings, store, surroundings.executable, reporter)?)
+        }
+        store => {
+            let mut config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
+            config.containers = containers::finder(settings, surroundings.log);
+            config.console = console;
+            config.contents = store.as_ref().map(JobStore::contents);
+            Box::new(LocalExecutor::new(config, reporter).map_err(|failure| *failure)?)
+        }
+    };
     let inherited = Inherited::root(prepared.requirements);
     let main = Arc::new(Node::main(&loaded.process, &inherited, prepared.overrides));
     let plan = Plan::new(main, prepared.values);
     let helpers = Helpers {
         evaluators: &evaluators,
-        executor: &mut executor,
+        executor: &mut *executor,
+        exchange: store.as_ref().map(JobStore::exchange),
         secrets: prepared.secrets,
         journal,
         memo: store.as_ref().map(JobStore::memo).unwrap_or_default(),
@@ -284,6 +295,7 @@ fn evaluator_settings(
         secrets: Arc::clone(secrets),
         load,
         keys: None,
+        exchange: None,
         loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }
@@ -337,7 +349,11 @@ pub fn limits(settings: &Settings) -> Limits {
     Limits { time: settings.tools.eval_timeout, ..Limits::default() }
 }
 
-fn worker_config(
+/// How attempts are run, as far as settings say it.
+///
+/// # Errors
+/// A file that they name cannot be read.
+pub fn worker_config(
     settings: &Settings,
     work: &Path,
     remote: &Arc<Remote>,

@@ -8,6 +8,7 @@
 //! | `status` | `status` |
 //! | `stats` | `stats` |
 //! | `jobs` | `why`, `debug-job` |
+//! | `worker` | `worker` |
 
 mod end;
 mod jobs;
@@ -15,6 +16,7 @@ mod stats;
 mod status;
 mod store;
 mod words;
+mod worker;
 
 use std::fmt::Write as _;
 
@@ -46,7 +48,7 @@ const COMMANDS: &[Entry] = &[
     Entry { name: "clean", about: "Remove a job store and all that belongs to it." },
     Entry { name: "images", about: "Manage the images of containers: list, pull, verify, prune." },
     Entry { name: "doctor", about: "Check what a run needs. [not supported yet]" },
-    Entry { name: "worker", about: "Run one job; for the leader. [not supported yet]" },
+    Entry { name: "worker", about: "Run one job; for the leader." },
 ];
 
 /// Runs a command of `moil`.
@@ -95,6 +97,7 @@ fn on_store(name: &str) -> Option<fn(Invocation<'_>) -> ExitCode> {
         "debug-job" => jobs::debug,
         "kill" => end::kill,
         "clean" => end::clean,
+        "worker" => worker::run,
         _ => return None,
     })
 }

@@ -13,6 +13,8 @@ use crate::signals::Signals;
 pub struct Invocation<'a> {
     /// The program's name, for messages.
     pub program: String,
+    /// Where the program lies, and `moil` beside it.
+    pub executable: Option<PathBuf>,
     /// The words after it.
     pub args: Vec<OsString>,
     /// The current directory, absolute.
@@ -49,6 +51,7 @@ impl<'a> Invocation<'a> {
         let program = program.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(Self {
             program: program.unwrap_or_else(|| "toil-cwl-runner".to_owned()),
+            executable: std::env::current_exe().ok(),
             args: args.collect(),
             cwd: std::env::current_dir()?,
             env: std::env::vars_os().collect(),

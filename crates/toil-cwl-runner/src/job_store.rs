@@ -8,21 +8,25 @@ use moil_cwl::value::Value;
 use moil_engine::export::undo;
 use moil_engine::memo::Memo;
 use moil_job::contents::Contents;
+use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
 use moil_jobstore::bucket_store::{BucketPlace, BucketStore, BucketStoreError};
 use moil_jobstore::content::file::FileContents;
+use moil_jobstore::content::s3::imports::Imports;
+use moil_jobstore::exchange::{Bring, StoreExchange};
 use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
 use moil_jobstore::ledger::{Ledger, OpenError, Replay};
+use moil_jobstore::names::{self, Term};
 use moil_jobstore::records::Records;
 use moil_jobstore::s3::S3;
 use moil_jobstore::who::Who;
 
 use crate::aws;
 use crate::log::Log;
-use crate::settings::{Clean, HandOver, Locator, Restart, Settings};
+use crate::settings::{BatchSystem, Clean, HandOver, Locator, Restart, Settings};
 
 /// How often a leader gives a sign of life.
 const BEAT: Duration = Duration::from_secs(10);
@@ -30,6 +34,7 @@ const BEAT: Duration = Duration::from_secs(10);
 /// An open job store: this process leads its run.
 pub struct JobStore {
     kind: Arc<Kind>,
+    exchange: Arc<dyn Exchange>,
     who: Who,
     /// As people know it.
     name: String,
@@ -60,6 +65,27 @@ impl Kind {
             Self::File(store) => store.ledger(),
             Self::Bucket(store) => store.ledger(),
         }
+    }
+
+    /// Workers on other machines share the directory of a store, and nothing but the bucket of one in S3.
+    fn exchange(&self) -> Arc<dyn Exchange> {
+        let bring: Option<Box<Bring>> = match self {
+            Self::File(_) => None,
+            Self::Bucket(store) => {
+                let imports = Imports::new(store.contents());
+                Some(Box::new(move |inputs| {
+                    imports.bring(inputs).map_err(|error| {
+                        Failure::new(
+                            FailureKind::System,
+                            "an input cannot be brought to where workers find it",
+                        )
+                        .with_cause(error)
+                    })
+                }))
+            }
+        };
+        let ledger = self.ledger();
+        Arc::new(StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring))
     }
 
     fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
@@ -112,7 +138,8 @@ impl JobStore {
             log.warning(lost);
         }
         let unused = replay.entries.is_empty();
-        let store = Self { kind: Arc::new(kind), who, name, replay, unused };
+        let exchange = kind.exchange();
+        let store = Self { kind: Arc::new(kind), exchange, who, name, replay, unused };
         store.undo_export();
         Opened::Run(Box::new(store))
     }
@@ -139,7 +166,15 @@ impl JobStore {
 
     /// What was recorded by earlier leaders, for the leader of now.
     pub fn memo(&self) -> Memo {
-        Memo::of(self.replay.entries.iter().map(|entry| entry.record.clone()))
+        let mut last: Option<(Arc<Term>, Arc<str>)> = None;
+        Memo::of(self.replay.entries.iter().map(|entry| {
+            // Leaders write many records in a row: each term is written out once.
+            let (_, text) = match last.take() {
+                Some((term, text)) if term == entry.term => last.insert((term, text)),
+                _ => last.insert((Arc::clone(&entry.term), entry.term.to_string().into())),
+            };
+            (Arc::clone(text), entry.record.clone())
+        }))
     }
 
     /// Whether results are in doubt, since the machine was started anew after they were made.
@@ -190,6 +225,28 @@ impl JobStore {
     /// Where attempts of this leader may work, if no other place was asked for: what they leave need not be moved.
     pub fn work_directory(&self) -> Option<PathBuf> {
         Some(self.directory()?.join("work").join(self.kind.ledger().term().to_string()))
+    }
+
+    /// As people and other processes name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where workers in other processes get their attempts and leave results.
+    pub fn exchange(&self) -> Arc<dyn Exchange> {
+        Arc::clone(&self.exchange)
+    }
+
+    /// Keeps what the workers of this leader must know.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub fn keep_settings(&self, settings: &[u8]) -> Result<(), Failure> {
+        let ledger = self.kind.ledger();
+        ledger.records().put_if_absent(&names::settings(ledger.term()), settings).map(drop).map_err(|error| {
+            Failure::new(FailureKind::System, "the job store refused the settings of the workers")
+                .with_cause(error)
+        })
     }
 
     /// The journal.
@@ -272,7 +329,7 @@ fn open_file(settings: &Settings, path: &Path, who: Who, log: &Log) -> Result<Op
     let name = path.display().to_string();
     let restart = settings.store.restart;
     if restart != Restart::No {
-        let records = match FileStore::records(path, Workers::Here) {
+        let records = match FileStore::records(path, workers(settings)) {
             Ok(records) => Some(records),
             Err(FileStoreError::Open { .. }) => None,
             Err(error) => return Err(file_failure(error)),
@@ -280,7 +337,7 @@ fn open_file(settings: &Settings, path: &Path, who: Who, log: &Log) -> Result<Op
         if let Some(records) = records {
             wait_for_leader(&*records, &who, &name, log);
         }
-        let mut taken = FileStore::restart(path, Workers::Here, &who);
+        let mut taken = FileStore::restart(path, workers(settings), &who);
         // Whoever removed it did not get to the end.
         if matches!(&taken, Err(FileStoreError::Open { reason: OpenError::Cleaning, .. })) {
             let outputs = FileStore::outputs_of_removed(path).map_err(file_failure)?;
@@ -298,7 +355,7 @@ fn open_file(settings: &Settings, path: &Path, who: Who, log: &Log) -> Result<Op
             }
         }
     }
-    let store = FileStore::create(path, Workers::Here, &who).map_err(file_failure)?;
+    let store = FileStore::create(path, workers(settings), &who).map_err(file_failure)?;
     Ok(JobStore::run(Kind::File(store), who, name, Replay::default(), log))
 }
 
@@ -380,4 +437,12 @@ fn advised(failure: Failure, missing: bool) -> Failure {
         return failure;
     }
     failure.with_advice("leave --restart out, or say --restart=auto, which starts afresh where there is none")
+}
+
+/// Where attempts are carried out, for what must survive a power cut.
+fn workers(settings: &Settings) -> Workers {
+    match settings.batch {
+        BatchSystem::SingleMachine => Workers::Here,
+        BatchSystem::Processes => Workers::Elsewhere,
+    }
 }

@@ -9,6 +9,8 @@
 //! | [`job_store`] | the job store of a run |
 //! | [`keys`] | what decides the results of jobs |
 //! | [`work_directory`] | where attempts work |
+//! | `worker_form` | what workers in other processes must know of settings |
+//! | `elsewhere` | how their executor is set up |
 //! | [`home`] | outputs are brought to the output directory |
 //! | [`generated`] | loads the processes that generators make |
 //! | [`inputs`] | the input object |
@@ -44,6 +46,7 @@ pub mod commands;
 pub mod config_file;
 mod containers;
 pub mod docs;
+mod elsewhere;
 pub mod environment;
 pub mod exit_code;
 pub mod failure_report;
@@ -70,6 +73,7 @@ pub mod suggest;
 pub mod tls;
 pub mod watched_inputs;
 pub mod work_directory;
+mod worker_form;
 
 pub use invocation::Invocation;
 pub use run::run;

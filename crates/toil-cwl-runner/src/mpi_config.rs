@@ -16,9 +16,20 @@ use crate::environment::Environment;
 /// # Errors
 /// What is wrong with the file.
 pub fn read(path: &Path, environment: &Environment) -> Result<MpiConfig, Failure> {
-    let wrong = |words: &str| Failure::new(FailureKind::BadInput, format!("{}: {words}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong("cannot be read").with_cause(error))?;
-    let (node, diagnostics) = reader::read(&Arc::new(Source { uri: path.display().to_string(), text }));
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(FailureKind::BadInput, format!("{name}: cannot be read")).with_cause(error)
+    })?;
+    parse(&name, text, environment)
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(name: &str, text: String, environment: &Environment) -> Result<MpiConfig, Failure> {
+    let wrong = |words: &str| Failure::new(FailureKind::BadInput, format!("{name}: {words}"));
+    let (node, diagnostics) = reader::read(&Arc::new(Source { uri: name.to_owned(), text }));
     if let Some(diagnostic) = diagnostics.first() {
         return Err(wrong(&diagnostic.message));
     }

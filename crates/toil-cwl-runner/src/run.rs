@@ -1,6 +1,7 @@
 //! One run of the program, from the command line to the exit code.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use moil_cwl::inherit::Inherited;
@@ -33,6 +34,7 @@ pub const SUPPORTED_VERSIONS: &[&str] = &["v1.0", "v1.1", "v1.2"];
 pub fn run(invocation: Invocation<'_>) -> ExitCode {
     let Invocation {
         program,
+        executable,
         args,
         cwd,
         env,
@@ -91,7 +93,7 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         }
         _ => {
             let mut streams = Streams { stdin: &mut *stdin, stdout };
-            workflow(settings, &mut streams, spawner, &signals, &log)
+            workflow(settings, &mut streams, (spawner, executable.as_deref()), &signals, &log)
         }
     }
 }
@@ -106,7 +108,7 @@ struct Streams<'a> {
 fn workflow(
     settings: Settings,
     streams: &mut Streams<'_>,
-    spawner: Option<Spawner>,
+    (spawner, executable): (Option<Spawner>, Option<&Path>),
     signals: &Signals,
     log: &Log,
 ) -> ExitCode {
@@ -223,7 +225,7 @@ fn workflow(
             return ExitCode::FAILURE;
         }
     };
-    let surroundings = Surroundings { spawner, signals, log };
+    let surroundings = Surroundings { spawner, signals, executable, log };
     match assemble::run(settings, &loaded, prepared, &remote, store, &surroundings) {
         Ok(mut finished) => {
             let store = finished.store.take();

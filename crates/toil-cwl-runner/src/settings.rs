@@ -8,9 +8,12 @@ mod resolve;
 mod tests;
 pub mod value;
 
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 pub use error::SettingsError;
 pub use resolve::resolve;
@@ -39,6 +42,8 @@ pub struct Settings {
     pub part: Part,
     /// Where files go.
     pub files: Files,
+    /// Where jobs run.
+    pub batch: BatchSystem,
     /// What tools and expressions see.
     pub tools: Tools,
     /// How containers are run.
@@ -133,7 +138,7 @@ pub struct Part {
 }
 
 /// How the names of temporary directories are made: `dir/name` and random letters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemporaryPrefix {
     /// An absolute directory. It need not exist yet.
     pub dir: PathBuf,
@@ -181,9 +186,42 @@ pub struct Files {
     pub cachedir: Option<PathBuf>,
 }
 
+/// Where jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSystem {
+    /// In this process and on this machine.
+    SingleMachine,
+    /// On this machine, each in a worker process of its own.
+    Processes,
+}
+
+/// Which variables tools outside containers are given, beside `PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preserved {
+    /// All.
+    All,
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+impl Preserved {
+    /// What tools are given of the variables of a worker.
+    pub fn of(&self, mut worker: BTreeMap<OsString, OsString>) -> Vec<(OsString, OsString)> {
+        match self {
+            Self::All => worker.into_iter().collect(),
+            Self::Named(names) => {
+                let names: BTreeSet<&str> = names.iter().map(String::as_str).chain(["PATH"]).collect();
+                names.into_iter().filter_map(|name| worker.remove_entry(OsStr::new(name))).collect()
+            }
+        }
+    }
+}
+
 /// What tools and expressions see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tools {
+    /// What the options let through to tools outside containers.
+    pub preserved: Preserved,
     /// Variables for tools outside containers: `PATH` and what the options let through.
     pub environment: Vec<(OsString, OsString)>,
     /// Variables for workers. They are also what `--preserve-environment` finds.
@@ -199,7 +237,7 @@ pub struct Tools {
 }
 
 /// What runs containers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Engine {
     /// Whatever is there.
     Auto,
@@ -216,7 +254,7 @@ pub enum Engine {
 }
 
 /// How containers are run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Containers {
     /// What runs them.
     pub engine: Engine,
@@ -245,7 +283,7 @@ pub struct Containers {
 }
 
 /// How much of a log is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Keep {
     /// All of it.
     All,

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use moil_job::failure::{Failure, FailureKind};
 
-use crate::job_store::JobStore;
 use crate::settings::{HandOver, Settings};
 
 /// The run's own directory: everything that is made on the way is in it.
@@ -17,13 +16,12 @@ pub struct WorkDirectory {
 }
 
 impl WorkDirectory {
-    /// Makes it: in the job store, unless another place was asked for.
+    /// Makes it: in the job store, if that has a place for it, unless another one was asked for.
     ///
     /// # Errors
     /// The system's.
-    pub fn make(settings: &Settings, store: Option<&JobStore>) -> Result<Self, Failure> {
-        let in_store = store.filter(|_| !settings.files.place_is_given).and_then(JobStore::work_directory);
-        if let Some(path) = in_store {
+    pub fn make(settings: &Settings, in_store: Option<PathBuf>) -> Result<Self, Failure> {
+        if let Some(path) = in_store.filter(|_| !settings.files.place_is_given) {
             return Ok(Self { path, in_store: true });
         }
         let prefix = &settings.files.tmp_outdir;

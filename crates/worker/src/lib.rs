@@ -16,6 +16,7 @@
 //! | `engine_failure` | telling failures of the engine from those of the tool |
 //! | `place` | under which paths a tool sees its directories |
 //! | [`local`] | the executor of this machine |
+//! | [`processes`] | the executor whose workers are processes of their own |
 //! | [`spawner`] | the helper process that starts tools and lets nothing survive |
 //! | [`measure`] | size and checksum of files, each read once |
 //! | [`files`] | files of this machine, as the pure functions see them |
@@ -47,6 +48,7 @@ pub mod machine;
 pub mod measure;
 mod place;
 mod process;
+pub mod processes;
 pub mod publish;
 pub mod run;
 pub mod scratch;

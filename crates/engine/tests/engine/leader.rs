@@ -21,6 +21,7 @@ use moil_engine::memo::Memo;
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
 use moil_job::event::{Event, Status};
+use moil_job::exchange::Exchange;
 use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
@@ -55,13 +56,17 @@ pub struct Case {
     pub store: Arc<FakeStore>,
     /// What an earlier leader recorded.
     pub recorded: Vec<Record>,
+    /// Where results of workers elsewhere lie.
+    pub exchange: Option<Arc<dyn Exchange>>,
+    /// The attempts of an earlier leader that the executor knows, by their words; it reports them done.
+    pub at_work: Vec<&'static str>,
     /// Makes keys; none where it is `None`.
     pub keys: Option<Arc<Keying>>,
     pub act: Box<dyn FnMut(&Attempt) -> Act + Send>,
 }
 
 pub struct Ended {
-    /// `submit a#1`, `cancel a#1`, `shut down`.
+    /// `submit a#1`, `cancel a#1`, `attach 1-a/a#1`, `leave`, `shut down`.
     pub log: Vec<String>,
     /// `output JSON` or `failed`, and what failed.
     pub end: String,
@@ -106,6 +111,7 @@ impl Store for FakeStore {
 }
 
 struct Fake {
+    at_work: Vec<&'static str>,
     act: Box<dyn FnMut(&Attempt) -> Act + Send>,
     held: HashMap<AttemptId, ()>,
     log: Vec<String>,
@@ -119,7 +125,7 @@ impl Fake {
     }
 }
 
-fn done(id: &AttemptId) -> Outcome {
+pub fn done(id: &AttemptId) -> Outcome {
     let outputs = outputs(Value::string(id.to_string()));
     Outcome::Done(JobResult { outputs, exit_code: 0, usage: Usage::default() })
 }
@@ -161,6 +167,19 @@ impl Executor for Fake {
         }
     }
 
+    fn attach(&mut self, word: &str, attempt: &AttemptId) -> bool {
+        self.log.push(format!("attach {word}"));
+        let known = self.at_work.contains(&word);
+        if known {
+            self.report(attempt, done(attempt));
+        }
+        known
+    }
+
+    fn leave(&mut self) {
+        self.log.push("leave".to_owned());
+    }
+
     fn shut_down(&mut self) {
         self.log.push("shut down".to_owned());
     }
@@ -189,6 +208,16 @@ steps:
   c: {run: TOOL, in: {i: x}, out: [o]}
 ";
 
+/// Gives what depends on its inputs alone, as tools do.
+pub const SCATTER: &str = "
+class: Workflow
+inputs: {x: {type: {type: array, items: int}}}
+outputs: {r: {type: Any, outputSource: b/o}}
+steps:
+  a: {run: TOOL, in: {i: x}, out: [o], scatter: i}
+  b: {run: TOOL, in: {i: a/o}, out: [o]}
+";
+
 impl Case {
     pub fn new(text: &str, act: impl FnMut(&Attempt) -> Act + Send + 'static) -> Self {
         let store = Arc::default();
@@ -198,6 +227,8 @@ impl Case {
             policy: POLICY,
             store,
             recorded: Vec::new(),
+            exchange: None,
+            at_work: Vec::new(),
             keys: None,
             act: Box::new(act),
         }
@@ -225,13 +256,20 @@ impl Case {
             secrets: Arc::clone(&secrets),
             load: Box::new(load),
             keys: self.keys.clone(),
+            exchange: self.exchange.clone(),
             loop_limit: 5,
             threads: 2,
         };
         let evaluators = Evaluators::start(settings, &sender).expect("threads");
         let journal = Journal::start(self.store, sender.clone()).expect("a thread");
-        let mut executor =
-            Fake { act: self.act, held: HashMap::new(), log: Vec::new(), memory: Vec::new(), reply: sender };
+        let mut executor = Fake {
+            at_work: self.at_work,
+            act: self.act,
+            held: HashMap::new(),
+            log: Vec::new(),
+            memory: Vec::new(),
+            reply: sender,
+        };
         let mut events = Vec::new();
         let mut hear = |event: &Event| match event {
             Event::JobStarted { attempt, .. } => events.push(format!("started {attempt}")),
@@ -248,7 +286,8 @@ impl Case {
             executor: &mut executor,
             secrets,
             journal: Some(journal),
-            memo: Memo::of(self.recorded),
+            memo: Memo::of(self.recorded.into_iter().map(|record| ("1-a".into(), record))),
+            exchange: self.exchange,
             keys: self.keys,
             events: &mut hear,
         };

@@ -99,6 +99,9 @@ fn a_store_that_refuses_ends_the_run_and_is_not_asked_again() {
             "nothing is submitted that is not recorded"
         );
         assert_eq!(ended.fenced_by.as_deref(), fenced.then_some("other:7"));
+        let (last, before) = ended.log.split_last().expect("something was done");
+        assert_eq!(last, "leave", "what runs may be another leader's now");
+        assert!(!before.iter().any(|line| line.starts_with("cancel")), "{before:?}");
         let told: Vec<&str> =
             ended.events.iter().filter_map(|event| event.strip_prefix("started ")).collect();
         assert_eq!(told, submitted, "and nothing is said to have started");

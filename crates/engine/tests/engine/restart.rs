@@ -8,7 +8,7 @@ use moil_job::identity::{Origin, Origins};
 use moil_job::key::Keys;
 use moil_job::record::Record;
 
-use super::leader::{Act, Case, Ended, STEPS};
+use super::leader::{Act, Case, Ended, SCATTER, STEPS};
 
 /// There are no files here.
 struct NoFiles;
@@ -19,7 +19,7 @@ impl Origins for NoFiles {
     }
 }
 
-fn keys() -> Option<Arc<Keying>> {
+pub fn keys() -> Option<Arc<Keying>> {
     Some(Arc::new(Keying::new(Keys::new(&[7; 32]), Box::new(NoFiles), Box::new(|_| None), Vec::new())))
 }
 
@@ -34,21 +34,11 @@ fn run(text: &str, recorded: Vec<Record>, act: fn(&str) -> Act) -> (Ended, Vec<R
     (ended, recorded.into_iter().chain(groups.iter().flatten().cloned()).collect())
 }
 
-fn submitted(ended: &Ended) -> Vec<&str> {
+pub fn submitted(ended: &Ended) -> Vec<&str> {
     let mut submitted: Vec<&str> = ended.log.iter().filter_map(|line| line.strip_prefix("submit ")).collect();
     submitted.sort_unstable();
     submitted
 }
-
-/// Gives what depends on its inputs alone, as tools do.
-const SCATTER: &str = "
-class: Workflow
-inputs: {x: {type: {type: array, items: int}}}
-outputs: {r: {type: Any, outputSource: b/o}}
-steps:
-  a: {run: TOOL, in: {i: x}, out: [o], scatter: i}
-  b: {run: TOOL, in: {i: a/o}, out: [o]}
-";
 
 #[test]
 fn a_finished_run_runs_nothing_again() {

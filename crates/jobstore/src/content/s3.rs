@@ -6,11 +6,13 @@
 //! RUN/files/TERM/ATTEMPT-RANDOM/.pack-0       its small files, one after the other
 //! RUN/files/TERM/ATTEMPT-RANDOM/NAME/a/b      a larger one
 //! RUN/imports/SHA256                          an input, whoever brought it
+//! RUN/files/imports/RANDOM/NAME/…             an input directory, as an output directory
 //! ```
 //!
 //! Nothing is ever written twice under one key but what is the same. A job with one output file costs one request, and
 //! a directory of 100,000 small files a few dozen.
 
+pub mod imports;
 pub mod index;
 mod read;
 
@@ -87,6 +89,20 @@ impl S3Contents {
             self.bucket.upload(&key, path).map_err(|error| failed(error.to_string()))?;
         }
         Ok(location(&self.bucket, &key))
+    }
+
+    /// Brings an input directory up, with all that is in it. Gives its location.
+    ///
+    /// # Errors
+    /// It cannot be read or stored.
+    pub fn import_directory(&self, path: &Path) -> Result<String, ContentsError> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("directory");
+        let output = format!("{}files/imports/{}/{name}", self.prefix, nonce());
+        self.keep_directory(&output, path).map_err(|reason| ContentsError {
+            operation: format!("bring the input {} to {}", path.display(), self.place()),
+            reason,
+        })?;
+        Ok(location(&self.bucket, &output))
     }
 
     /// Brings a file that was kept (or that is in a directory that was) to a path that is free.

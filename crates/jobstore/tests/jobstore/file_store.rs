@@ -14,6 +14,7 @@ use moil_job::spec::{AttemptId, JobId};
 use moil_job::store::{Store, StoreError};
 use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
 use moil_jobstore::ledger::OpenError;
+use moil_jobstore::names;
 use moil_jobstore::results::Results;
 use moil_jobstore::who::Who;
 
@@ -213,7 +214,9 @@ fn stragglers_of_a_removed_store_cannot_touch_the_next_one() {
     let new = create(&path);
     new.append(&[job("new")]).expect("appended");
     let outcome = Outcome::Done(JobResult { outputs: Value::Null, exit_code: 0, usage: Usage::default() });
-    let error = worker.publish(old.ledger().term(), &id("a"), "late", &outcome).expect_err("refused");
+    let error = worker
+        .publish(&names::word(old.ledger().term(), &id("a")), &id("a"), "late", &outcome)
+        .expect_err("refused");
     assert!(error.to_string().contains("the job store is gone"), "{error}");
     assert!(old.append(&[job("late")]).is_err());
     assert!(old.remove(None).is_err());

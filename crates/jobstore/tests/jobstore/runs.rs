@@ -13,6 +13,7 @@ use moil_job::result::{JobResult, Outcome, Usage};
 use moil_job::spec::{AttemptId, JobId};
 use moil_jobstore::heartbeat::{Heartbeat, Sign, ask_to_end, last_beat};
 use moil_jobstore::ledger::{Info, Ledger, OpenError};
+use moil_jobstore::names::{Term, word};
 use moil_jobstore::records::Records;
 use moil_jobstore::results::{Published, Results};
 use moil_jobstore::runs;
@@ -139,14 +140,14 @@ fn a_store_made_again_is_safe_from_stragglers_of_the_one_before(make: Factory) {
     new.append(&[started("new")]).expect("appended");
     // The old leader and an old worker have slept through all this.
     assert!(old.append(&[started("late")]).is_err());
-    let _ = worker.publish(old.term(), &id("new"), "old worker", &done("old"));
+    let _ = worker.publish(&word(old.term(), &id("new")), &id("new"), "old worker", &done("old"));
     assert!(old.clean().is_err());
     assert_eq!(runs::forget(&*place.open(), &old.info().run), Ok(()));
     let current = runs::current(&place.open()).expect("there");
     let (info, replay) = Ledger::read(&*current, &Who::here()).expect("read");
     assert_eq!(info.run, new.info().run);
     assert_eq!(replay.entries.last().map(|entry| &entry.record), Some(&started("new")));
-    assert_eq!(Results::new(current).of(new.term(), &id("new")), Ok(None));
+    assert_eq!(Results::new(current).of(&word(new.term(), &id("new")), &id("new")), Ok(None));
     new.append(&[started("more")]).expect("it leads on");
 }
 
@@ -174,17 +175,18 @@ fn the_first_result_of_an_attempt_stays(make: Factory) {
     let place = make();
     let leader = Ledger::create(place.open(), Info::new(&Who::here()), &Who::here()).expect("made");
     let (term, job) = (leader.term(), id("align[3]/sort"));
+    let name = word(term, &job);
     let results = Results::new(place.open());
-    assert_eq!(results.of(term, &job), Ok(None));
+    assert_eq!(results.of(&name, &job), Ok(None));
     // The answer to the first worker is lost; it asks again, and a second worker comes too late.
     let first = Results::new(Faulty::at(place.open(), 0, Fault::LoseAnswer));
-    assert_eq!(first.publish(term, &job, "first", &done("first")), Ok(Published::Ours));
-    assert_eq!(first.publish(term, &job, "first", &done("first")), Ok(Published::Ours));
-    assert_eq!(results.publish(term, &job, "second", &done("second")), Ok(Published::Others));
-    assert_eq!(results.of(term, &job), Ok(Some(done("first"))));
+    assert_eq!(first.publish(&name, &job, "first", &done("first")), Ok(Published::Ours));
+    assert_eq!(first.publish(&name, &job, "first", &done("first")), Ok(Published::Ours));
+    assert_eq!(results.publish(&name, &job, "second", &done("second")), Ok(Published::Others));
+    assert_eq!(results.of(&name, &job), Ok(Some(done("first"))));
     // The same attempt of a leader whose term a power cut undid is another one.
-    let other = moil_jobstore::names::Term::new(term.epoch, "0123456789abcdef");
-    assert_eq!(results.of(&other, &job), Ok(None));
+    let other = Term::new(term.epoch, "0123456789abcdef");
+    assert_eq!(results.of(&word(&other, &job), &job), Ok(None));
 }
 
 fn results_come_back_as_they_were(make: Factory) {
@@ -201,8 +203,9 @@ fn results_come_back_as_they_were(make: Factory) {
         [Outcome::Done(JobResult { outputs, exit_code: 7, usage }), Outcome::Failed(Box::new(failure))];
     for (number, outcome) in outcomes.iter().enumerate() {
         let job = id(&number.to_string());
-        results.publish(leader.term(), &job, "worker", outcome).expect("published");
-        let there = results.of(leader.term(), &job).expect("read").expect("there");
+        let name = word(leader.term(), &job);
+        results.publish(&name, &job, "worker", outcome).expect("published");
+        let there = results.of(&name, &job).expect("read").expect("there");
         assert_eq!(format!("{there:?}"), format!("{outcome:?}"));
         if let Outcome::Done(result) = outcome {
             let record = Record::JobFinished { attempt: job, result: result.clone() };

@@ -97,6 +97,8 @@ fn split(args: Vec<OsString>, shape: &Shape) -> Result<Option<Split>, UsageError
         let needs = || UsageError::new(format!("{name} needs a value"));
         if matches!(name, "--help" | "-h") {
             return Ok(None);
+        } else if name == "--store" {
+            split.words.insert(0, joined.or_else(|| args.next()).ok_or_else(needs)?);
         } else if let (Some(flag), None) = (find(shape.flags, name), &joined) {
             split.given.push((flag, Vec::new()));
         } else if let Some(option) = find(shape.values, name) {

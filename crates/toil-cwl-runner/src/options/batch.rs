@@ -5,7 +5,11 @@ use super::{Group, Opt};
 pub(super) const GROUP: Group = Group {
     title: "Running jobs",
     options: &[
-        Opt::value(&["--batchSystem"], "NAME", "Where jobs run: single_machine (default) or kubernetes."),
+        Opt::value(
+            &["--batchSystem"],
+            "NAME",
+            "Where jobs run: single_machine (default), kubernetes, or processes: on this machine, each in a worker process of its own, as on a cluster.",
+        ),
         Opt::value(
             &["--maxJobs"],
             "N",

@@ -1,5 +1,6 @@
 //! From options to settings.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use super::error::SettingsError;
 use super::value;
 use super::{
-    Action, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Locator, Log, Note, Part,
-    Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix, Tools,
+    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Locator, Log, Note,
+    Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix, Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -43,19 +44,26 @@ pub fn resolve(
     source.verdicts()?;
     let action = source.action();
     let workflow = source.workflow(workflow, action, job_store_word.as_deref())?;
-    batch_system(&source)?;
+    let batch = batch_system(&source)?;
     let retries = source.retries()?;
     let files = source.files()?;
+    let store = source.store(job_store_word)?;
+    if batch == BatchSystem::Processes && store.locator == Locator::Memory {
+        let error = UsageError::new("--batchSystem processes needs a job store")
+            .with_hint("workers share nothing else with the leader: add --jobStore DIRECTORY");
+        return Err(SettingsError::Refused(error));
+    }
     let settings = Settings {
         action,
         workflow,
         inputs,
         documents: source.documents(),
         part: source.part()?,
+        batch,
         tools: source.tools()?,
         containers: source.containers()?,
         log: source.log(stderr_is_terminal)?,
-        store: source.store(job_store_word)?,
+        store,
         resources: source.resources()?,
         retries,
         files,
@@ -312,8 +320,9 @@ impl Source<'_> {
             set.retain(|(other, _)| other != name);
             set.push((name.to_owned(), value));
         }
-        let environment = self.tool_environment(&set);
+        let (preserved, environment) = self.tool_environment(&set);
         Ok(Tools {
+            preserved,
             environment,
             set,
             eval_timeout: self.read("--eval-timeout", value::seconds, Duration::from_secs(20))?,
@@ -323,24 +332,24 @@ impl Source<'_> {
         })
     }
 
-    fn tool_environment(&mut self, set: &[(String, OsString)]) -> Vec<(OsString, OsString)> {
-        let mut worker: std::collections::BTreeMap<OsString, OsString> =
+    fn tool_environment(&mut self, set: &[(String, OsString)]) -> (Preserved, Vec<(OsString, OsString)>) {
+        let mut worker: BTreeMap<OsString, OsString> =
             self.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         worker.extend(set.iter().map(|(name, value)| (OsString::from(name), value.clone())));
-        if self.flag("--preserve-entire-environment", false) {
-            return worker.into_iter().collect();
-        }
-        let mut names = self.list("--preserve-environment");
-        for name in &names {
-            if !worker.contains_key(std::ffi::OsStr::new(name)) {
-                let text = format!("--preserve-environment {name}: there is no such variable");
-                self.notes.push(Note { level: Level::Warning, text });
+        let preserved = match self.flag("--preserve-entire-environment", false) {
+            true => Preserved::All,
+            false => Preserved::Named(self.list("--preserve-environment")),
+        };
+        if let Preserved::Named(names) = &preserved {
+            for name in names {
+                if !worker.contains_key(std::ffi::OsStr::new(name)) {
+                    let text = format!("--preserve-environment {name}: there is no such variable");
+                    self.notes.push(Note { level: Level::Warning, text });
+                }
             }
         }
-        names.push("PATH".to_owned());
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().filter_map(|name| worker.remove_entry(std::ffi::OsStr::new(&name))).collect()
+        let environment = preserved.of(worker);
+        (preserved, environment)
     }
 
     fn containers(&self) -> Result<Containers, UsageError> {
@@ -567,11 +576,12 @@ const OTHER_BATCH_SYSTEMS: &[&str] = &[
     "torque",
 ];
 
-fn batch_system(source: &Source<'_>) -> Result<(), SettingsError> {
-    let Some(given) = source.given.last("--batchSystem") else { return Ok(()) };
+fn batch_system(source: &Source<'_>) -> Result<BatchSystem, SettingsError> {
+    let Some(given) = source.given.last("--batchSystem") else { return Ok(BatchSystem::SingleMachine) };
     let (spelled, name) = (&given.spelled, given.value.as_str());
     match name {
-        "single_machine" | "singleMachine" => Ok(()),
+        "single_machine" | "singleMachine" => Ok(BatchSystem::SingleMachine),
+        "processes" => Ok(BatchSystem::Processes),
         "kubernetes" => Err(refused(format!("{spelled} kubernetes is not supported yet (Kubernetes)"))),
         other if OTHER_BATCH_SYSTEMS.contains(&other) => Err(SettingsError::Refused(
             UsageError::new(format!("{spelled} {other} is not supported"))

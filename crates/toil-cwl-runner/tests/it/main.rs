@@ -4,6 +4,7 @@ mod bad_input;
 mod buckets;
 mod commands;
 mod docs;
+mod elsewhere;
 mod generators;
 mod images;
 mod job_commands;
@@ -46,6 +47,7 @@ fn call(
     let stderr = Capture::default();
     let code = run(Invocation {
         program: program.to_owned(),
+        executable: Some(env!("CARGO_BIN_EXE_toil-cwl-runner").into()),
         args: words.map(OsString::from).collect(),
         cwd: cwd.to_owned(),
         env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),

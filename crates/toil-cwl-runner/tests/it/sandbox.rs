@@ -69,6 +69,7 @@ impl Sandbox {
         let stderr = Capture::default();
         let code = toil_cwl_runner::run(Invocation {
             program: "toil-cwl-runner".to_owned(),
+            executable: Some(env!("CARGO_BIN_EXE_toil-cwl-runner").into()),
             args,
             cwd: self.dir.path().to_owned(),
             env: [("PATH".into(), PATH.into()), ("TMPDIR".into(), self.path("tmp").into())]

@@ -1,0 +1,24 @@
+//! How attempts reach workers in other processes, and how what comes of them comes back.
+
+use crate::failure::Failure;
+use crate::result::Outcome;
+use crate::spec::{Attempt, AttemptId};
+
+/// Where a leader leaves attempts for workers in other processes, and finds what came of them. Calls block.
+pub trait Exchange: Send + Sync {
+    /// Leaves an attempt where its worker finds it, with all files of its inputs where that can have them; not its
+    /// secrets, which travel beside. Gives the word by which the worker asks for it (`moil worker --attempt WORD`).
+    ///
+    /// # Errors
+    /// It cannot be written, or an input cannot be brought there.
+    fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure>;
+
+    /// The word of an attempt that the leader of a term has handed over.
+    fn word(&self, term: &str, attempt: &AttemptId) -> String;
+
+    /// What came of the attempt of a word. `None`: nothing yet, and if its worker is gone, nothing ever.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn outcome(&self, word: &str, attempt: &AttemptId) -> Result<Option<Outcome>, Failure>;
+}

@@ -1,0 +1,104 @@
+//! Inputs of this machine are brought to a bucket, so that workers elsewhere can have them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use moil_cwl::location;
+use moil_cwl::value::{Directory, File, Value};
+use moil_job::contents::ContentsError;
+
+use super::S3Contents;
+
+/// Brings inputs up, each once in the life of a leader.
+pub struct Imports {
+    contents: S3Contents,
+    /// Where what was asked for is. Whoever asks for the same in the meantime waits.
+    brought: Mutex<HashMap<PathBuf, Arc<Mutex<Option<String>>>>>,
+}
+
+impl Imports {
+    /// Imports of a run.
+    #[must_use]
+    pub fn new(contents: S3Contents) -> Self {
+        Self { contents, brought: Mutex::default() }
+    }
+
+    /// An input object whose files and directories are all where workers elsewhere can have them.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or not be stored.
+    pub fn bring(&self, inputs: &Value) -> Result<Value, ContentsError> {
+        let mut directories = BTreeMap::new();
+        let mut failed = None;
+        inputs.visit_files(&mut |item| {
+            if let Value::Directory(directory) = item
+                && let Some(path) = directory.location.as_deref().and_then(location::file_path)
+                && failed.is_none()
+            {
+                // What comes first here may lie in what comes later: the outermost is all that is needed.
+                let path = PathBuf::from(path);
+                let is_inside = |(outer, _): (&PathBuf, &String)| path.starts_with(outer);
+                if !directories.range(..=path.clone()).next_back().is_some_and(is_inside) {
+                    match self.once(&path, |path| self.contents.import_directory(path)) {
+                        Ok(location) => drop(directories.insert(path, location)),
+                        Err(error) => failed = Some(error),
+                    }
+                }
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let place = |old: Option<&Arc<str>>| -> Result<Option<Arc<str>>, ContentsError> {
+            let Some(path) = old.and_then(|old| location::file_path(old)) else { return Ok(old.cloned()) };
+            let path = PathBuf::from(path);
+            let inside = directories.iter().find_map(|(outer, new)| {
+                let rest = path.strip_prefix(outer).ok()?;
+                rest.iter()
+                    .try_fold(new.clone(), |location, name| Some(location::child(&location, name.to_str()?)))
+            });
+            let new = match inside {
+                Some(location) => location,
+                None => self.once(&path, |path| self.contents.import(path))?,
+            };
+            Ok(Some(new.into()))
+        };
+        inputs.try_map_files(&mut |value| {
+            Ok(match value {
+                Value::File(file) => Value::File(Arc::new(File {
+                    location: place(file.location.as_ref())?,
+                    // An import is called by its content.
+                    basename: file.basename.clone().or_else(|| name_of(file.location.as_ref())),
+                    ..(*file).clone()
+                })),
+                Value::Directory(directory) => Value::Directory(Arc::new(Directory {
+                    location: place(directory.location.as_ref())?,
+                    ..(*directory).clone()
+                })),
+                other => other,
+            })
+        })
+    }
+
+    fn once(
+        &self,
+        path: &Path,
+        import: impl FnOnce(&Path) -> Result<String, ContentsError>,
+    ) -> Result<String, ContentsError> {
+        let place = {
+            let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(brought.entry(path.to_owned()).or_default())
+        };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(location) = &*place {
+            return Ok(location.clone());
+        }
+        Ok(place.insert(import(path)?).clone())
+    }
+}
+
+fn name_of(location: Option<&Arc<str>>) -> Option<Arc<str>> {
+    let path = location::file_path(location?)?;
+    Some(Path::new(&path).file_name()?.to_str()?.into())
+}

@@ -1,0 +1,134 @@
+//! What the leader was told and its workers must know, as they find it in the job store (`settings/TERM`).
+//!
+//! It names variables and files, and holds no values of variables: these reach a worker as its own environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use moil_job::failure::{Failure, FailureKind};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Containers, Keep, Preserved, Settings, TemporaryPrefix};
+
+/// Changes with every change that an older worker would not understand.
+const VERSION: u32 = 1;
+
+/// How workers work.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkerForm {
+    version: u32,
+    preserved: Preserved,
+    eval_timeout: Duration,
+    /// The text of `--mpi-config-file`, and what it is called.
+    mpi: Option<(String, String)>,
+    containers: Containers,
+    checksums: bool,
+    keep_temporary: bool,
+    place_is_given: bool,
+    tmpdir: TemporaryPrefix,
+    tmp_outdir: TemporaryPrefix,
+    real_time: bool,
+    streams_dir: Option<PathBuf>,
+    jobs_dir: Option<PathBuf>,
+    compress_jobs: bool,
+    all_jobs: bool,
+    keep: Keep,
+    max_time: Option<Duration>,
+}
+
+impl WorkerForm {
+    /// What the leader was told.
+    ///
+    /// # Errors
+    /// A file that an option names cannot be read.
+    pub fn of(settings: &Settings) -> Result<Self, Failure> {
+        let mpi = match &settings.tools.mpi_config {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Failure::new(FailureKind::BadInput, format!("{}: cannot be read", path.display()))
+                        .with_cause(error)
+                })?;
+                Some((path.display().to_string(), text))
+            }
+        };
+        let (files, log) = (&settings.files, &settings.log);
+        Ok(Self {
+            version: VERSION,
+            preserved: settings.tools.preserved.clone(),
+            eval_timeout: settings.tools.eval_timeout,
+            mpi,
+            containers: settings.containers.clone(),
+            checksums: files.checksums,
+            keep_temporary: files.keep_temporary,
+            place_is_given: files.place_is_given,
+            tmpdir: files.tmpdir.clone(),
+            tmp_outdir: files.tmp_outdir.clone(),
+            real_time: log.real_time,
+            streams_dir: log.streams_dir.clone(),
+            jobs_dir: log.jobs_dir.clone(),
+            compress_jobs: log.compress_jobs,
+            all_jobs: log.all_jobs,
+            keep: log.keep,
+            max_time: settings.resources.max_time,
+        })
+    }
+
+    /// As it is stored.
+    pub fn write(&self) -> Vec<u8> {
+        // Structs with texts and numbers can always be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads what was stored.
+    ///
+    /// # Errors
+    /// It is not what this version writes.
+    pub fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let unreadable = |error: serde_json::Error| {
+            Failure::new(FailureKind::System, "the leader's settings cannot be read").with_cause(error)
+        };
+        let Head { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if version > VERSION {
+            return Err(Failure::new(
+                FailureKind::System,
+                format!(
+                    "the leader's settings are of a newer moil (form {version}; this one reads {VERSION})"
+                ),
+            )
+            .with_advice("leader and workers must be of one version"));
+        }
+        serde_json::from_slice(bytes).map_err(unreadable)
+    }
+
+    /// The settings of a worker, and how it starts MPI programs: the file and its text.
+    pub fn apply(self, settings: &mut Settings) -> Option<(String, String)> {
+        let worker = settings.environment.all();
+        let worker = worker.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        settings.tools.environment = self.preserved.of(worker);
+        settings.tools.preserved = self.preserved;
+        settings.tools.eval_timeout = self.eval_timeout;
+        settings.containers = self.containers;
+        settings.files.checksums = self.checksums;
+        settings.files.keep_temporary = self.keep_temporary;
+        if self.place_is_given {
+            settings.files.place_is_given = true;
+            settings.files.tmpdir = self.tmpdir;
+            settings.files.tmp_outdir = self.tmp_outdir;
+        }
+        let log = &mut settings.log;
+        log.real_time = self.real_time;
+        log.streams_dir = self.streams_dir;
+        log.jobs_dir = self.jobs_dir;
+        log.compress_jobs = self.compress_jobs;
+        log.all_jobs = self.all_jobs;
+        log.keep = self.keep;
+        settings.resources.max_time = self.max_time;
+        self.mpi
+    }
+}
