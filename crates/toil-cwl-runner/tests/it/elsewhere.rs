@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
-use super::sandbox::{PATH, Sandbox, eventually};
+use super::sandbox::{PATH, Random, Sandbox, eventually};
 
 /// Each word is put on a line together with the text of a file; then all lines are put together. A job writes its word
 /// into `began`, waits for `go`, and writes its word into `ended`.
@@ -215,6 +216,53 @@ fn a_straggler_that_ends_after_its_replacement_changes_nothing() {
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(lines(&sandbox, "began").len(), 6, "nothing ran a third time");
     assert_eq!(sandbox.read("out/all.txt"), ALL);
+}
+
+/// `kill -9` of the leader or of a worker at a hundred random moments of runs of 200 jobs: the outputs are those of a
+/// run that nobody disturbs.
+#[test]
+fn leaders_and_workers_that_are_killed_a_hundred_times_lose_and_double_nothing() {
+    let words: Vec<String> = (0..200).map(|number| format!("w{number}")).collect();
+    let mut random = Random::new();
+    eprintln!("seed {}", random.0);
+    let mut kills = [0, 0];
+    while kills.iter().sum::<u32>() < 100 {
+        let sandbox = self::words();
+        sandbox.write("go", "");
+        let job = sandbox.read("job.yml").replace("a, b, c", &words.join(", "));
+        sandbox.write("job.yml", job);
+        loop {
+            // Of losses a job may have some; of one run's workers no more are killed than that.
+            let mut child = start(&sandbox, &["--jobStore", "store", "--restart=auto"]);
+            std::thread::sleep(Duration::from_millis(random.below(500)));
+            for _ in 0..3 {
+                let workers = workers(&sandbox.path("store"));
+                if !workers.is_empty() {
+                    let worker = workers[random.below(workers.len() as u64) as usize];
+                    // It may be gone by now.
+                    let killed = Command::new("kill").args(["-KILL", &worker.to_string()]).output();
+                    kills[1] += u32::from(killed.expect("kill is there").status.success());
+                }
+                std::thread::sleep(Duration::from_millis(random.below(100)));
+            }
+            if child.try_wait().expect("it can be asked").is_none() {
+                signal(child.id(), "-KILL");
+                kills[0] += 1;
+            }
+            let output = child.wait_with_output().expect("it ends");
+            match output.status.code() {
+                None => {}
+                Some(0) => break,
+                Some(code) => panic!("exit code {code}: {}", text(&output)),
+            }
+        }
+        let expected: String = words.iter().map(|word| format!("{word} text deep\n")).collect();
+        assert_eq!(sandbox.read("out/all.txt"), expected);
+        assert_eq!(sandbox.list("out"), ["all.txt"]);
+        assert!(!sandbox.path("store").exists());
+        eventually("the stragglers are gone", || workers(&sandbox.path("store")).is_empty());
+    }
+    assert!(kills.iter().all(|kills| *kills > 10), "both must be hit: {kills:?}");
 }
 
 #[test]

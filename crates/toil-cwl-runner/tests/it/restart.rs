@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toil_cwl_runner::exit_code::ExitCode;
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Random, Sandbox};
 
 /// Each word on a line of a file of its own, then all of them together; `stop: true` makes the last step fail.
 const WORDS: &str = r#"
@@ -332,24 +332,6 @@ fn words_of(list: &[String]) -> Sandbox {
     let sandbox = words();
     job(&sandbox, &list.join(", "), false);
     sandbox
-}
-
-/// Numbers that can be had again by their seed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a seed can be given by hand")]
-        let given = std::env::var("MOIL_SEED").ok().and_then(|seed| seed.parse().ok());
-        Self(given.unwrap_or_else(|| u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }
 
 #[test]

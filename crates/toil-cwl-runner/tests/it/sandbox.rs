@@ -155,3 +155,21 @@ pub fn eventually(what: &str, mut test: impl FnMut() -> bool) {
     }
     panic!("{what} never came true");
 }
+
+/// Numbers that can be had again by their seed.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a seed can be given by hand")]
+        let given = std::env::var("MOIL_SEED").ok().and_then(|seed| seed.parse().ok());
+        Self(given.unwrap_or_else(|| u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
