@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
 use super::Answer;
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, eventually};
 
 const SECRET: &str = "hunter2-and-more";
 
@@ -244,4 +245,75 @@ outputs: {}
     );
     let told = sandbox.failure(&["main.cwl", "--pin", "471147"]);
     assert!(told.contains("the input pin is a secret") && !told.contains("471147"), "{told}");
+}
+
+/// What nobody may see: the value of a secret input, and what opens the bucket.
+const PLANTED: [&str; 3] = ["hunter2", SECRET_KEY, "planted-token"];
+
+fn tells(bytes: &[u8]) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(bytes);
+    PLANTED.into_iter().find(|planted| text.contains(planted))
+}
+
+/// The command lines of all processes.
+fn command_lines() -> Vec<Vec<u8>> {
+    let entries = fs::read_dir("/proc").expect("it is read").flatten();
+    entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok()).collect()
+}
+
+/// A bucket that is opened by planted keys, workers in processes of their own, and a tool that shows its variables.
+#[test]
+fn planted_secrets_are_in_no_object_log_or_list_of_processes() {
+    let sandbox = sandbox(
+        "cwlVersion: v1.2
+class: CommandLineTool
+requirements:
+  EnvVarRequirement: {envDef: {PASSWORD: $(inputs.pw)}}
+  cwltool:Secrets: {secrets: [pw]}
+baseCommand: [sh, -c, 'env | grep -v ^PASSWORD=; touch $0/began; while ! test -e $0/go; do sleep 0.01; done']
+arguments: [HERE]
+inputs: {pw: string}
+outputs: {o: stdout}
+stdout: out.txt
+",
+    );
+    let document = sandbox.read("main.cwl").replace("HERE", &sandbox.path("").display().to_string());
+    sandbox.write("main.cwl", document);
+    let server = S3Server::start();
+    for batch in ["single_machine", "processes"] {
+        let line = format!(
+            "--logDebug --realTimeLogging --stats --writeMessages messages.jsonl --logFile log.txt --clean never \
+             --outdir out-{batch} --batchSystem {batch} --jobStore aws:eu-central-1:{store} main.cwl job.yml",
+            store = batch.replace('_', "-")
+        );
+        let child = sandbox
+            .program(&line.split_whitespace().collect::<Vec<_>>())
+            .env("AWS_ENDPOINT_URL", server.url())
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_SESSION_TOKEN", "planted-token")
+            .spawn()
+            .expect("it starts");
+        eventually("the tool has begun", || sandbox.path("began").exists());
+        for line in command_lines() {
+            assert_eq!(tells(&line), None, "{}", String::from_utf8_lossy(&line));
+        }
+        sandbox.write("go", "");
+        let output = child.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        assert_eq!(tells(&output.stderr).or(tells(&output.stdout)), None, "{told}");
+        let bucket = format!("{}--toil", batch.replace('_', "-"));
+        let objects = server.objects(&bucket);
+        assert!(objects.len() > 4, "{:?}", objects.keys());
+        for (key, bytes) in objects {
+            assert_eq!(tells(&bytes).or(tells(key.as_bytes())), None, "{key}");
+        }
+        let shown = sandbox.read(format!("out-{batch}/out.txt"));
+        assert!(shown.contains("HOME=") && tells(shown.as_bytes()).is_none(), "{shown}");
+        assert_eq!(leaks(&sandbox.path("")), ["job.yml"]);
+        for name in ["go", "began"] {
+            fs::remove_file(sandbox.path(name)).expect("it is removed");
+        }
+    }
 }
