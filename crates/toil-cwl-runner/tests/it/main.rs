@@ -3,12 +3,12 @@
 mod bad_input;
 mod buckets;
 mod commands;
+mod docker;
 mod docs;
 mod generators;
 mod images;
 mod job_commands;
 mod names;
-mod podman;
 mod readme;
 mod restart;
 mod runs;
