@@ -2,7 +2,8 @@
 # stand-in-network.sh COMMAND…: runs a command where there is no network but loopback, and where commonwl.org is a
 # server of our own that answers every request with an empty page. For the one test of the suites that wants to reach
 # the Internet: it then says that a tool with NetworkAccess reaches what the machine reaches, and no more than that.
-# Needs root. Images must be there already.
+# Needs root. Images must be there already. --inside COMMAND…: where there is such a network already, without mounts that
+# others see (docker.sh run).
 set -euo pipefail
 if [ "${1:-}" != --inside ]; then
     exec unshare --net --mount "$0" --inside "$@"

@@ -269,6 +269,7 @@ const SIGNS: &[(&str, Kind)] = &[
     ("status code 429", Kind::TooManyRequests),
     ("unauthorized", Kind::Denied),
     ("authentication required", Kind::Denied),
+    ("no basic auth credentials", Kind::Denied),
     ("access to the resource is denied", Kind::Denied),
     ("denied: ", Kind::Denied),
     ("forbidden", Kind::Denied),

@@ -1,4 +1,4 @@
-//! Images and command lines of Podman, with the real one and a registry that can be told to fail.
+//! Images and command lines of Docker and Podman, with the real ones and a registry that can be told to fail.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,27 +16,56 @@ use crate::faults::signal;
 use crate::fixture::{Listener, Place, eventually, is_there, name};
 use crate::registry::{Fault, OciImage, Registry};
 
-/// Podman with storage of its own, below this folder.
-fn engine(folder: &Path) -> DockerEngine {
-    let storage = folder.join("storage.conf");
-    let root = folder.display();
-    let text =
-        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}/graph\"\nrunroot = \"{root}/run\"\n");
-    fs::write(&storage, text).unwrap();
-    let mut environment: Vec<(OsString, OsString)> =
-        vec![("HOME".into(), folder.join("user").into()), ("CONTAINERS_STORAGE_CONF".into(), storage.into())];
-    // How Podman runs on this machine is its own matter.
-    for variable in ["PATH", "CONTAINERS_CONF"] {
+macro_rules! with_both {
+    ($($name:ident)*) => {
+        mod with_docker {
+            $(#[test]
+            fn $name() {
+                super::$name(super::Kind::Docker);
+            })*
+        }
+        mod with_podman {
+            $(#[test]
+            fn $name() {
+                super::$name(super::Kind::Podman);
+            })*
+        }
+    };
+}
+
+with_both! {
+    a_tool_runs_as_the_command_line_says
+    an_image_is_fetched_once_whoever_wants_it
+    a_name_of_ones_own_is_fetched_under_that_of_the_registry
+    why_an_image_cannot_be_had
+    images_are_built_loaded_and_imported_once
+    a_container_whose_client_was_killed_is_removed_by_name
+    no_container_survives_a_runner_that_was_killed
+}
+
+/// The engine: Podman with storage of its own below this folder, Docker with the daemon that there is.
+fn engine(kind: Kind, folder: &Path) -> DockerEngine {
+    let mut environment: Vec<(OsString, OsString)> = vec![("HOME".into(), folder.join("user").into())];
+    if kind == Kind::Podman {
+        let storage = folder.join("storage.conf");
+        let root = folder.display();
+        let text =
+            format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}/graph\"\nrunroot = \"{root}/run\"\n");
+        fs::write(&storage, text).unwrap();
+        environment.push(("CONTAINERS_STORAGE_CONF".into(), storage.into()));
+    }
+    // How the engine runs on this machine is its own matter.
+    for variable in ["PATH", "CONTAINERS_CONF", "DOCKER_HOST"] {
         environment.extend(std::env::var_os(variable).map(|value| (variable.into(), value)));
     }
     let path = std::env::var_os("PATH").unwrap();
-    DockerEngine::detect(Kind::Podman, &path, &environment, Duration::ZERO).unwrap()
+    DockerEngine::detect(kind, &path, &environment, Duration::from_secs(60)).unwrap()
 }
 
 /// The images as another process sees them: it knows nothing yet.
-fn images(folder: &Path) -> DockerImages {
+fn images(kind: Kind, folder: &Path) -> DockerImages {
     DockerImages {
-        engine: engine(folder),
+        engine: engine(kind, folder),
         locks: folder.join("locks"),
         temporary: folder.join("temporary"),
         offline: false,
@@ -47,13 +76,14 @@ fn images(folder: &Path) -> DockerImages {
     }
 }
 
-fn prepared() -> Option<(Place, Registry, String)> {
-    // One that is installed need not work: it wants a configuration that suits the machine.
-    if !std::env::var("MOIL_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "podman")) {
-        println!("skipped: Podman is only tried where MOIL_REQUIRE names it");
+fn prepared(kind: Kind) -> Option<(Place, Registry, String)> {
+    // One that is installed need not work: it wants a daemon, or a configuration that suits the machine.
+    let component = if kind == Kind::Docker { "docker" } else { "podman" };
+    if !std::env::var("MOIL_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == component)) {
+        println!("skipped: {kind} is only tried where MOIL_REQUIRE names it");
         return None;
     }
-    is_there("podman", &["podman", "busybox"]);
+    is_there(component, &[component, "busybox"]);
     let registry = Registry::start();
     let image = registry.push("lib/small:1", &OciImage::small());
     let place = Place::new(&registry.address);
@@ -111,10 +141,13 @@ fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The names of all containers, be they at work or not.
-fn containers(engine: &DockerEngine) -> String {
+/// The names of all containers of this test, be they at work or not.
+fn containers(folder: &Path, engine: &DockerEngine) -> String {
+    let mut filter = OsString::from("volume=");
+    filter.push(folder.join("out"));
     let output = Command::new(&engine.program)
-        .args(["ps", "--all", "--format", "{{.Names}}"])
+        .args(["ps", "--all", "--format", "{{.Names}}", "--filter"])
+        .arg(filter)
         .env_clear()
         .envs(engine.environment.iter().cloned())
         .output()
@@ -122,11 +155,10 @@ fn containers(engine: &DockerEngine) -> String {
     stdout(&output)
 }
 
-#[test]
-fn podman_runs_a_tool_as_the_command_line_says() {
-    let Some((place, _registry, image)) = prepared() else { return };
+fn a_tool_runs_as_the_command_line_says(kind: Kind) {
+    let Some((place, _registry, image)) = prepared(kind) else { return };
     let folder = place.folder.path();
-    let images = images(folder);
+    let images = images(kind, folder);
     let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
     let script = "pwd; echo $HOME; echo \"$ODD|$LINES\"; echo $IN_IMAGE; cat /in/*; echo made > made; \
         echo x > /x || echo sealed; df -k /dev/shm | tail -n 1 | awk '{print $2}'";
@@ -136,15 +168,16 @@ fn podman_runs_a_tool_as_the_command_line_says() {
         "/XyzAbc\n/XyzAbc\n # \"x\" $y |1\n2\nyes\nread\nsealed\n1024\n"
     );
     assert_eq!(fs::read_to_string(place.path("out/made")).unwrap(), "made\n");
-    assert_eq!(containers(&images.engine), "");
+    assert_eq!(containers(folder, &images.engine), "");
 }
 
-#[test]
-fn an_image_of_podman_is_fetched_once_whoever_wants_it() {
-    let Some((place, registry, image)) = prepared() else { return };
+fn an_image_is_fetched_once_whoever_wants_it(kind: Kind) {
+    let Some((place, registry, _image)) = prepared(kind) else { return };
+    // A daemon has the layers of other tests.
+    let image = registry.push("lib/own:1", &OciImage::with_ballast(777));
     let ids: Vec<String> = std::thread::scope(|scope| {
         let ask = || {
-            images(place.folder.path())
+            images(kind, place.folder.path())
                 .get(&name(&image), DockerSource::Registry, &Listener::default())
                 .unwrap()
         };
@@ -155,19 +188,17 @@ fn an_image_of_podman_is_fetched_once_whoever_wants_it() {
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
-#[test]
-fn a_name_of_ones_own_is_fetched_under_that_of_the_registry() {
-    let Some((place, _registry, image)) = prepared() else { return };
-    let images = images(place.folder.path());
+fn a_name_of_ones_own_is_fetched_under_that_of_the_registry(kind: Kind) {
+    let Some((place, _registry, image)) = prepared(kind) else { return };
+    let images = images(kind, place.folder.path());
     let id = images.get(&name("my-own"), DockerSource::Renamed(&name(&image)), &Listener::default()).unwrap();
     assert_eq!(images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap(), id);
 }
 
-#[test]
-fn why_podman_cannot_have_an_image() {
-    let Some((place, registry, image)) = prepared() else { return };
+fn why_an_image_cannot_be_had(kind: Kind) {
+    let Some((place, registry, image)) = prepared(kind) else { return };
     let get = |image: &str, offline: bool| {
-        let images = DockerImages { offline, ..images(place.folder.path()) };
+        let images = DockerImages { offline, ..images(kind, place.folder.path()) };
         images.get(&name(image), DockerSource::Registry, &Listener::default()).unwrap_err()
     };
     let missing = format!("{}/lib/missing:1", registry.address);
@@ -178,7 +209,7 @@ fn why_podman_cannot_have_an_image() {
     registry.fail(Fault::Hang);
     let listener = Listener { gives_up_at: Some("Pulling"), ..Listener::default() };
     let cancelled =
-        images(place.folder.path()).get(&name(&image), DockerSource::Registry, &listener).unwrap_err();
+        images(kind, place.folder.path()).get(&name(&image), DockerSource::Registry, &listener).unwrap_err();
     assert!(matches!(cancelled, ImageError::Cancelled { .. }), "{cancelled:?}");
 }
 
@@ -187,16 +218,15 @@ fn say(folder: &Path, engine: &DockerEngine, image: &str, script: &str) -> Strin
     stdout(&start(folder, engine, image, script).0.wait_with_output().unwrap())
 }
 
-#[test]
-fn images_are_built_loaded_and_imported_once() {
-    let Some((place, registry, image)) = prepared() else { return };
+fn images_are_built_loaded_and_imported_once(kind: Kind) {
+    let Some((place, registry, image)) = prepared(kind) else { return };
     let folder = place.folder.path();
     let get = |name: &str, source: DockerSource<'_>| {
-        let got = images(folder).get(&crate::fixture::name(name), source, &Listener::default());
+        let got = images(kind, folder).get(&crate::fixture::name(name), source, &Listener::default());
         assert_eq!(place.names("temporary"), [""; 0]);
         got
     };
-    let engine = engine(folder);
+    let engine = engine(kind, folder);
     // More than Apptainer's definition files can express.
     let text = format!(
         "FROM {image} AS first\nRUN echo built > /etc/made\nFROM {image}\nCOPY --from=first /etc/made /etc/made\n"
@@ -235,40 +265,41 @@ fn images_are_built_loaded_and_imported_once() {
     assert!(said.contains("nowhere.tar"), "{said}");
 }
 
-#[test]
-fn a_container_whose_client_was_killed_is_removed_by_name() {
-    let Some((place, _registry, image)) = prepared() else { return };
+fn a_container_whose_client_was_killed_is_removed_by_name(kind: Kind) {
+    let Some((place, _registry, image)) = prepared(kind) else { return };
     let folder = place.folder.path();
-    let images = images(folder);
+    let images = images(kind, folder);
     let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
     let (mut client, container) = start(folder, &images.engine, &id, "touch up; sleep 1000");
     eventually("the tool runs", || place.path("out/up").exists());
     signal(client.id(), "KILL");
     client.wait().unwrap();
-    assert_eq!(containers(&images.engine).trim(), container);
+    assert_eq!(containers(folder, &images.engine).trim(), container);
     images.engine.end(&container, false);
-    assert_eq!(containers(&images.engine), "");
+    assert_eq!(containers(folder, &images.engine), "");
 }
 
 const FOLDER: &str = "MOIL_TEST_RUNNER_FOLDER";
 const IMAGE: &str = "MOIL_TEST_RUNNER_IMAGE";
+const KIND: &str = "MOIL_TEST_RUNNER_KIND";
 
-#[test]
-fn no_container_survives_a_runner_that_was_killed() {
-    let Some((place, _registry, image)) = prepared() else { return };
-    let images = images(place.folder.path());
+fn no_container_survives_a_runner_that_was_killed(kind: Kind) {
+    let Some((place, _registry, image)) = prepared(kind) else { return };
+    let folder = place.folder.path();
+    let images = images(kind, folder);
     let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
     let mut runner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "docker::as_a_runner"])
-        .env(FOLDER, place.folder.path())
+        .env(FOLDER, folder)
         .env(IMAGE, id)
+        .env(KIND, kind.to_string())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     eventually("the tool runs", || place.path("out/up").exists());
     signal(runner.id(), "KILL");
     runner.wait().unwrap();
-    eventually("the container is gone", || containers(&images.engine).is_empty());
+    eventually("the container is gone", || containers(folder, &images.engine).is_empty());
 }
 
 /// What such a runner does until it is killed. As a test of its own it has nothing to do.
@@ -276,7 +307,8 @@ fn no_container_survives_a_runner_that_was_killed() {
 fn as_a_runner() {
     let (Some(folder), Ok(image)) = (std::env::var_os(FOLDER), std::env::var(IMAGE)) else { return };
     let folder = Path::new(&folder);
-    let engine = engine(folder);
+    let is_docker = std::env::var(KIND).is_ok_and(|kind| kind == Kind::Docker.to_string());
+    let engine = engine(if is_docker { Kind::Docker } else { Kind::Podman }, folder);
     let _janitor = engine.janitor(false).unwrap();
     let (client, _) = start(folder, &engine, &image, "touch up; sleep 1000");
     client.wait_with_output().unwrap();

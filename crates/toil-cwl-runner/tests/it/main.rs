@@ -3,13 +3,13 @@
 mod bad_input;
 mod buckets;
 mod commands;
+mod docker;
 mod docs;
 mod elsewhere;
 mod generators;
 mod images;
 mod job_commands;
 mod names;
-mod podman;
 mod readme;
 mod restart;
 mod runs;
