@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::SettingsError;
+use moil_jobstore::bucket_store::RecordsIn;
 pub use resolve::resolve;
 
 use crate::argparse::InputWord;
@@ -334,6 +335,8 @@ pub struct Store {
     pub clean_work_dir: Clean,
     /// Statistics are kept.
     pub stats: bool,
+    /// Where an `aws:` store that is made has its records; one that is there says that itself.
+    pub records: RecordsIn,
     /// A file with the key that encrypts what is stored in S3.
     pub encryption_key: Option<PathBuf>,
 }

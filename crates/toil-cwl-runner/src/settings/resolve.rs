@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use moil_jobstore::bucket_store::RecordsIn;
+
 use super::error::SettingsError;
 use super::value;
 use super::{
@@ -469,8 +471,18 @@ impl Source<'_> {
             text => clean(text, default_clean),
         };
         let clean_work_dir = clean_of(self.text("--cleanWorkDir"));
+        let records = match self.text("--awsRecords") {
+            Some("simpledb") => RecordsIn::SimpleDb,
+            _ => RecordsIn::S3,
+        };
+        if records == RecordsIn::SimpleDb
+            && !matches!(locator, Locator::Bucket(moil_jobstore::locator::Locator::Aws { .. }))
+        {
+            let error = UsageError::new("--awsRecords simpledb needs a job store aws:REGION:NAME");
+            return Err(error.with_hint("name it with --jobStore, or leave --awsRecords out").into());
+        }
         let encryption_key = self.path("--sseKey");
-        Ok(Store { locator, restart, clean, clean_work_dir, stats, encryption_key })
+        Ok(Store { locator, restart, clean, clean_work_dir, stats, records, encryption_key })
     }
 
     fn resources(&self) -> Result<Resources, UsageError> {

@@ -50,6 +50,7 @@ fn the_defaults_are_those_of_toil() {
             clean: Clean::OnSuccess,
             clean_work_dir: Clean::Always,
             stats: false,
+            records: moil_jobstore::bucket_store::RecordsIn::S3,
             encryption_key: None
         }
     );

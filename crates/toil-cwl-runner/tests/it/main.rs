@@ -16,6 +16,7 @@ mod sandbox;
 mod secrets;
 mod seed;
 mod signals;
+mod simpledb;
 mod surroundings;
 mod tools;
 mod validate;
