@@ -153,11 +153,22 @@ pub enum HandOver {
     Leave,
 }
 
+/// A place in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputBucket {
+    /// The bucket.
+    pub name: String,
+    /// What keys begin with; without a `/` at its ends; may be empty.
+    pub prefix: String,
+}
+
 /// Where files go. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// Where outputs go. It need not exist yet.
+    /// Where outputs go, if not to a bucket. It need not exist yet.
     pub outdir: PathBuf,
+    /// The place in a bucket to which outputs go.
+    pub bucket: Option<OutputBucket>,
     /// Where the output object goes, if not to stdout.
     pub summary: Option<PathBuf>,
     /// Where relative paths of the input object start, if not at its file.

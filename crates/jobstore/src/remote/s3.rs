@@ -104,6 +104,21 @@ impl Objects<'_> {
         content.map(drop).ok_or_else(|| "there is no such object".to_owned())
     }
 
+    /// Copies a file to a key of a bucket: within the service, unless it lies in a pack. Gives its size in bytes, and its
+    /// checksum where that is known.
+    pub(super) fn copy(
+        &self,
+        location: &str,
+        to: &Bucket,
+        key: &str,
+    ) -> Result<(u64, Option<String>), String> {
+        if let Some((store, _)) = self.kept(location)? {
+            return store.copy(location, to, key).map(|content| (content.size, Some(content.checksum)));
+        }
+        let (bucket, from) = self.find(location)?;
+        to.copy_from(&bucket, &from, None, key).map(|size| (size, None)).map_err(|error| error.reason)
+    }
+
     pub(super) fn validator(&self, location: &str) -> Result<Option<String>, String> {
         if self.kept(location)?.is_some() {
             // Nothing that a store keeps ever changes.

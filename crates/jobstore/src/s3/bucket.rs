@@ -28,6 +28,14 @@ impl Bucket {
         &self.name
     }
 
+    /// Whether objects may be written below a prefix: begins to write one, and gives it up.
+    ///
+    /// # Errors
+    /// Those of a request.
+    pub fn check_writable(&self, prefix: &str) -> Result<(), Error> {
+        self.begin_and_abort(&format!("{prefix}.moil-probe"))
+    }
+
     /// Another bucket of the same server.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {

@@ -10,11 +10,11 @@ use super::error::{Error, Kind};
 
 impl Bucket {
     /// Copies an object of this version (if one is given) of any bucket of the same server to a key of this one. What
-    /// is encrypted by a client's key must be so by ours.
+    /// is encrypted by a client's key must be so by ours. Gives its size in bytes.
     ///
     /// # Errors
     /// Those of a request; [`Kind::Precondition`] if the source is another version by now.
-    pub fn copy_from(&self, source: &Bucket, from: &str, etag: Option<&str>, to: &str) -> Result<(), Error> {
+    pub fn copy_from(&self, source: &Bucket, from: &str, etag: Option<&str>, to: &str) -> Result<u64, Error> {
         let entry = source.head(from)?;
         let entry = entry.ok_or_else(|| {
             Error::new("cannot copy", source.url(from), Kind::NoObject, "there is no such object")
@@ -24,16 +24,17 @@ impl Bucket {
         }
         let address = format!("{}/{}", source.name, encode(from));
         if entry.size > self.s3.settings().parts.largest_copy {
-            return self.copy_parts(&address, &entry.etag, entry.size, to);
+            return self.copy_parts(&address, &entry.etag, entry.size, to).map(|()| entry.size);
         }
-        match self.copy_whole(&address, &entry.etag, to) {
+        let done = match self.copy_whole(&address, &entry.etag, to) {
             // Old Ceph copies what is encrypted by a client's key in parts only.
             Err(error) if is_unknown(&error) && entry.size > 0 => {
                 self.copy_parts(&address, &entry.etag, entry.size, to)
             }
             Err(error) if is_unknown(&error) => self.put(to, b""),
             done => done,
-        }
+        };
+        done.map(|()| entry.size)
     }
 
     fn copy_whole(&self, address: &str, etag: &str, to: &str) -> Result<(), Error> {

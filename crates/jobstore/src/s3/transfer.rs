@@ -52,10 +52,7 @@ impl Bucket {
             let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
             file.read_to_end(&mut bytes).map_err(failed)?;
             self.put(key, &bytes)?;
-            return Ok(Content {
-                size: bytes.len() as u64,
-                checksum: checksum(Sha1::new_with_prefix(&bytes)),
-            });
+            return Ok(Content::of(&bytes));
         }
         let part_size = parts.size(size);
         let mut hash = Sha1::new();
@@ -92,15 +89,7 @@ impl Bucket {
     where
         F: Future<Output = Result<(Vec<CompletedPart>, T), Error>>,
     {
-        let nonce = nonce();
-        let begun = self.s3.request(|client| {
-            let request =
-                client.create_multipart_upload().bucket(&self.name).key(key).metadata(NONCE, &nonce);
-            let request = encrypted!(request, self.s3.encryption());
-            async move { request.send().await.map_err(|error| self.of("cannot begin to write", key, error)) }
-        })?;
-        let id = begun.upload_id.unwrap_or_default();
-        let upload = Upload { bucket: self.clone(), key: key.to_owned(), id, nonce };
+        let upload = self.begin(key)?;
         let done = self
             .s3
             .block_on(|client| send(upload.clone(), client))
@@ -110,6 +99,25 @@ impl Bucket {
             let _ = self.abort(&upload.key, &upload.id);
         }
         done
+    }
+
+    pub(super) fn begin_and_abort(&self, key: &str) -> Result<(), Error> {
+        let upload = self.begin(key)?;
+        // What is left is swept later; whoever may write need not have the right to abort.
+        let _ = self.abort(key, &upload.id);
+        Ok(())
+    }
+
+    fn begin(&self, key: &str) -> Result<Upload, Error> {
+        let nonce = nonce();
+        let begun = self.s3.request(|client| {
+            let request =
+                client.create_multipart_upload().bucket(&self.name).key(key).metadata(NONCE, &nonce);
+            let request = encrypted!(request, self.s3.encryption());
+            async move { request.send().await.map_err(|error| self.of("cannot begin to write", key, error)) }
+        })?;
+        let id = begun.upload_id.unwrap_or_default();
+        Ok(Upload { bucket: self.clone(), key: key.to_owned(), id, nonce })
     }
 
     fn abort(&self, key: &str, id: &str) -> Result<(), Error> {
@@ -344,6 +352,14 @@ impl Upload {
             }
             done => done,
         }
+    }
+}
+
+impl Content {
+    /// That of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len() as u64, checksum: checksum(Sha1::new_with_prefix(bytes)) }
     }
 }
 

@@ -10,7 +10,7 @@ use super::Answer;
 use super::sandbox::Sandbox;
 
 /// Makes a file and a directory, looks into them, and puts all together.
-const WORKFLOW: &str = r#"
+pub const WORKFLOW: &str = r#"
 cwlVersion: v1.2
 class: Workflow
 requirements: {ScatterFeatureRequirement: {}}
@@ -52,7 +52,7 @@ steps:
       stdout: all.txt
 "#;
 
-fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
+pub fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
     let url = server.url();
     let env = [
         ("AWS_ENDPOINT_URL", url.as_str()),
@@ -64,7 +64,7 @@ fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
     sandbox.run_with(line.split_whitespace().map(OsString::from).collect(), &env)
 }
 
-fn succeeds(sandbox: &Sandbox, server: &S3Server, line: &str) -> serde_json::Value {
+pub fn succeeds(sandbox: &Sandbox, server: &S3Server, line: &str) -> serde_json::Value {
     let answer = run(sandbox, server, line);
     assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
     serde_json::from_str(&answer.stdout).expect("JSON")
@@ -156,7 +156,7 @@ fn a_job_costs_few_requests() {
 }
 
 /// Puts objects into a bucket, as somebody else would.
-fn make_bucket(server: &S3Server, name: &str, objects: &[(&str, &str)]) {
+pub fn make_bucket(server: &S3Server, name: &str, objects: &[(&str, &str)]) {
     use moil_jobstore::s3::settings::Credentials;
     use moil_jobstore::s3::{S3, Settings};
     let credentials =

@@ -8,6 +8,7 @@ mod generators;
 mod images;
 mod job_commands;
 mod names;
+mod output_buckets;
 mod podman;
 mod readme;
 mod restart;
