@@ -162,14 +162,9 @@ fn an_export_that_was_killed_half_way_is_done_again_and_was_recorded_before_it_b
 fn outputs_are_encrypted_as_the_store_is() {
     let (sandbox, server) = place();
     sandbox.write("key", "k".repeat(32));
-    // Objects of others are not encrypted with this key.
-    sandbox.write(
-        "job.yml",
-        "local: {class: File, location: local.txt}\nremote: {class: File, location: local.txt}\n",
-    );
     let line = "--sseKey key --jobStore aws:eu-central-1:run-e --destBucket results/my main.cwl job.yml";
     succeeds(&sandbox, &server, line);
-    for key in ["my/a #1.txt", "my/d/large", "my/d/e/f.txt", "my/local.txt", "my/l.txt"] {
+    for key in ["my/a #1.txt", "my/d/large", "my/d/e/f.txt", "my/local.txt", "my/l.txt", "my/remote.txt"] {
         assert_eq!(server.encryption("results", key).as_deref(), Some("SSE-C"), "{key}");
     }
 }
