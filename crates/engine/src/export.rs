@@ -16,7 +16,7 @@ use moil_job::failure::{Failure, FailureKind};
 pub mod undo;
 mod whole;
 
-/// One thing to do with the disk. Paths are absolute.
+/// One thing to do at the place of the outputs. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make a directory, with those above it.
@@ -30,6 +30,13 @@ pub enum Action {
         /// Whether it may be moved: it is the run's own, and nobody else wants it.
         may_move: bool,
     },
+    /// Bring a file that is not on this machine to its place: only where that is no local directory.
+    Copy {
+        /// Where it is.
+        location: Arc<str>,
+        /// Where it is wanted.
+        to: PathBuf,
+    },
     /// Write a literal.
     Write {
         /// The file.
@@ -42,8 +49,10 @@ pub enum Action {
 /// How outputs are exported.
 #[derive(Clone, Debug)]
 pub struct Export {
-    /// `--outdir`, absolute.
+    /// `--outdir`, absolute. Where outputs go to a server, `/` stands for the place there.
     pub outdir: PathBuf,
+    /// The location of the place on a server, such as `s3://bucket/prefix`. `None`: the outputs stay on this machine.
+    pub url: Option<String>,
     /// The run's own directory: what is below may be moved. `None` where everything is to be copied.
     pub own: Option<PathBuf>,
 }
@@ -53,7 +62,7 @@ pub struct Export {
 /// the location is known are listed by `files`.
 ///
 /// # Errors
-/// A name that would lead out of the output directory, a location that is not a local file.
+/// A name that would lead out of the output directory; for a local directory, a location that is not a local file.
 pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Value, Vec<Action>), Failure> {
     let mut planner = Planner {
         export,
@@ -125,6 +134,7 @@ fn one_by_one(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
         let (path, result) = match action {
             Action::MakeDirectory(path) => (path, fs::create_dir_all(path)),
             Action::Bring { from, to, may_move } => (to, bring(from, to, *may_move)),
+            Action::Copy { location, .. } => return Err(not_local(location)),
             Action::Write { to, text } => (to, replace(to).and_then(|()| fs::write(to, text.as_bytes()))),
         };
         result.map_err(|error| failed(path, error))?;
@@ -172,6 +182,10 @@ impl Planner<'_> {
                 let name = name_of(file.basename.as_deref(), Some(location), "file")?;
                 self.place(location, from, &name, directory)
             }
+            (Some(location), _) if self.export.url.is_some() && has_scheme(location) => {
+                let name = name_of(file.basename.as_deref(), Some(location), "file")?;
+                self.place_remote(location, &name, directory)
+            }
             (_, Some(text)) => {
                 let name = name_of(file.basename.as_deref(), None, "file")?;
                 let to = self.free_name(directory, &name);
@@ -188,7 +202,7 @@ impl Planner<'_> {
         };
         let secondary_files = Arc::new(self.items(&file.secondary_files, directory)?);
         Ok(File {
-            location: Some(uri(&to)?.into()),
+            location: Some(self.location(&to)?.into()),
             basename: file_name(&to),
             secondary_files,
             path: None,
@@ -216,7 +230,7 @@ impl Planner<'_> {
         };
         let listing = Some(Arc::new(self.items(&items, &to)?));
         Ok(Directory {
-            location: Some(uri(&to)?.into()),
+            location: Some(self.location(&to)?.into()),
             basename: file_name(&to),
             listing,
             path: None,
@@ -251,6 +265,27 @@ impl Planner<'_> {
         self.actions.push(Action::Bring { from, to: to.clone(), may_move });
         self.placed.insert(key, to.clone());
         to
+    }
+
+    /// The same for a source that is not on this machine.
+    fn place_remote(&mut self, location: &Arc<str>, name: &str, directory: &Path) -> PathBuf {
+        let key = (location.to_string(), directory.join(name));
+        if let Some(placed) = self.placed.get(&key) {
+            return placed.clone();
+        }
+        let to = self.free_name(directory, name);
+        self.actions.push(Action::Copy { location: Arc::clone(location), to: to.clone() });
+        self.placed.insert(key, to.clone());
+        to
+    }
+
+    /// What a place is called in the output object.
+    fn location(&self, to: &Path) -> Result<String, Failure> {
+        let Some(url) = &self.export.url else { return uri(to) };
+        // Names are text, since they come from the output object.
+        let below = to.strip_prefix(&self.export.outdir).unwrap_or(to).to_string_lossy();
+        let names: Vec<String> = below.split('/').map(location::encode_name).collect();
+        Ok(format!("{url}/{}", names.join("/")))
     }
 
     fn free_name(&mut self, directory: &Path, name: &str) -> PathBuf {
@@ -300,6 +335,11 @@ fn uri(path: &Path) -> Result<String, Failure> {
             format!("the output directory's name is not UTF-8: {}", path.display()),
         )
     })
+}
+
+/// Whether a location is that of a server: literals have names such as `_:uuid`.
+fn has_scheme(location: &str) -> bool {
+    location.contains("://")
 }
 
 fn file_name(path: &Path) -> Option<Arc<str>> {
@@ -380,7 +420,39 @@ mod tests {
     }
 
     fn export() -> Export {
-        Export { outdir: "/out".into(), own: Some("/run".into()) }
+        Export { outdir: "/out".into(), url: None, own: Some("/run".into()) }
+    }
+
+    #[test]
+    fn places_in_a_bucket_are_named_by_its_url_and_what_is_there_is_not_fetched() {
+        let export = Export { outdir: "/".into(), url: Some("s3://b/a prefix".into()), own: None };
+        let kept = "s3://store/run-1/files/1/x/a.txt";
+        let outputs = Value::list(vec![
+            file("file:///run/1/a.txt", "a.txt"),
+            file(kept, "a.txt"),
+            Value::Directory(Arc::new(Directory {
+                basename: Some("d".into()),
+                listing: Some(Arc::new(vec![file(kept, "b #1.txt"), file("_:1", "none")])),
+                ..Directory::default()
+            })),
+        ]);
+        assert!(plan(&outputs, &export, &NoDirectories).is_err(), "a literal without contents");
+        let outputs = Value::list(outputs.as_list().expect("a list")[..2].to_vec());
+        let (value, actions) = plan(&outputs, &export, &NoDirectories).expect("a plan");
+        let mut locations = Vec::new();
+        value.visit_files(&mut |item| {
+            if let Value::File(file) = item {
+                locations.extend(file.location.as_deref().map(str::to_owned));
+            }
+        });
+        assert_eq!(locations, ["s3://b/a prefix/a.txt", "s3://b/a prefix/a_2.txt"]);
+        assert_eq!(
+            actions,
+            [
+                Action::Bring { from: "/run/1/a.txt".into(), to: "/a.txt".into(), may_move: false },
+                Action::Copy { location: kept.into(), to: "/a_2.txt".into() },
+            ]
+        );
     }
 
     fn brought(outputs: Value) -> Vec<(String, String, bool)> {

@@ -47,6 +47,44 @@ impl Remote {
         Self { s3: Some(s3), ..self }
     }
 
+    /// A bucket of the server that `s3:` locations are reached at, if one is.
+    #[cfg(feature = "aws")]
+    pub fn bucket(&self, name: &str) -> Option<crate::s3::Bucket> {
+        Some(self.s3.as_ref()?.bucket(name))
+    }
+
+    /// Copies a file, wherever it is, to a key of a bucket: within the service where it can be. What has to pass through
+    /// this machine without being on it lies in the directory `scratch` on its way. Gives the size in bytes, and the
+    /// checksum where it is known.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the server's or the system's words.
+    #[cfg(feature = "aws")]
+    pub fn copy_to(
+        &self,
+        location: &str,
+        bucket: &crate::s3::Bucket,
+        key: &str,
+        scratch: &Path,
+    ) -> Result<(u64, Option<String>), Error> {
+        if let Some(s3) = self.s3(location) {
+            return s3.copy(location, bucket, key).map_err(|reason| failed(location, reason));
+        }
+        let upload = |path: &Path| {
+            let content = bucket.upload(key, path).map_err(|error| failed(location, error.to_string()))?;
+            Ok((content.size, Some(content.checksum)))
+        };
+        if let Some(path) = moil_cwl::location::file_path(location) {
+            return upload(Path::new(&path));
+        }
+        let passing =
+            tempfile::NamedTempFile::new_in(scratch).map_err(|error| failed(location, error.to_string()))?;
+        let path = passing.path().with_extension("passing");
+        let done = self.download(location, &path).and_then(|()| upload(&path));
+        _ = std::fs::remove_file(&path);
+        done
+    }
+
     /// What changes with the content of a file on a server; `None` where the server does not say.
     ///
     /// # Errors

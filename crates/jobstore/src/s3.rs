@@ -8,6 +8,7 @@
 //! | `encryption` | what requests say about encryption |
 //! | [`error`] | what went wrong, and whether trying again helps |
 //! | [`bucket`] | buckets: made, found, removed |
+//! | `pace` | how requests are made again, and slow down together |
 //! | [`object`] | objects that fit into memory: put, conditional put, get, list, delete |
 //! | [`transfer`] | files up and down, in parts |
 //! | [`copy`] | copies within the service |
@@ -23,6 +24,7 @@ pub mod copy;
 mod encryption;
 pub mod error;
 pub mod object;
+mod pace;
 pub mod probe;
 pub mod settings;
 pub mod transfer;

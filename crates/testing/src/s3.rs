@@ -5,11 +5,13 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`access`] | who may do what, and where |
 //! | [`call`] | which operation an HTTP request is |
 //! | [`state`] | buckets, objects, unfinished uploads |
 //! | [`object`] | conditions, encryption and checksums of objects |
 //! | [`buckets`], [`objects`], [`multipart`] | the operations |
 
+mod access;
 mod buckets;
 mod call;
 mod multipart;
@@ -22,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 use s3s::auth::SimpleAuth;
@@ -58,11 +61,15 @@ pub struct Options {
     pub smallest_part: u64,
     /// How many keys a listing has at most; S3: 1000.
     pub page: usize,
+    /// Whether requests for a bucket of another region are refused, as S3 does; servers of others seldom do.
+    pub regions: bool,
+    /// A bucket that everybody may read, also who signs nothing.
+    pub public: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flavour: Flavour::Aws, smallest_part: 5 << 20, page: 1000 }
+        Self { flavour: Flavour::Aws, smallest_part: 5 << 20, page: 1000, regions: false, public: None }
     }
 }
 
@@ -85,7 +92,8 @@ impl S3Server {
         let state = Arc::new(State::new(options));
         let mut builder = S3ServiceBuilder::new(operations::Operations(Arc::clone(&state)));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let server = Server::start(Protocol(builder.build()));
+        builder.set_access(access::Access(Arc::clone(&state)));
+        let server = Server::start(Protocol(builder.build(), Arc::clone(&state)));
         Self { server, state }
     }
 
@@ -142,7 +150,7 @@ impl S3Server {
     }
 }
 
-struct Protocol(S3Service);
+struct Protocol(S3Service, Arc<State>);
 
 impl Service for Protocol {
     fn call(&self, head: &Parts, _body: Option<&[u8]>) -> Option<Call> {
@@ -150,6 +158,15 @@ impl Service for Protocol {
     }
 
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        if let Some(region) = access::other_region(&self.1, request.uri().path(), request.headers()) {
+            let mut answer = Response::new(self.error("PermanentRedirect").into());
+            *answer.status_mut() = hyper::StatusCode::MOVED_PERMANENTLY;
+            answer.headers_mut().extend(
+                HeaderValue::from_str(&region)
+                    .map(|region| (HeaderName::from_static("x-amz-bucket-region"), region)),
+            );
+            return answer;
+        }
         match self.0.call(request.map(s3s::Body::from)).await {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();

@@ -150,7 +150,7 @@ pub fn run(
 ) -> Result<Finished, Failure> {
     // What would keep the results from being brought home is found before days of work, not after.
     if settings.files.hand_over != HandOver::Leave {
-        home::check_output_directory(&settings.files.outdir)?;
+        home::check(settings, remote)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
     let mut store = store;
@@ -245,7 +245,7 @@ pub fn run(
             Some(home.map_err(|failure| match failure.advice {
                 None => failure.with_advice(format!(
                     "what was not brought to {} is still in {}",
-                    settings.files.outdir.display(),
+                    home::place(settings),
                     work.path.display()
                 )),
                 Some(_) => failure,

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 
 use moil_job::failure::{Failure, FailureKind};
+use moil_jobstore::bucket_store::BucketPlace;
 use moil_jobstore::locator;
 use moil_jobstore::s3::settings::{Credentials, Encryption};
 use moil_jobstore::s3::{S3, Settings as S3Settings};
@@ -29,6 +30,12 @@ pub fn client(settings: &Settings) -> Result<S3, Failure> {
         encryption: encryption(settings)?,
         ..S3Settings::default()
     }))
+}
+
+/// The place of a job store in a bucket; `None` if the locator names none.
+pub fn place(settings: &Settings, locator: &locator::Locator, s3: &S3) -> Option<BucketPlace> {
+    let simpledb = text(settings, "AWS_ENDPOINT_URL_SIMPLEDB").or_else(|| text(settings, "AWS_ENDPOINT_URL"));
+    BucketPlace::of(locator, s3, simpledb.as_deref())
 }
 
 /// Tags of buckets that are made: `TOIL_AWS_TAGS`, and `TOIL_OWNER_TAG` as `Owner`.

@@ -1,5 +1,7 @@
 //! Outputs are brought to the output directory.
 
+mod bucket;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +18,27 @@ use crate::assemble::Downloader;
 use crate::job_store::JobStore;
 use crate::settings::{HandOver, Settings};
 
+/// Whether outputs can be written to their place.
+///
+/// # Errors
+/// Why not.
+pub fn check(settings: &Settings, remote: &Remote) -> Result<(), Failure> {
+    match &settings.files.bucket {
+        Some(place) => bucket::check(settings, place, remote),
+        None => check_output_directory(&settings.files.outdir),
+    }
+}
+
+/// Where outputs go, for people.
+pub fn place(settings: &Settings) -> String {
+    match &settings.files.bucket {
+        Some(place) => bucket::url(place),
+        None => settings.files.outdir.display().to_string(),
+    }
+}
+
 /// Whether the output directory can be written, or made.
-pub fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
+fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
     let found = outdir.ancestors().find_map(|ancestor| Some((ancestor, fs::metadata(ancestor).ok()?)));
     let Some((ancestor, metadata)) = found else { return Ok(()) };
     let doing = if ancestor == outdir && metadata.is_dir() { "write to" } else { "make" };
@@ -50,6 +71,9 @@ pub fn bring(
     if settings.files.hand_over == HandOver::Leave {
         return Ok(outputs.clone());
     }
+    if let Some(place) = &settings.files.bucket {
+        return bucket::bring(settings, place, outputs, work, remote, store);
+    }
     let made = store.and_then(JobStore::directory).unwrap_or(work);
     // What is kept on servers comes to this machine first.
     let downloader = Downloader(Arc::clone(remote));
@@ -57,7 +81,7 @@ pub fn bring(
         .localise(outputs, &work.join("downloads"), Some(&downloader), &Cancel::new())
         .map_err(|failure| *failure)?;
     let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());
-    let export = Export { outdir: settings.files.outdir.clone(), own };
+    let export = Export { outdir: settings.files.outdir.clone(), url: None, own };
     let (value, actions) = export::plan(outputs, &export, remote)?;
     if let Some(store) = store {
         store.record(Record::ExportPlanned {

@@ -126,7 +126,7 @@ impl JobStore {
         match &settings.store.locator {
             Locator::Memory => Ok(Opened::None),
             Locator::File(path) => open_file(settings, path, who, log),
-            Locator::Bucket(locator) => match BucketPlace::of(locator, s3) {
+            Locator::Bucket(locator) => match aws::place(settings, locator, s3) {
                 Some(place) => open_bucket(settings, &place, locator.to_string(), who, log),
                 None => Ok(Opened::None),
             },
@@ -390,7 +390,9 @@ fn open_bucket(
             }
         }
     }
-    let store = BucketStore::create(place.clone(), &aws::tags(settings)?, &who).map_err(bucket_failure)?;
+    let tags = aws::tags(settings)?;
+    let store =
+        BucketStore::create(place.clone(), settings.store.records, &tags, &who).map_err(bucket_failure)?;
     Ok(JobStore::run(Kind::Bucket(store), who, name, Replay::default(), log))
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use error::SettingsError;
+use moil_jobstore::bucket_store::RecordsIn;
 pub use resolve::resolve;
 
 use crate::argparse::InputWord;
@@ -157,11 +158,22 @@ pub enum HandOver {
     Leave,
 }
 
+/// A place in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputBucket {
+    /// The bucket.
+    pub name: String,
+    /// What keys begin with; without a `/` at its ends; may be empty.
+    pub prefix: String,
+}
+
 /// Where files go. All paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// Where outputs go. It need not exist yet.
+    /// Where outputs go, if not to a bucket. It need not exist yet.
     pub outdir: PathBuf,
+    /// The place in a bucket to which outputs go.
+    pub bucket: Option<OutputBucket>,
     /// Where the output object goes, if not to stdout.
     pub summary: Option<PathBuf>,
     /// Where relative paths of the input object start, if not at its file.
@@ -372,6 +384,8 @@ pub struct Store {
     pub clean_work_dir: Clean,
     /// Statistics are kept.
     pub stats: bool,
+    /// Where an `aws:` store that is made has its records; one that is there says that itself.
+    pub records: RecordsIn,
     /// A file with the key that encrypts what is stored in S3.
     pub encryption_key: Option<PathBuf>,
 }

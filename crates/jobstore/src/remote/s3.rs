@@ -8,7 +8,7 @@ use moil_cwl::files::{Entry, Stat};
 use moil_cwl::location;
 
 use crate::content::s3::{S3Contents, bucket_and_key};
-use crate::s3::{Bucket, S3};
+use crate::s3::{Bucket, Error, Kind, S3};
 
 /// Objects as files.
 pub(super) struct Objects<'a>(pub(super) &'a S3, pub(super) &'a Stores);
@@ -35,6 +35,17 @@ impl Objects<'_> {
         Ok(store.stat(location)?.map(|stat| (store, stat)))
     }
 
+    /// Does something with an object. What belongs to others is not encrypted with our key, and no server takes a key
+    /// for what it does not encrypt.
+    fn with<T>(&self, location: &str, act: impl Fn(&Bucket, &str) -> Result<T, Error>) -> Result<T, String> {
+        let (bucket, key) = self.find(location)?;
+        let done = match act(&bucket, &key) {
+            Err(error) if error.kind == Kind::Refused && bucket.has_key() => act(&bucket.without_key(), &key),
+            done => done,
+        };
+        done.map_err(|error| error.reason)
+    }
+
     fn find(&self, location: &str) -> Result<(Bucket, String), String> {
         let (bucket, key) = bucket_and_key(location).ok_or("it is not written s3://BUCKET/KEY")?;
         Ok((self.0.bucket(bucket), key.trim_end_matches('/').to_owned()))
@@ -44,8 +55,7 @@ impl Objects<'_> {
         if let Some((_, stat)) = self.kept(location)? {
             return Ok(Some(stat));
         }
-        let (bucket, key) = self.find(location)?;
-        if let Some(entry) = bucket.head(&key).map_err(|error| error.reason)? {
+        if let Some(entry) = self.with(location, Bucket::head)? {
             return Ok(Some(Stat { is_directory: false, size: entry.size }));
         }
         if let Some((store, false)) = self.store(location)
@@ -53,6 +63,7 @@ impl Objects<'_> {
         {
             return Ok(Some(stat));
         }
+        let (bucket, key) = self.find(location)?;
         let below = bucket.list(&format!("{key}/"), None).map_err(|error| error.reason)?;
         Ok((!below.is_empty()).then_some(Stat { is_directory: true, size: 0 }))
     }
@@ -63,8 +74,7 @@ impl Objects<'_> {
         {
             return Ok(bytes);
         }
-        let (bucket, key) = self.find(location)?;
-        let bytes = bucket.get_range(&key, 0, limit).map_err(|error| error.reason)?;
+        let bytes = self.with(location, |bucket, key| bucket.get_range(key, 0, limit))?;
         bytes.ok_or_else(|| "there is no such object".to_owned())
     }
 
@@ -99,9 +109,23 @@ impl Objects<'_> {
         if let Some((store, _)) = self.kept(location)? {
             return store.fetch_file(location, to).map_err(|error| error.reason);
         }
-        let (bucket, key) = self.find(location)?;
-        let content = bucket.download(&key, to, None).map_err(|error| error.reason)?;
+        let content = self.with(location, |bucket, key| bucket.download(key, to, None))?;
         content.map(drop).ok_or_else(|| "there is no such object".to_owned())
+    }
+
+    /// Copies a file to a key of a bucket: within the service, unless it lies in a pack. Gives its size in bytes, and its
+    /// checksum where that is known.
+    pub(super) fn copy(
+        &self,
+        location: &str,
+        to: &Bucket,
+        key: &str,
+    ) -> Result<(u64, Option<String>), String> {
+        if let Some((store, _)) = self.kept(location)? {
+            return store.copy(location, to, key).map(|content| (content.size, Some(content.checksum)));
+        }
+        let size = self.with(location, |bucket, from| to.copy_from(bucket, from, None, key))?;
+        Ok((size, None))
     }
 
     pub(super) fn validator(&self, location: &str) -> Result<Option<String>, String> {
@@ -109,7 +133,6 @@ impl Objects<'_> {
             // Nothing that a store keeps ever changes.
             return Ok(Some("kept".to_owned()));
         }
-        let (bucket, key) = self.find(location)?;
-        Ok(bucket.head(&key).map_err(|error| error.reason)?.map(|entry| entry.etag))
+        Ok(self.with(location, Bucket::head)?.map(|entry| entry.etag))
     }
 }

@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{
 
 use super::client::S3;
 use super::error::{Error, Kind};
+use super::settings::Encryption;
 
 /// After how many days the service removes uploads that nobody finished.
 const SWEEP_DAYS: i32 = 7;
@@ -19,13 +20,42 @@ const SWEEP_DAYS: i32 = 7;
 pub struct Bucket {
     pub(super) s3: S3,
     pub(super) name: String,
+    /// Objects are read and written without a client's key.
+    pub(super) keyless: bool,
 }
 
 impl Bucket {
+    /// The same bucket, whose objects are read and written without a client's key: those of others have none.
+    #[must_use]
+    pub fn without_key(&self) -> Self {
+        Self { keyless: true, ..self.clone() }
+    }
+
+    /// Whether a client's key is sent.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        matches!(self.encryption(), Encryption::Customer(_))
+    }
+
+    pub(super) fn encryption(&self) -> &Encryption {
+        match self.s3.encryption() {
+            Encryption::Customer(_) if self.keyless => &Encryption::Bucket,
+            encryption => encryption,
+        }
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether objects may be written below a prefix: begins to write one, and gives it up.
+    ///
+    /// # Errors
+    /// Those of a request.
+    pub fn check_writable(&self, prefix: &str) -> Result<(), Error> {
+        self.begin_and_abort(&format!("{prefix}.moil-probe"))
     }
 
     /// Another bucket of the same server.
@@ -46,7 +76,7 @@ impl Bucket {
     /// Those of a request.
     pub fn exists(&self) -> Result<bool, Error> {
         let found =
-            self.s3.request(|client| {
+            self.request(|client| {
                 let request = client.head_bucket().bucket(&self.name);
                 async move {
                     request.send().await.map(drop).map_err(|error| self.failed("cannot look for", error))
@@ -73,7 +103,7 @@ impl Bucket {
                 .location_constraint(BucketLocationConstraint::from(region))
                 .build()
         });
-        let made = self.s3.request(|client| {
+        let made = self.request(|client| {
             let request =
                 client.create_bucket().bucket(&self.name).set_create_bucket_configuration(place.clone());
             async move {
@@ -99,7 +129,7 @@ impl Bucket {
             .ignore_public_acls(true)
             .restrict_public_buckets(true)
             .build();
-        let done = self.s3.request(|client| {
+        let done = self.request(|client| {
             let request = client
                 .put_public_access_block()
                 .bucket(&self.name)
@@ -121,7 +151,7 @@ impl Bucket {
             .collect();
         let tagging = Tagging::builder().set_tag_set(Some(tags)).build();
         let tagging = tagging.map_err(|error| self.refused("cannot tag", error.to_string()))?;
-        let done = self.s3.request(|client| {
+        let done = self.request(|client| {
             let request = client.put_bucket_tagging().bucket(&self.name).tagging(tagging.clone());
             async move { request.send().await.map(drop).map_err(|error| self.failed("cannot tag", error)) }
         });
@@ -139,7 +169,7 @@ impl Bucket {
             .map_err(|error| self.refused("cannot set the lifecycle of", error.to_string()))?;
         let rules = BucketLifecycleConfiguration::builder().rules(rule).build();
         let rules = rules.map_err(|error| self.refused("cannot set the lifecycle of", error.to_string()))?;
-        let done = self.s3.request(|client| {
+        let done = self.request(|client| {
             let request = client
                 .put_bucket_lifecycle_configuration()
                 .bucket(&self.name)
@@ -164,7 +194,7 @@ impl Bucket {
     /// # Errors
     /// Those of a request; it must be empty.
     pub fn remove(&self) -> Result<bool, Error> {
-        let done = self.s3.request(|client| {
+        let done = self.request(|client| {
             let request = client.delete_bucket().bucket(&self.name);
             async move { request.send().await.map(drop).map_err(|error| self.failed("cannot remove", error)) }
         });
@@ -183,7 +213,7 @@ impl Bucket {
     where
         E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
     {
-        Error::of(action, &format!("s3://{}", self.name), error)
+        self.told(Error::of(action, &format!("s3://{}", self.name), &error), &error)
     }
 
     fn refused(&self, action: &'static str, reason: String) -> Error {

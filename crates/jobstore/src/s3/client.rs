@@ -1,12 +1,13 @@
-//! The client as a whole, and how requests are made again.
+//! The client as a whole.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials as Keys;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -18,7 +19,8 @@ use tokio::runtime::Runtime;
 
 use super::bucket::Bucket;
 use super::error::{Error, Kind};
-use super::settings::{Credentials, Encryption, Patience, Settings};
+use super::pace::Pace;
+use super::settings::{Credentials, Encryption, Settings};
 
 /// How long a server may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -36,6 +38,11 @@ pub struct S3(Arc<Shared>);
 struct Shared {
     settings: Settings,
     started: OnceLock<Result<Started, Error>>,
+    /// The regions of buckets that are not where the client is.
+    regions: Mutex<HashMap<String, String>>,
+    /// Clients for these regions.
+    others: Mutex<HashMap<String, Client>>,
+    pace: Pace,
 }
 
 struct Started {
@@ -43,19 +50,27 @@ struct Started {
     client: Client,
     provider: Option<SharedCredentialsProvider>,
     keys: Mutex<Option<Keys>>,
+    /// No credentials were found: requests are not signed, and only public buckets can be read.
+    anonymous: bool,
 }
 
 impl S3 {
     /// A client that does nothing until it is used.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Shared { settings, started: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            settings,
+            started: OnceLock::new(),
+            regions: Mutex::default(),
+            others: Mutex::default(),
+            pace: Pace::default(),
+        }))
     }
 
     /// One of the server's buckets, whether it is there or not.
     #[must_use]
     pub fn bucket(&self, name: &str) -> Bucket {
-        Bucket { s3: self.clone(), name: name.to_owned() }
+        Bucket { s3: self.clone(), name: name.to_owned(), keyless: false }
     }
 
     /// What it was given.
@@ -75,7 +90,7 @@ impl S3 {
     /// The keys that requests are signed with, for a service that the SDK does not know.
     pub(crate) fn keys(&self) -> Result<Keys, Error> {
         let started = self.started()?;
-        let mut kept = started.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&started.keys);
         let soon = SystemTime::now() + RENEWED_BEFORE;
         if let Some(keys) = &*kept
             && keys.expiry().is_none_or(|expiry| expiry > soon)
@@ -94,21 +109,46 @@ impl S3 {
     }
 
     /// Runs something asynchronous to its end on this thread.
-    pub(super) fn block_on<T, F>(&self, work: impl FnOnce(Client) -> F) -> Result<T, Error>
+    pub(super) fn block_on<T, F>(&self, work: impl FnOnce() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let started = self.started()?;
-        started.runtime.block_on(work(started.client.clone()))
+        self.started()?.runtime.block_on(work())
     }
 
-    /// One request, made again as the settings say.
-    pub(super) fn request<T, F>(&self, mut once: impl FnMut(Client) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let patience = self.0.settings.patience;
-        self.block_on(|client| async move { retried(patience, || once(client.clone())).await })
+    /// The client for a bucket: of the region in which it is, as far as that is known.
+    pub(super) fn client(&self, bucket: &str) -> Result<Client, Error> {
+        let started = self.started()?;
+        let Some(region) = lock(&self.0.regions).get(bucket).cloned() else {
+            return Ok(started.client.clone());
+        };
+        let mut others = lock(&self.0.others);
+        let client = others.entry(region).or_insert_with_key(|region| {
+            let config = started.client.config().to_builder().region(Region::new(region.clone()));
+            Client::from_conf(config.build())
+        });
+        Ok(client.clone())
+    }
+
+    /// Notes where a bucket is. Says whether that was not known.
+    pub(super) fn learn(&self, bucket: &str, region: &str) -> bool {
+        let Ok(started) = self.started() else { return false };
+        let mut regions = lock(&self.0.regions);
+        let own = || started.client.config().region().map(ToString::to_string);
+        if regions.get(bucket).cloned().or_else(own).as_deref() == Some(region) {
+            return false;
+        }
+        regions.insert(bucket.to_owned(), region.to_owned());
+        true
+    }
+
+    /// Whether requests are not signed.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.started().is_ok_and(|started| started.anonymous)
+    }
+
+    pub(super) fn pace(&self) -> &Pace {
+        &self.0.pace
     }
 }
 
@@ -120,7 +160,7 @@ fn start(settings: &Settings) -> Result<Started, Error> {
         .build()
         .map_err(|error| Error::new("cannot start", "the client of S3", Kind::Local, error.to_string()))?;
     let (client, provider) = runtime.block_on(client(settings))?;
-    Ok(Started { runtime, client, provider, keys: Mutex::default() })
+    Ok(Started { runtime, client, anonymous: provider.is_none(), provider, keys: Mutex::default() })
 }
 
 async fn client(settings: &Settings) -> Result<(Client, Option<SharedCredentialsProvider>), Error> {
@@ -145,8 +185,20 @@ async fn client(settings: &Settings) -> Result<(Client, Option<SharedCredentials
         let keys = Keys::new(access, secret, session.clone(), None, "moil");
         loader = loader.credentials_provider(keys);
     }
-    let shared = loader.load().await;
+    let mut shared = loader.load().await;
+    let mut provider = shared.credentials_provider();
+    if let Some(source) = &provider
+        && matches!(source.provide_credentials().await, Err(CredentialsError::CredentialsNotLoaded(_)))
+    {
+        let mut without = shared.into_builder();
+        without.set_credentials_provider(None);
+        shared = without.build();
+        provider = None;
+    }
     let mut config = aws_sdk_s3::config::Builder::from(&shared);
+    if provider.is_none() {
+        config = config.allow_no_auth();
+    }
     if shared.region().is_none() {
         config = config.region(Region::new("us-east-1"));
     }
@@ -157,7 +209,7 @@ async fn client(settings: &Settings) -> Result<(Client, Option<SharedCredentials
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
-    Ok((Client::from_conf(config.build()), shared.credentials_provider()))
+    Ok((Client::from_conf(config.build()), provider))
 }
 
 fn tls(settings: &Settings) -> Result<TlsContext, Error> {
@@ -182,18 +234,8 @@ fn tls(settings: &Settings) -> Result<TlsContext, Error> {
         .map_err(|error| Error::new("cannot start", "the client of S3", Kind::Local, error.to_string()))
 }
 
-/// Makes a request until it succeeds, fails for good, or patience ends.
-pub(super) async fn retried<T, F>(patience: Patience, mut once: impl FnMut() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    for wait in patience.waits() {
-        match once().await {
-            Err(error) if error.kind.is_passing() => tokio::time::sleep(wait).await,
-            done => return done,
-        }
-    }
-    once().await.map_err(|error| patience.given_up(error))
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs work side by side, so much at once, and takes the results in order. The first error ends it all.

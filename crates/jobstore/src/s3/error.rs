@@ -32,6 +32,10 @@ pub enum Kind {
     Precondition,
     /// The server is busy, or another request was in the way.
     Busy,
+    /// There are too many requests: all should wait.
+    SlowDown,
+    /// The bucket is in another region, which is known now.
+    Elsewhere,
     /// No answer came.
     Unreachable,
     /// No credentials, or those that are no longer valid.
@@ -50,7 +54,7 @@ impl Kind {
     /// Whether the same request may succeed a little later.
     #[must_use]
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Busy | Self::Unreachable)
+        matches!(self, Self::Busy | Self::SlowDown | Self::Elsewhere | Self::Unreachable)
     }
 }
 
@@ -65,19 +69,19 @@ impl Error {
     }
 
     /// From what the SDK says.
-    pub(super) fn of<E>(action: &'static str, target: &str, error: SdkError<E, HttpResponse>) -> Self
+    pub(super) fn of<E>(action: &'static str, target: &str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let (kind, reason) = match &error {
+        let (kind, reason) = match error {
             SdkError::ServiceError(refused) => {
                 let status = refused.raw().status().as_u16();
                 let code = refused.err().code().unwrap_or_default();
                 (kind(status, code), words(status, code, refused.err().message()))
             }
             SdkError::TimeoutError(_) => (Kind::Unreachable, "no answer came in time".to_owned()),
-            SdkError::ConstructionFailure(_) => (without_answer(&error), chain(&error)),
-            _ => (without_answer(&error), format!("no answer came: {}", chain(&error))),
+            SdkError::ConstructionFailure(_) => (without_answer(error), chain(error)),
+            _ => (without_answer(error), format!("no answer came: {}", chain(error))),
         };
         let advice = advice(kind);
         Self::new(action, target, kind, format!("{reason}{advice}"))
@@ -91,15 +95,13 @@ pub(crate) fn kind(status: u16, code: &str) -> Kind {
         // Answers to HEAD have no code.
         (404, _) => Kind::NoObject,
         (412, _) => Kind::Precondition,
-        (
-            _,
-            "SlowDown"
-            | "RequestTimeout"
-            | "InternalError"
-            | "ConditionalRequestConflict"
-            | "OperationAborted",
-        ) => Kind::Busy,
-        (408 | 429 | 500 | 502 | 503 | 504, _) => Kind::Busy,
+        (_, "RequestTimeout" | "InternalError" | "ConditionalRequestConflict" | "OperationAborted") => {
+            Kind::Busy
+        }
+        (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded")
+        | (429, _)
+        | (503, "") => Kind::SlowDown,
+        (408 | 500 | 502 | 503 | 504, _) => Kind::Busy,
         (_, "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired") => {
             Kind::Credentials
         }
@@ -172,8 +174,9 @@ mod tests {
             (412, "PreconditionFailed", Kind::Precondition),
             (409, "ConditionalRequestConflict", Kind::Busy),
             (409, "BucketAlreadyOwnedByYou", Kind::Refused),
-            (503, "SlowDown", Kind::Busy),
-            (503, "", Kind::Busy),
+            (503, "SlowDown", Kind::SlowDown),
+            (503, "", Kind::SlowDown),
+            (503, "ServiceUnavailable", Kind::Busy),
             (400, "RequestTimeout", Kind::Busy),
             (400, "ExpiredToken", Kind::Credentials),
             (403, "SignatureDoesNotMatch", Kind::Credentials),

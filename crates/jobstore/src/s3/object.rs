@@ -11,7 +11,7 @@ use crate::nonce::nonce;
 use crate::records::Put;
 
 use super::bucket::Bucket;
-use super::client::{in_order, retried};
+use super::client::in_order;
 use super::encryption::{encrypted, with_customer_key};
 use super::error::{Error, Kind};
 
@@ -42,10 +42,10 @@ impl Bucket {
     }
 
     pub(super) fn put_bytes(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
-        self.s3.request(|client| {
+        self.request(|client| {
             let request =
                 client.put_object().bucket(&self.name).key(key).body(ByteStream::from(bytes.clone()));
-            let request = encrypted!(request, self.s3.encryption());
+            let request = encrypted!(request, self.encryption());
             async move { request.send().await.map(drop).map_err(|error| self.of("cannot write", key, error)) }
         })
     }
@@ -58,7 +58,7 @@ impl Bucket {
     pub fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put, Error> {
         let nonce = nonce();
         let bytes = Bytes::copy_from_slice(bytes);
-        let stored = self.s3.request(|client| {
+        let stored = self.request(|client| {
             let request = client
                 .put_object()
                 .bucket(&self.name)
@@ -66,7 +66,7 @@ impl Bucket {
                 .if_none_match("*")
                 .metadata(NONCE, &nonce)
                 .body(ByteStream::from(bytes.clone()));
-            let request = encrypted!(request, self.s3.encryption());
+            let request = encrypted!(request, self.encryption());
             async move { request.send().await.map(drop).map_err(|error| self.of("cannot write", key, error)) }
         });
         match stored {
@@ -81,9 +81,9 @@ impl Bucket {
 
     /// The nonce of what is stored under a key.
     pub(super) fn nonce_of(&self, key: &str) -> Result<Option<String>, Error> {
-        let found = self.s3.request(|client| {
+        let found = self.request(|client| {
             let request = client.head_object().bucket(&self.name).key(key);
-            let request = with_customer_key!(request, self.s3.encryption());
+            let request = with_customer_key!(request, self.encryption());
             async move { request.send().await.map_err(|error| self.of("cannot look at", key, error)) }
         });
         match found {
@@ -98,7 +98,7 @@ impl Bucket {
     /// # Errors
     /// Those of a request.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        or_none(self.s3.request(|client| self.read(client, key, None)))
+        or_none(self.request(|client| self.read(client, key, None)))
     }
 
     /// A part of an object: from an offset, at most so many bytes; `None` if there is no such object.
@@ -110,13 +110,13 @@ impl Bucket {
             return Ok(self.head(key)?.map(|_| Vec::new()));
         }
         let range = format!("bytes={offset}-{}", offset.saturating_add(length - 1));
-        or_none(self.s3.request(|client| self.read(client, key, Some(range.clone()))))
+        or_none(self.request(|client| self.read(client, key, Some(range.clone()))))
     }
 
     async fn read(&self, client: Client, key: &str, range: Option<String>) -> Result<Vec<u8>, Error> {
         let has_range = range.is_some();
         let request = client.get_object().bucket(&self.name).key(key).set_range(range);
-        let request = with_customer_key!(request, self.s3.encryption());
+        let request = with_customer_key!(request, self.encryption());
         match request.send().await {
             Ok(answer) => {
                 let body = answer.body.collect().await;
@@ -140,9 +140,9 @@ impl Bucket {
     /// # Errors
     /// Those of a request.
     pub fn head(&self, key: &str) -> Result<Option<Entry>, Error> {
-        or_none(self.s3.request(|client| {
+        or_none(self.request(|client| {
             let request = client.head_object().bucket(&self.name).key(key);
-            let request = with_customer_key!(request, self.s3.encryption());
+            let request = with_customer_key!(request, self.encryption());
             async move {
                 let head = request.send().await.map_err(|error| self.of("cannot look at", key, error))?;
                 Ok(Entry {
@@ -159,12 +159,12 @@ impl Bucket {
     /// # Errors
     /// Those of a request.
     pub fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Entry>, Error> {
-        let patience = self.s3.settings().patience;
-        self.s3.block_on(|client| async move {
+        self.s3.block_on(|| async move {
             let mut entries = Vec::new();
             let mut token = None;
             loop {
-                let page = retried(patience, || {
+                let page = self
+                    .retried(|client| {
                     let request = client
                         .list_objects_v2()
                         .bucket(&self.name)
@@ -192,19 +192,18 @@ impl Bucket {
     /// # Errors
     /// Those of a request, or the first that the server says of an object.
     pub fn delete(&self, keys: &[String]) -> Result<(), Error> {
-        let patience = self.s3.settings().patience;
         let mut chunks = keys.chunks(DELETED_AT_ONCE);
-        self.s3.block_on(|client| async move {
+        self.s3.block_on(|| async move {
             let next = || {
                 let Some(keys) = chunks.next() else { return Ok(None) };
-                let (bucket, client, keys) = (self.clone(), client.clone(), keys.to_vec());
-                Ok(Some(async move { retried(patience, || bucket.delete_some(&client, &keys)).await }))
+                let (bucket, keys) = (self.clone(), keys.to_vec());
+                Ok(Some(async move { bucket.retried(|client| bucket.delete_some(client, &keys)).await }))
             };
             in_order(4, next, Ok).await
         })
     }
 
-    async fn delete_some(&self, client: &Client, keys: &[String]) -> Result<(), Error> {
+    async fn delete_some(&self, client: Client, keys: &[String]) -> Result<(), Error> {
         let objects =
             keys.iter().filter_map(|key| ObjectIdentifier::builder().key(key).build().ok()).collect();
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
@@ -217,8 +216,11 @@ impl Bucket {
             None => Ok(()),
             Some(error) => {
                 let code = error.code.unwrap_or_default();
-                let busy = matches!(code.as_str(), "InternalError" | "SlowDown");
-                let kind = if busy { Kind::Busy } else { Kind::Refused };
+                let kind = match code.as_str() {
+                    "InternalError" => Kind::Busy,
+                    "SlowDown" => Kind::SlowDown,
+                    _ => Kind::Refused,
+                };
                 let reason = format!("{code} {}", error.message.unwrap_or_default());
                 Err(Error::new("cannot delete", self.url(&error.key.unwrap_or_default()), kind, reason))
             }
@@ -230,7 +232,7 @@ impl Bucket {
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        Error::of(action, &self.url(key), error)
+        self.told(Error::of(action, &self.url(key), &error), &error)
     }
 }
 

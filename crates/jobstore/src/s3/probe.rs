@@ -19,14 +19,14 @@ impl Bucket {
     pub fn check_conditional_writes(&self, prefix: &str) -> Result<(), Error> {
         let key = format!("{prefix}{}", nonce());
         let first = self.put_if_absent(&key, b"first")?;
-        let second = self.s3.request(|client| {
+        let second = self.request(|client| {
             let request = client
                 .put_object()
                 .bucket(&self.name)
                 .key(&key)
                 .if_none_match("*")
                 .body(ByteStream::from_static(b"second"));
-            let request = encrypted!(request, self.s3.encryption());
+            let request = encrypted!(request, self.encryption());
             let key = &key;
             async move { request.send().await.map(drop).map_err(|error| self.of("cannot write", key, error)) }
         });

@@ -15,7 +15,7 @@ use sha1::{Digest, Sha1};
 use crate::nonce::nonce;
 
 use super::bucket::Bucket;
-use super::client::{in_order, retried};
+use super::client::in_order;
 use super::encryption::{encrypted, with_customer_key};
 use super::error::{Error, Kind};
 use super::object::{NONCE, or_none};
@@ -52,15 +52,12 @@ impl Bucket {
             let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
             file.read_to_end(&mut bytes).map_err(failed)?;
             self.put(key, &bytes)?;
-            return Ok(Content {
-                size: bytes.len() as u64,
-                checksum: checksum(Sha1::new_with_prefix(&bytes)),
-            });
+            return Ok(Content::of(&bytes));
         }
         let part_size = parts.size(size);
         let mut hash = Sha1::new();
         let mut sent = 0;
-        self.in_parts(key, |upload, client| async move {
+        self.in_parts(key, |upload| async move {
             let mut completed = Vec::new();
             let mut number = 0;
             let next = || {
@@ -72,7 +69,7 @@ impl Bucket {
                 hash.update(&bytes);
                 sent += bytes.len() as u64;
                 number += 1;
-                Ok(Some(upload.clone().send_part(client.clone(), number, bytes)))
+                Ok(Some(upload.clone().send_part(number, bytes)))
             };
             in_order(parts.at_once(part_size), next, |part| {
                 completed.push(part);
@@ -88,22 +85,14 @@ impl Bucket {
     }
 
     /// A multipart upload whose parts `send` sends: aborted if anything fails.
-    pub(super) fn in_parts<T, F>(&self, key: &str, send: impl FnOnce(Upload, Client) -> F) -> Result<T, Error>
+    pub(super) fn in_parts<T, F>(&self, key: &str, send: impl FnOnce(Upload) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<(Vec<CompletedPart>, T), Error>>,
     {
-        let nonce = nonce();
-        let begun = self.s3.request(|client| {
-            let request =
-                client.create_multipart_upload().bucket(&self.name).key(key).metadata(NONCE, &nonce);
-            let request = encrypted!(request, self.s3.encryption());
-            async move { request.send().await.map_err(|error| self.of("cannot begin to write", key, error)) }
-        })?;
-        let id = begun.upload_id.unwrap_or_default();
-        let upload = Upload { bucket: self.clone(), key: key.to_owned(), id, nonce };
+        let upload = self.begin(key)?;
         let done = self
             .s3
-            .block_on(|client| send(upload.clone(), client))
+            .block_on(|| send(upload.clone()))
             .and_then(|(parts, outcome)| upload.complete(parts).map(|()| outcome));
         if done.is_err() {
             // The first error counts; what is left is swept later.
@@ -112,8 +101,27 @@ impl Bucket {
         done
     }
 
+    pub(super) fn begin_and_abort(&self, key: &str) -> Result<(), Error> {
+        let upload = self.begin(key)?;
+        // What is left is swept later; whoever may write need not have the right to abort.
+        let _ = self.abort(key, &upload.id);
+        Ok(())
+    }
+
+    fn begin(&self, key: &str) -> Result<Upload, Error> {
+        let nonce = nonce();
+        let begun = self.request(|client| {
+            let request =
+                client.create_multipart_upload().bucket(&self.name).key(key).metadata(NONCE, &nonce);
+            let request = encrypted!(request, self.encryption());
+            async move { request.send().await.map_err(|error| self.of("cannot begin to write", key, error)) }
+        })?;
+        let id = begun.upload_id.unwrap_or_default();
+        Ok(Upload { bucket: self.clone(), key: key.to_owned(), id, nonce })
+    }
+
     fn abort(&self, key: &str, id: &str) -> Result<(), Error> {
-        self.s3.request(|client| {
+        self.request(|client| {
             let request = client.abort_multipart_upload().bucket(&self.name).key(key).upload_id(id);
             async move {
                 request.send().await.map(drop).map_err(|error| self.of("cannot abort writing", key, error))
@@ -129,7 +137,7 @@ impl Bucket {
         let mut swept = 0;
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
-            let page = self.s3.request(|client| {
+            let page = self.request(|client| {
                 let request = client
                     .list_multipart_uploads()
                     .bucket(&self.name)
@@ -211,9 +219,8 @@ impl Bucket {
             hash.update(bytes);
             file.write_all(bytes).map_err(failed)
         };
-        let size = self.s3.block_on(|client| async move {
-            let patience = self.s3.settings().patience;
-            let first = retried(patience, || self.piece(&client, key, 0, parts.smallest, None)).await?;
+        let size = self.s3.block_on(|| async move {
+            let first = self.retried(|client| self.piece(client, key, 0, parts.smallest, None)).await?;
             write(&first.bytes)?;
             let part_size = parts.size(first.total);
             let mut offset = first.bytes.len() as u64;
@@ -221,12 +228,12 @@ impl Bucket {
                 if offset >= first.total {
                     return Ok(None);
                 }
-                let (bucket, client, key) = (self.clone(), client.clone(), key.to_owned());
+                let (bucket, key) = (self.clone(), key.to_owned());
                 let (from, length) = (offset, part_size.min(first.total - offset));
                 let etag = first.etag.clone();
                 offset += length;
                 Ok(Some(async move {
-                    retried(patience, || bucket.piece(&client, &key, from, length, etag.clone())).await
+                    bucket.retried(|client| bucket.piece(client, &key, from, length, etag.clone())).await
                 }))
             };
             in_order(parts.at_once(part_size), next, |piece| write(&piece.bytes)).await?;
@@ -238,7 +245,7 @@ impl Bucket {
     /// Some bytes of an object; with an ETag, only of that version.
     async fn piece(
         &self,
-        client: &Client,
+        client: Client,
         key: &str,
         from: u64,
         length: u64,
@@ -250,7 +257,7 @@ impl Bucket {
             .key(key)
             .range(format!("bytes={from}-{}", from + length.max(1) - 1))
             .set_if_match(etag);
-        let request = with_customer_key!(request, self.s3.encryption());
+        let request = with_customer_key!(request, self.encryption());
         let answer = match request.send().await {
             Ok(answer) => answer,
             // An empty object has no first byte.
@@ -291,26 +298,27 @@ struct Piece {
 
 impl Upload {
     /// Sends a part; parts are numbered from 1.
-    async fn send_part(self, client: Client, number: i32, bytes: Vec<u8>) -> Result<CompletedPart, Error> {
-        let patience = self.bucket.s3.settings().patience;
+    async fn send_part(self, number: i32, bytes: Vec<u8>) -> Result<CompletedPart, Error> {
         let bytes = Bytes::from(bytes);
-        let sent = retried(patience, || {
-            let request = client
-                .upload_part()
-                .bucket(&self.bucket.name)
-                .key(&self.key)
-                .upload_id(&self.id)
-                .part_number(number)
-                .body(ByteStream::from(bytes.clone()));
-            let request = with_customer_key!(request, self.bucket.s3.encryption());
-            async {
-                request
-                    .send()
-                    .await
-                    .map_err(|error| self.bucket.of("cannot write a part of", &self.key, error))
-            }
-        })
-        .await?;
+        let sent = self
+            .bucket
+            .retried(|client| {
+                let request = client
+                    .upload_part()
+                    .bucket(&self.bucket.name)
+                    .key(&self.key)
+                    .upload_id(&self.id)
+                    .part_number(number)
+                    .body(ByteStream::from(bytes.clone()));
+                let request = with_customer_key!(request, self.bucket.encryption());
+                async {
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| self.bucket.of("cannot write a part of", &self.key, error))
+                }
+            })
+            .await?;
         Ok(CompletedPart::builder()
             .part_number(number)
             .set_e_tag(sent.e_tag)
@@ -325,14 +333,14 @@ impl Upload {
         let (bucket, key) = (&self.bucket, &self.key);
         let whole = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let done =
-            bucket.s3.request(|client| {
+            bucket.request(|client| {
                 let request = client
                     .complete_multipart_upload()
                     .bucket(&bucket.name)
                     .key(key)
                     .upload_id(&self.id)
                     .multipart_upload(whole.clone());
-                let request = with_customer_key!(request, bucket.s3.encryption());
+                let request = with_customer_key!(request, bucket.encryption());
                 async move {
                     request.send().await.map(drop).map_err(|error| bucket.of("cannot finish", key, error))
                 }
@@ -344,6 +352,14 @@ impl Upload {
             }
             done => done,
         }
+    }
+}
+
+impl Content {
+    /// That of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len() as u64, checksum: checksum(Sha1::new_with_prefix(bytes)) }
     }
 }
 

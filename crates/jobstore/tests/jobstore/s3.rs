@@ -393,3 +393,80 @@ fn a_file_that_grows_during_an_upload_is_not_stored() {
     });
     assert!(server.objects("runs--toil").is_empty());
 }
+
+#[test]
+fn buckets_of_other_regions_are_found() {
+    let server =
+        S3Server::with(Options { smallest_part: 1000, page: 3, regions: true, ..Options::default() });
+    let client = |region: &str| S3::new(Settings { region: Some(region.into()), ..settings(&server) });
+    for region in ["us-east-1", "eu-west-3"] {
+        client(region).bucket(&format!("in-{region}")).create(Some(region), &BTreeMap::new()).unwrap();
+    }
+    let s3 = client("eu-central-1");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("from"), bytes(5000)).unwrap();
+    let (far, other) = (s3.bucket("in-us-east-1"), s3.bucket("in-eu-west-3"));
+    assert_eq!(far.list("", None).unwrap(), []);
+    server.hooks().forget_calls();
+    // Uploads, listings and copies go there, and only the first request of a client went astray.
+    far.upload(KEY, &folder.path().join("from")).unwrap();
+    assert_eq!(far.head(KEY).unwrap().unwrap().size, 5000);
+    assert_eq!(server.hooks().count("HeadObject"), 1);
+    other.copy_from(&far, KEY, None, "copy").unwrap();
+    let again = client("eu-central-1").bucket("in-eu-west-3");
+    assert_eq!(again.head("copy").unwrap().unwrap().size, 5000);
+    let fresh = client("eu-central-1").bucket("in-us-east-1");
+    assert!(fresh.download(KEY, &folder.path().join("to"), None).unwrap().is_some());
+    assert_eq!(fs::read(folder.path().join("to")).unwrap(), bytes(5000));
+    fresh.delete(&[KEY.into()]).unwrap();
+    assert!(server.objects("in-us-east-1").is_empty());
+}
+
+#[test]
+fn what_is_told_to_one_slows_all_down() {
+    let server = server();
+    let bucket = bucket(&server);
+    let patience =
+        Patience { tries: 8, first_wait: Duration::from_secs(3), longest_wait: Duration::from_secs(3) };
+    let slow = S3::new(Settings { patience, ..settings(&server) }).bucket("runs--toil");
+    bucket.put("k", b"x").unwrap();
+    slow.get("k").unwrap();
+    server.hooks().forget_calls();
+    server.hooks().inject(0..1, on("GetObject"), Fault::SLOW_DOWN);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| slow.get("k"));
+        while server.hooks().count("GetObject") == 0 {
+            std::thread::yield_now();
+        }
+        // The answer is on its way; whoever comes now or a little later waits with the first.
+        std::thread::sleep(Duration::from_millis(50));
+        let others: Vec<_> = (0..4).map(|_| scope.spawn(|| slow.head("k"))).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(server.hooks().calls().len(), 1, "nobody asks meanwhile");
+        assert!(first.join().unwrap().unwrap().is_some());
+        assert!(others.into_iter().all(|other| other.join().unwrap().unwrap().is_some()));
+    });
+}
+
+#[test]
+fn what_others_keep_is_read_without_our_key() {
+    use moil_cwl::files::Files;
+
+    let server = server();
+    let plain = bucket(&server);
+    plain.put("in/x.txt", b"plain").unwrap();
+    let encryption = Encryption::Customer([b'k'; 32]);
+    let s3 = S3::new(Settings { encryption, ..settings(&server) });
+    s3.bucket("runs--toil").put("in/y.txt", b"secret").unwrap();
+    let remote = moil_jobstore::remote::Remote::new(Vec::new()).with_s3(s3.clone());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("x.txt", "plain"), ("y.txt", "secret")] {
+        let location = format!("s3://runs--toil/in/{name}");
+        assert_eq!(remote.stat(&location).unwrap().unwrap().size, text.len() as u64);
+        assert_eq!(remote.read_prefix(&location, 100).unwrap(), text.as_bytes());
+        remote.download(&location, &folder.path().join(name)).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), text);
+        remote.copy_to(&location, &s3.bucket("runs--toil"), &format!("out/{name}"), folder.path()).unwrap();
+        assert_eq!(server.encryption("runs--toil", &format!("out/{name}")).as_deref(), Some("SSE-C"));
+    }
+}

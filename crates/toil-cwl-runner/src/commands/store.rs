@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use moil_engine::fold::recorded::{JobState, Recorded, RecordedJob};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::spec::JobId;
-use moil_jobstore::bucket_store::{BucketPlace, BucketStoreError};
+use moil_jobstore::bucket_store::BucketStoreError;
 use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
 use moil_jobstore::heartbeat::{self, Beat};
 use moil_jobstore::ledger::{Ledger, OpenError};
@@ -43,7 +43,7 @@ pub(super) fn open_records(settings: &Settings) -> Result<Found, Failure> {
         },
         Locator::Bucket(locator) => {
             let s3 = aws::client(settings)?;
-            let Some(place) = BucketPlace::of(locator, &s3) else { return Ok(Found::Missing) };
+            let Some(place) = aws::place(settings, locator, &s3) else { return Ok(Found::Missing) };
             match place.records() {
                 Ok(records) => Ok(Found::Run(records)),
                 Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => Ok(Found::Missing),
@@ -191,7 +191,7 @@ pub(super) fn remove(settings: &Settings) -> Result<bool, Failure> {
         },
         Locator::Bucket(locator) => {
             let s3 = aws::client(settings)?;
-            let Some(place) = BucketPlace::of(locator, &s3) else { return Ok(false) };
+            let Some(place) = aws::place(settings, locator, &s3) else { return Ok(false) };
             match place.clean(&who) {
                 Ok(()) => Ok(true),
                 Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => Ok(false),

@@ -13,7 +13,6 @@ use moil_job::result::Outcome;
 use moil_job::secret::Secrets;
 use moil_job::spec::Attempt;
 use moil_job::wire;
-use moil_jobstore::bucket_store::BucketPlace;
 use moil_jobstore::content::file::FileContents;
 use moil_jobstore::exchange;
 use moil_jobstore::file_store::FileStore;
@@ -96,7 +95,7 @@ fn open(settings: &Settings, term: &Term, s3: &S3) -> Result<Store, Failure> {
             Ok(Store { records, contents: Arc::new(FileContents::new(directory)), place })
         }
         Locator::Bucket(locator) => {
-            let place = BucketPlace::of(locator, s3).ok_or_else(|| store::missing(settings))?;
+            let place = aws::place(settings, locator, s3).ok_or_else(|| store::missing(settings))?;
             let (records, contents) = place.for_worker(term).map_err(bucket_failure)?;
             Ok(Store { records, contents: Arc::new(contents), place: None })
         }

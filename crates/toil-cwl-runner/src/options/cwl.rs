@@ -101,7 +101,11 @@ pub(super) const PARTS: Group = Group {
 pub(super) const OUTPUTS: Group = Group {
     title: "Files",
     options: &[
-        Opt::value(&["--outdir"], "DIR", "Where outputs go (default: the current directory)."),
+        Opt::value(
+            &["--outdir"],
+            "DIR",
+            "Where outputs go: a directory or s3://BUCKET/PREFIX (default: the current directory).",
+        ),
         Opt::value(
             &["--write-summary", "-w"],
             "FILE",
@@ -137,7 +141,11 @@ pub(super) const OUTPUTS: Group = Group {
             .accepted("nothing is streamed: files are complete before they are read"),
         Opt::value(&["--cachedir"], "DIR", "Keep results of steps here and take them from here.")
             .not_yet("the call cache"),
-        Opt::value(&["--destBucket"], "URL", "Write outputs to a bucket.").refused("outputs in buckets"),
+        Opt::value(
+            &["--destBucket"],
+            "URL",
+            "Write outputs to a bucket: s3://BUCKET/PREFIX or BUCKET/PREFIX.",
+        ),
         Opt::flag(&["--bypass-file-store"], "Use files where they are.")
             .accepted("files are always used where they are if they can be"),
         Opt::flag(&["--reference-inputs"], "Use remote inputs where they are.")

@@ -5,11 +5,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use moil_jobstore::bucket_store::RecordsIn;
+
 use super::error::SettingsError;
 use super::value;
 use super::{
     Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Locator, Log, Note,
-    Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix, Tools,
+    OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix,
+    Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -233,16 +236,13 @@ impl Source<'_> {
     }
 
     fn files(&mut self) -> Result<Files, SettingsError> {
-        if let Some(url) = self.text("--outdir").filter(|text| text.contains("://")) {
-            return Err(refused(format!("--outdir {url} is not supported yet (outputs in buckets)")));
-        }
+        let (outdir, bucket) = self.outputs()?;
         let work_dir = self.work_dir()?;
         let default_prefix = TemporaryPrefix { dir: work_dir.clone(), name: "moil-".to_owned() };
         let tmpdir = self.prefix("--tmpdir-prefix").unwrap_or(default_prefix);
         Ok(Files {
-            outdir: self
-                .path("--outdir")
-                .map_or_else(|| self.cwd.to_owned(), |path| value::without_dots(&path)),
+            outdir: outdir.map_or_else(|| self.cwd.to_owned(), |path| value::without_dots(&path)),
+            bucket,
             summary: self.path("--write-summary"),
             basedir: self.path("--basedir"),
             tmp_outdir: self.prefix("--tmp-outdir-prefix").unwrap_or_else(|| tmpdir.clone()),
@@ -262,6 +262,30 @@ impl Source<'_> {
                     .any(|option| self.given.last(option).is_some()),
             work_dir,
         })
+    }
+
+    /// Where outputs go: to a directory, or to a bucket. As with Toil, `--destBucket` counts more than `--outdir`.
+    fn outputs(&self) -> Result<(Option<PathBuf>, Option<OutputBucket>), SettingsError> {
+        let [given, directory] = ["--destBucket", "--outdir"]
+            .map(|option| self.text(option).filter(|text| !text.is_empty()).map(|text| (option, text)));
+        let Some((option, text)) = given.or(directory) else { return Ok((None, None)) };
+        let url = match (option, text.split_once("://")) {
+            (_, Some(("s3", _))) => text.to_owned(),
+            ("--destBucket", None) => format!("s3://{text}"),
+            (_, Some(("file", path))) => return Ok((Some(self.cwd.join(path)), None)),
+            (_, Some((scheme, _))) => {
+                let error = UsageError::new(format!("{option} {text}: outputs cannot go to {scheme}:"));
+                return Err(SettingsError::Refused(error.with_hint("use a directory or s3://BUCKET/PREFIX")));
+            }
+            (_, None) => return Ok((Some(self.cwd.join(text)), None)),
+        };
+        match moil_jobstore::locator::Locator::parse(&url, self.cwd) {
+            Ok(moil_jobstore::locator::Locator::S3 { bucket, prefix }) => {
+                Ok((None, Some(OutputBucket { name: bucket, prefix })))
+            }
+            Ok(_) => Ok((None, None)),
+            Err(error) => Err(UsageError::new(format!("{option} {text}: {}", error.reason)).into()),
+        }
     }
 
     /// As Python's tempfile and Toil find it. Toil, too, refuses a work directory that is not there.
@@ -478,8 +502,18 @@ impl Source<'_> {
             text => clean(text, default_clean),
         };
         let clean_work_dir = clean_of(self.text("--cleanWorkDir"));
+        let records = match self.text("--awsRecords") {
+            Some("simpledb") => RecordsIn::SimpleDb,
+            _ => RecordsIn::S3,
+        };
+        if records == RecordsIn::SimpleDb
+            && !matches!(locator, Locator::Bucket(moil_jobstore::locator::Locator::Aws { .. }))
+        {
+            let error = UsageError::new("--awsRecords simpledb needs a job store aws:REGION:NAME");
+            return Err(error.with_hint("name it with --jobStore, or leave --awsRecords out").into());
+        }
         let encryption_key = self.path("--sseKey");
-        Ok(Store { locator, restart, clean, clean_work_dir, stats, encryption_key })
+        Ok(Store { locator, restart, clean, clean_work_dir, stats, records, encryption_key })
     }
 
     fn resources(&self) -> Result<Resources, UsageError> {

@@ -50,6 +50,7 @@ fn the_defaults_are_those_of_toil() {
             clean: Clean::OnSuccess,
             clean_work_dir: Clean::Always,
             stats: false,
+            records: moil_jobstore::bucket_store::RecordsIn::S3,
             encryption_key: None
         }
     );
@@ -433,6 +434,24 @@ fn what_is_no_workflow_is_said_so() {
 }
 
 #[test]
+fn outputs_go_to_a_directory_or_to_a_bucket() {
+    let bucket = |line: &str| {
+        let bucket = settings(line).files.bucket.expect("a bucket");
+        (bucket.name, bucket.prefix)
+    };
+    let pair = |name: &str, prefix: &str| (name.to_owned(), prefix.to_owned());
+    assert_eq!(bucket("--outdir s3://bucket/a/b/ w"), pair("bucket", "a/b"));
+    assert_eq!(bucket("--destBucket s3://bucket w"), pair("bucket", ""));
+    assert_eq!(bucket("--destBucket bucket/a --outdir out w"), pair("bucket", "a"));
+    let files = settings("--destBucket file:///data/x w").files;
+    assert_eq!((files.bucket, files.outdir), (None, "/data/x".into()));
+    assert_eq!(settings("--outdir bucket/a w").files.outdir, Path::new("/here/bucket/a"));
+    let (code, told) = fault("--destBucket gs://b w");
+    assert_eq!(code, 1);
+    assert!(told.starts_with("--destBucket gs://b: outputs cannot go to gs:"), "{told}");
+}
+
+#[test]
 fn options_without_effect_are_remarked_once() {
     assert_eq!(
         notes("--disableChaining --disableChaining true --kubernetesOwner me --nodeTypes x w"),
@@ -441,10 +460,6 @@ fn options_without_effect_are_remarked_once() {
             "Warning: --kubernetesOwner is not supported yet (Kubernetes); the run goes on without it",
             "Warning: --nodeTypes is not supported: the cluster's own autoscaler does that",
         ]
-    );
-    assert_eq!(
-        fault("--destBucket s3://b w"),
-        (1, "--destBucket is not supported yet (outputs in buckets)".to_owned())
     );
     assert_eq!(settings("--defaultPreemptible false --metrics false w").notes, []);
     // Nobody wrote a variable for this run alone.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use moil_testing::s3::{ACCESS_KEY, Options, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
 use super::Answer;
 use super::sandbox::Sandbox;
 
 /// Makes a file and a directory, looks into them, and puts all together.
-const WORKFLOW: &str = r#"
+pub const WORKFLOW: &str = r#"
 cwlVersion: v1.2
 class: Workflow
 requirements: {ScatterFeatureRequirement: {}}
@@ -52,7 +52,7 @@ steps:
       stdout: all.txt
 "#;
 
-fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
+pub fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
     let url = server.url();
     let env = [
         ("AWS_ENDPOINT_URL", url.as_str()),
@@ -64,7 +64,7 @@ fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
     sandbox.run_with(line.split_whitespace().map(OsString::from).collect(), &env)
 }
 
-fn succeeds(sandbox: &Sandbox, server: &S3Server, line: &str) -> serde_json::Value {
+pub fn succeeds(sandbox: &Sandbox, server: &S3Server, line: &str) -> serde_json::Value {
     let answer = run(sandbox, server, line);
     assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
     serde_json::from_str(&answer.stdout).expect("JSON")
@@ -155,15 +155,70 @@ fn a_job_costs_few_requests() {
     assert!(total <= 5 * 100, "{total}: {:?}", server.hooks().counts());
 }
 
+/// Says how many bytes a file has.
+const COUNT: &str = r#"
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [wc, -c]
+inputs: {f: File}
+stdin: $(inputs.f.path)
+outputs: {o: stdout}
+stdout: o.txt
+"#;
+
+#[test]
+fn inputs_and_outputs_may_be_in_other_regions_than_the_job_store() {
+    let (sandbox, server) =
+        (Sandbox::with(COUNT), S3Server::with(Options { regions: true, ..Options::default() }));
+    make_bucket_in(&server, "data", "ap-south-1", &[("x.txt", "12345")]);
+    make_bucket_in(&server, "results", "us-east-1", &[]);
+    let line = "--jobStore aws:eu-central-1:run-r --outdir s3://results/a main.cwl --f s3://data/x.txt";
+    succeeds(&sandbox, &server, line);
+    assert_eq!(server.objects("results")["a/o.txt"], b"5\n");
+}
+
+#[test]
+fn public_inputs_need_no_credentials_and_all_else_says_that_there_are_none() {
+    let options = Options { public: Some("public".into()), ..Options::default() };
+    let (sandbox, server) = (Sandbox::with(COUNT), S3Server::with(options));
+    make_bucket(&server, "public", &[("d/x.txt", "12345")]);
+    make_bucket(&server, "private", &[("x.txt", "12345")]);
+    let run = |words: &[&str]| {
+        let url = server.url();
+        // The addresses of instance and pod identity are not asked.
+        let env = [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
+        sandbox.program(words).envs(env).output().expect("it runs")
+    };
+    let output = run(&["main.cwl", "--f", "s3://public/d/x.txt"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert_eq!(sandbox.read("o.txt"), "5\n");
+    for words in [
+        &["--retryCount", "0", "main.cwl", "--f", "s3://private/x.txt"][..],
+        &["--jobStore", "aws:eu-central-1:run-n", "main.cwl", "--f", "s3://public/d/x.txt"],
+        &["--outdir", "s3://public/out", "main.cwl", "--f", "s3://public/d/x.txt"],
+    ] {
+        let output = run(words);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{words:?}");
+        assert!(told.contains("no AWS credentials were found, so the request was not signed"), "{told}");
+    }
+}
+
 /// Puts objects into a bucket, as somebody else would.
-fn make_bucket(server: &S3Server, name: &str, objects: &[(&str, &str)]) {
+pub fn make_bucket(server: &S3Server, name: &str, objects: &[(&str, &str)]) {
+    make_bucket_in(server, name, "us-east-1", objects);
+}
+
+fn make_bucket_in(server: &S3Server, name: &str, region: &str, objects: &[(&str, &str)]) {
     use moil_jobstore::s3::settings::Credentials;
     use moil_jobstore::s3::{S3, Settings};
     let credentials =
         Credentials::Keys { access: ACCESS_KEY.into(), secret: SECRET_KEY.into(), session: None };
-    let s3 = S3::new(Settings { endpoint: Some(server.url()), credentials, ..Settings::default() });
+    let (endpoint, place) = (Some(server.url()), Some(region.to_owned()));
+    let s3 = S3::new(Settings { endpoint, credentials, region: place, ..Settings::default() });
     let bucket = s3.bucket(name);
-    bucket.create(None, &BTreeMap::new()).expect("the bucket is made");
+    bucket.create(Some(region), &BTreeMap::new()).expect("the bucket is made");
     for (key, text) in objects {
         bucket.put(key, text.as_bytes()).expect("it is put");
     }

@@ -3,6 +3,9 @@
 use moil_cwl::files::{Entry as Listed, Stat};
 use moil_cwl::location;
 
+use crate::s3::Bucket;
+use crate::s3::transfer::Content;
+
 use super::index::{Entry, Kind};
 use super::{S3Contents, bucket_and_key, unit_key};
 
@@ -51,6 +54,28 @@ impl S3Contents {
             })
         });
         Ok(Some(below.collect()))
+    }
+
+    /// Copies a file in an output directory to a key of another bucket: within the service, unless it lies in a pack.
+    ///
+    /// # Errors
+    /// The server cannot be asked; there is no such file.
+    pub(crate) fn copy(&self, location: &str, to: &Bucket, key: &str) -> Result<Content, String> {
+        let named = self.named(location)?;
+        let index = self.index(&named.output)?;
+        match index.find(&named.inside) {
+            Some(Entry { path, kind: Kind::Object(content), .. }) => {
+                let from = format!("{}/{path}", named.output);
+                to.copy_from(&self.bucket, &from, None, key).map_err(|error| error.reason)?;
+                Ok(content.clone())
+            }
+            Some(Entry { kind: Kind::Packed { .. }, .. }) => {
+                let bytes = self.read_prefix(location, u64::MAX)?.unwrap_or_default();
+                to.put(key, &bytes).map_err(|error| error.reason)?;
+                Ok(Content::of(&bytes))
+            }
+            _ => Err("the directory has no such file".to_owned()),
+        }
     }
 
     /// The first bytes of a file in an output directory; `None` if it lies in none.
