@@ -149,7 +149,7 @@ pub(super) const OUTPUTS: Group = Group {
         Opt::flag(&["--bypass-file-store"], "Use files where they are.")
             .accepted("files are always used where they are if they can be"),
         Opt::flag(&["--reference-inputs"], "Use remote inputs where they are.")
-            .not_yet("remote inputs in place"),
+            .accepted("inputs on servers and in buckets are used where they are"),
         Opt::flag(&["--runImportsOnWorkers", "--run-imports-on-workers"], "Let workers fetch inputs.")
             .accepted("inputs are fetched where they are needed"),
         Opt::value(
