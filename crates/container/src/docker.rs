@@ -43,6 +43,9 @@ pub struct DockerCommand {
     pub variables: String,
 }
 
+/// The least memory that Docker lets a container have, in MiB. With less not even its first process starts.
+const LEAST_MEMORY: u64 = 6;
+
 /// The longest line that Docker reads from a file of variables, in bytes.
 const LONGEST_LINE: usize = 60_000;
 
@@ -95,7 +98,7 @@ pub fn command_line(
         push(format!("--shm-size={size}"));
     }
     if let Some(memory) = container.memory_mib {
-        push(format!("--memory={memory}m"));
+        push(format!("--memory={}m", memory.max(LEAST_MEMORY)));
     }
     if let Some(cores) = container.cores {
         push(format!("--cpus={cores}"));
@@ -124,6 +127,43 @@ pub fn command_line(
     argv.push(container.image.clone().into());
     argv.extend(invocation.command.iter().map(OsString::from));
     Ok(DockerCommand { line: CommandLine { argv, environment: Vec::new() }, variables })
+}
+
+/// The words with which the engine gives all below these directories to a user and a group, in a container of this name.
+///
+/// # Errors
+/// A path that the engine's options cannot express.
+pub(crate) fn give(
+    engine: &DockerEngine,
+    image: &str,
+    name: &str,
+    directories: &[&Path],
+    (user, group): (u32, u32),
+) -> Result<Vec<OsString>, InvocationError> {
+    let mut words: Vec<OsString> = [
+        "run",
+        "--rm",
+        "--pull=never",
+        "--log-driver=none",
+        "--network=none",
+        "--user=0:0",
+        "--entrypoint=chown",
+    ]
+    .map(OsString::from)
+    .into();
+    words.push(format!("--name={name}").into());
+    words.push(format!("--label={}={}", LABEL, engine.run).into());
+    let targets: Vec<PathBuf> = (0..directories.len()).map(|at| format!("/moil/{at}").into()).collect();
+    for (source, target) in directories.iter().zip(&targets) {
+        let bind = Bind { source: source.into(), target: target.clone(), writable: true };
+        words.push(mount::option(&engine.kind.to_string(), &bind)?);
+    }
+    words.push(image.into());
+    // Of links themselves, not of what they lead to.
+    words.extend(["-R", "-h"].map(OsString::from));
+    words.push(format!("{user}:{group}").into());
+    words.extend(targets.into_iter().map(OsString::from));
+    Ok(words)
 }
 
 /// The label of all containers of a run.
@@ -287,6 +327,38 @@ mod tests {
             text.contains("\n--gpus=all\n") && !text.contains("--network") && !text.contains("--user"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_limit_that_docker_refuses_is_raised_to_its_least() {
+        let text = print(Kind::Docker, &Container { memory_mib: Some(1), ..container() }, &invocation());
+        assert!(text.contains("\n--memory=6m\n"), "{text}");
+    }
+
+    #[test]
+    fn files_are_given_away() {
+        let directories = ["/work/out", "/work/a,b"].map(Path::new);
+        let words = give(&engine(Kind::Docker), "3570bf9edecd", "moil-7", &directories, (1000, 100)).unwrap();
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        insta::assert_snapshot!(words.join("\n"), @r#"
+        run
+        --rm
+        --pull=never
+        --log-driver=none
+        --network=none
+        --user=0:0
+        --entrypoint=chown
+        --name=moil-7
+        --label=moil.run=host.7
+        --mount=type=bind,source=/work/out,target=/moil/0
+        --mount=type=bind,"source=/work/a,b",target=/moil/1
+        3570bf9edecd
+        -R
+        -h
+        1000:100
+        /moil/0
+        /moil/1
+        "#);
     }
 
     #[test]

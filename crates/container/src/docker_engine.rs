@@ -6,15 +6,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
-use crate::docker::LABEL;
+use crate::docker::{self, LABEL};
 use crate::lock;
 use crate::process::{self, End};
 
@@ -95,12 +97,19 @@ impl DockerEngine {
         let run = format!("{}.{:x}", lock::own_suffix(), now.as_nanos());
         let engine = Self { program, kind, run, environment: environment.to_vec() };
         if kind == Kind::Docker {
-            engine.ask_daemon(patience)?;
+            engine.ask(patience)?;
         }
         Ok(engine)
     }
 
-    fn ask_daemon(&self, patience: Duration) -> Result<(), DockerError> {
+    /// Asks the daemon for a sign of life. Podman has none, and is well.
+    ///
+    /// # Errors
+    /// It does not answer in this time.
+    pub fn ask(&self, patience: Duration) -> Result<(), DockerError> {
+        if self.kind == Kind::Podman {
+            return Ok(());
+        }
         let mut command = self.command(["version", "--format", "{{.Server.Version}}"]);
         let finished = process::run(&mut command, patience * 2, &mut |since| since < patience)
             .map_err(|error| DockerError::Start { program: self.program.clone(), error })?;
@@ -131,10 +140,61 @@ impl DockerEngine {
     }
 
     /// Ends a container whose client was killed, and removes it unless it is to be kept. That there is none is well.
-    pub fn end(&self, name: &str, keep: bool) {
+    ///
+    /// # Errors
+    /// The engine's words, where it may still be there.
+    pub fn end(&self, name: &str, keep: bool) -> Result<(), String> {
         let words: &[&str] = if keep { &["kill", name] } else { &["rm", "--force", "--volumes", name] };
-        // What it says is that there is none. What fails now, the janitor tries again.
-        let _ = process::run(&mut self.command(words), PATIENCE, &mut |_| true);
+        let said = self.say(words, PATIENCE)?;
+        let there_is_none = ["no such container", "no container with name", "is not running"];
+        let lower = said.words.to_lowercase();
+        if said.well || there_is_none.iter().any(|sign| lower.contains(sign)) {
+            return Ok(());
+        }
+        Err(said.words)
+    }
+
+    /// The first process of a container, as this machine counts; `None` where it has none or the daemon's machine is
+    /// another one.
+    fn first_process(&self, name: &str) -> Option<u32> {
+        let said = self.say(&["inspect", "--format", "{{.State.Pid}}", name], ASK).ok()?;
+        said.well.then(|| said.words.parse().ok()).flatten().filter(|pid| *pid > 0)
+    }
+
+    /// Whether asking a container to end (SIGTERM) does nothing: its first process is like the first of a machine, to
+    /// which signals do not come that it does not wait for.
+    pub fn is_deaf(&self, name: &str) -> bool {
+        let status = self.first_process(name).map(|pid| fs::read_to_string(format!("/proc/{pid}/status")));
+        status.and_then(Result::ok).is_some_and(|status| is_deaf(&status))
+    }
+
+    /// Gives all files below these directories to a user and a group: those that the user of a container made, who may
+    /// be any. The image must have `chown`.
+    ///
+    /// # Errors
+    /// The engine's words.
+    pub fn give(&self, image: &str, directories: &[&Path], to: (u32, u32)) -> Result<(), String> {
+        let name = self.container_name();
+        let words = docker::give(self, image, &name, directories, to).map_err(|error| error.to_string())?;
+        let said = self.say(&words, PATIENCE)?;
+        if said.well {
+            return Ok(());
+        }
+        // What it says stands; that its container is gone is the janitor's matter as well.
+        let _ = self.end(&name, false);
+        Err(said.words)
+    }
+
+    /// Has the engine do something short.
+    fn say<I: AsRef<OsStr>>(&self, words: &[I], patience: Duration) -> Result<Said, String> {
+        let finished = process::run(&mut self.command(words), patience, &mut |_| true)
+            .map_err(|error| format!("{:?} cannot be started: {error}", self.program))?;
+        match finished.end {
+            End::Exited(code) => Ok(Said { well: code == 0, words: finished.said.trim().to_owned() }),
+            End::Cancelled | End::Stalled => {
+                Err(format!("nothing came from {} for {} s", self.kind, patience.as_secs()))
+            }
+        }
     }
 
     /// Starts the process that ends what is left of this run's containers when we end, even by SIGKILL.
@@ -157,22 +217,51 @@ impl DockerEngine {
         command.arg(format!("{LABEL}={}", self.run)).env_clear().envs(self.environment.iter().cloned());
         // A group of its own: what a terminal sends to ours is not meant for it.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        Ok(Janitor { child: command.spawn()? })
+        Ok(Janitor { child: command.spawn()?, is_needed: AtomicBool::new(false) })
     }
 }
 
 /// How long the engine may take to end a container without reading or writing anything.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for what is only a question.
+const ASK: Duration = Duration::from_secs(4);
+
+/// What the engine answered.
+struct Said {
+    /// Whether it did what it was asked to.
+    well: bool,
+    words: String,
+}
+
+/// Whether a process of this status (`/proc/PID/status`) is the first of a container and does not catch SIGTERM.
+fn is_deaf(status: &str) -> bool {
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let mut numbers = field("NSpid").unwrap_or_default().split_whitespace();
+    let is_first = numbers.next().is_some() && numbers.last() == Some("1");
+    let caught = field("SigCgt").and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    is_first && caught.is_some_and(|caught| caught & (1 << (libc::SIGTERM - 1)) == 0)
+}
 
 /// Ends what is left of a run's containers when we end: its standard input is a pipe that closes then.
 #[derive(Debug)]
 pub struct Janitor {
     child: Child,
+    is_needed: AtomicBool,
+}
+
+impl Janitor {
+    /// Says that there may be a container left that could not be ended.
+    pub fn is_needed(&self) {
+        self.is_needed.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Janitor {
-    /// A run that ends in an orderly way has ended its containers itself.
+    /// A run that ends in an orderly way has ended its containers itself, if the engine let it.
     fn drop(&mut self) {
+        if *self.is_needed.get_mut() {
+            return;
+        }
         // It leads a group of its own, in which nothing else can be yet but its `cat`, which ends with the pipe.
         let _ = self.child.kill();
         drop(self.child.stdin.take());
@@ -182,9 +271,7 @@ impl Drop for Janitor {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::Path;
 
     use super::*;
 
@@ -235,5 +322,49 @@ mod tests {
         assert_ne!(first.run, second.run);
         assert_ne!(first.container_name(), first.container_name());
         assert!(first.container_name().starts_with(&format!("moil-{}-", first.run)));
+    }
+
+    #[test]
+    fn the_first_process_of_a_container_is_deaf_to_what_it_does_not_catch() {
+        let status = |pids: &str, caught: &str| format!("Name:\tsh\nNSpid:\t{pids}\nSigCgt:\t{caught}\n");
+        assert!(is_deaf(&status("4711\t1", "0000000000010002")));
+        assert!(is_deaf(&status("90\t4711\t1", "0000000000000000")));
+        assert!(!is_deaf(&status("4711\t1", "0000000000004002")));
+        // Not of a container: somebody else's, on the machine of the daemon.
+        assert!(!is_deaf(&status("4711", "0000000000000000")));
+        assert!(!is_deaf(&status("1", "0000000000000000")));
+        assert!(!is_deaf(&status("4711\t22", "0000000000000000")));
+        assert!(!is_deaf(""));
+    }
+
+    #[test]
+    fn a_container_that_could_not_be_ended_is_left_to_the_janitor() {
+        let folder = tempfile::tempdir().unwrap();
+        // It fails once, as while a daemon starts again.
+        program(
+            folder.path(),
+            "podman",
+            "cd \"${0%/*}\"; case $1 in ps) echo c1;; rm) echo \"$@\" >> asked; [ -e failed ] || { touch failed; echo busy; exit 1; };; esac",
+        );
+        let engine = found(Kind::Podman, folder.path(), Duration::ZERO).unwrap();
+        let janitor = engine.janitor(false).unwrap();
+        assert_eq!(engine.end("c1", false), Err("busy".to_owned()));
+        janitor.is_needed();
+        drop(janitor);
+        let asked = || fs::read_to_string(folder.path().join("asked")).unwrap();
+        let mut tries = 0;
+        while asked().lines().count() < 4 && tries < 1000 {
+            tries += 1;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(asked(), "rm --force --volumes c1\n".repeat(4));
+    }
+
+    #[test]
+    fn that_a_container_is_gone_already_is_well() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), "podman", "echo 'Error: No such container: c1'; exit 1");
+        let engine = found(Kind::Podman, folder.path(), Duration::ZERO).unwrap();
+        assert_eq!(engine.end("c1", false), Ok(()));
     }
 }

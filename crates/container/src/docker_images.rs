@@ -82,7 +82,7 @@ impl DockerImages {
         }
         let (began, began_anywhere) = (Instant::now(), SystemTime::now());
         if (!self.anew || self.offline)
-            && let Some(id) = self.find(name, from)?
+            && let Some(id) = self.find(name, from, watch)?
         {
             return Ok(self.remember(name, id));
         }
@@ -113,7 +113,7 @@ impl DockerImages {
         }
         // Another process may have fetched it while we waited.
         if !self.anew
-            && let Some(id) = self.find(name, from)?
+            && let Some(id) = self.find(name, from, watch)?
         {
             return Ok(self.remember(name, id));
         }
@@ -142,8 +142,8 @@ impl DockerImages {
     ///
     /// # Errors
     /// The engine is not in order.
-    pub fn has(&self, name: &ImageName) -> Result<bool, ImageError> {
-        Ok(self.known(name).is_some() || (!self.anew && self.find(name, None)?.is_some()))
+    pub fn has(&self, name: &ImageName, watch: &dyn Watch) -> Result<bool, ImageError> {
+        Ok(self.known(name).is_some() || (!self.anew && self.find(name, None, watch)?.is_some()))
     }
 
     fn known(&self, name: &ImageName) -> Option<String> {
@@ -156,13 +156,18 @@ impl DockerImages {
     }
 
     /// The id of an image that the engine has, under either name.
-    fn find(&self, name: &ImageName, from: Option<&ImageName>) -> Result<Option<String>, ImageError> {
+    fn find(
+        &self,
+        name: &ImageName,
+        from: Option<&ImageName>,
+        watch: &dyn Watch,
+    ) -> Result<Option<String>, ImageError> {
         for candidate in [Some(name), from].into_iter().flatten() {
             let qualified = self.qualified(candidate);
             let given = candidate.as_str().to_owned();
             let both = if qualified == given { vec![given] } else { vec![qualified, given] };
             for name in both {
-                if let Some(id) = self.inspect(candidate, &name)? {
+                if let Some(id) = self.inspect(candidate, &name, watch)? {
                     return Ok(Some(id));
                 }
             }
@@ -170,20 +175,32 @@ impl DockerImages {
         Ok(None)
     }
 
-    fn inspect(&self, image: &ImageName, name: &str) -> Result<Option<String>, ImageError> {
+    fn inspect(
+        &self,
+        image: &ImageName,
+        name: &str,
+        watch: &dyn Watch,
+    ) -> Result<Option<String>, ImageError> {
         let mut command = self.engine.command(["image", "inspect", "--format", "{{.Id}}", name]);
-        let finished =
-            process::run(&mut command, self.patience, &mut |_| true).map_err(|error| self.start(error))?;
+        let finished = process::run(&mut command, self.patience.min(ANSWER), &mut |_| !watch.cancelled())
+            .map_err(|error| self.start(error))?;
         let said = finished.said.trim();
         match finished.end {
+            End::Cancelled => Err(ImageError::Cancelled { image: image.as_str().into() }),
+            End::Stalled => Err(self.no_answer(image, format!("nothing came for {} s", ANSWER.as_secs()))),
+            End::Exited(_) if says_there_is_no_daemon(said) => Err(self.no_answer(image, last_line(said))),
             End::Exited(0) => match said.lines().last().map(str::trim) {
                 Some(id) if !id.is_empty() => Ok(Some(id.to_owned())),
                 _ => Err(ImageError::Engine { image: image.as_str().into(), said: "it has no id".into() }),
             },
             // Else it is the engine that is not in order: a pull would say so, but later and less clearly.
             End::Exited(_) if is_missing(said) => Ok(None),
-            _ => Err(ImageError::Engine { image: image.as_str().into(), said: said.to_owned() }),
+            End::Exited(_) => Err(ImageError::Engine { image: image.as_str().into(), said: said.to_owned() }),
         }
+    }
+
+    fn no_answer(&self, image: &ImageName, said: String) -> ImageError {
+        ImageError::NoAnswer { image: image.as_str().into(), engine: self.engine.kind.to_string(), said }
     }
 
     /// The name with the registry that is meant: Podman takes no short names unless it is configured to.
@@ -212,7 +229,7 @@ impl DockerImages {
             }
         }
         watch.tell(&Event::Fetched { image: name.as_str(), took: began.elapsed() });
-        self.find(name, None)?.ok_or_else(|| ImageError::Engine {
+        self.find(name, None, watch)?.ok_or_else(|| ImageError::Engine {
             image: name.as_str().into(),
             said: format!("{} has fetched it, and does not have it", self.engine.kind),
         })
@@ -239,7 +256,7 @@ impl DockerImages {
                 }
             })?,
         };
-        let id = self.made(name, tag)?;
+        let id = self.made(name, tag, watch)?;
         let own_tag = self.made_name(name);
         self.attempt(name, ["tag", &id, &own_tag].map(OsStr::new), watch)?;
         Ok(id)
@@ -249,7 +266,7 @@ impl DockerImages {
     fn import(&self, name: &ImageName, archive: &Path, watch: &dyn Watch) -> Result<String, ImageError> {
         let tag = self.made_name(name);
         self.attempt(name, [OsStr::new("import"), archive.as_ref(), tag.as_ref()], watch)?;
-        self.made(name, &tag)
+        self.made(name, &tag, watch)
     }
 
     /// Builds a Dockerfile. CWL has no place for the files that it could copy, so its folder is empty.
@@ -272,7 +289,7 @@ impl DockerImages {
         });
         words.extend([OsStr::new("--file"), file.as_ref(), context.as_ref()]);
         self.attempt(name, words, watch)?;
-        self.made(name, &tag)
+        self.made(name, &tag, watch)
     }
 
     /// What an image is called that was made here. Podman has a registry of this name for them.
@@ -282,8 +299,8 @@ impl DockerImages {
     }
 
     /// The id of what was just made.
-    fn made(&self, name: &ImageName, tag: &str) -> Result<String, ImageError> {
-        self.inspect(name, tag)?.ok_or_else(|| ImageError::Engine {
+    fn made(&self, name: &ImageName, tag: &str, watch: &dyn Watch) -> Result<String, ImageError> {
+        self.inspect(name, tag, watch)?.ok_or_else(|| ImageError::Engine {
             image: name.as_str().into(),
             said: format!("{} has made it, and does not have it", self.engine.kind),
         })
@@ -313,7 +330,11 @@ impl DockerImages {
             End::Exited(0) => Ok(finished.said),
             End::Cancelled => Err(ImageError::Cancelled { image }),
             End::Stalled => {
+                self.engine.ask(ANSWER).map_err(|error| self.no_answer(name, error.to_string()))?;
                 Err(ImageError::Stalled { image, registry: name.registry().into(), patience: self.patience })
+            }
+            End::Exited(_) if says_there_is_no_daemon(&finished.said) => {
+                Err(self.no_answer(name, last_line(&finished.said)))
             }
             End::Exited(code) => Err(pull::registry_error(name, code, &finished.said)),
         }
@@ -331,6 +352,18 @@ fn loaded(said: &str) -> Vec<&str> {
     let lists = lines.filter_map(|line| Some(line.split_once(": ")?.1));
     // Some versions of Podman name all in one line.
     lists.flat_map(|list| list.split([',', ' '])).map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
+/// How long the engine has for an answer that takes it no work.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Whether the client of a daemon says that it is gone.
+fn says_there_is_no_daemon(said: &str) -> bool {
+    ["Cannot connect to the Docker daemon", "error during connect"].iter().any(|sign| said.contains(sign))
+}
+
+fn last_line(said: &str) -> String {
+    said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// Whether the engine says that it has no such image.
@@ -357,5 +390,56 @@ mod tests {
         ] {
             assert_eq!(loaded(said), expected, "{said}");
         }
+    }
+
+    /// What comes of asking for an image, with a client that is this script.
+    fn ask(script: &str, watch: &dyn Watch) -> ImageError {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("docker");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let environment = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        let images = DockerImages {
+            engine: DockerEngine { program, kind: Kind::Docker, run: "run".into(), environment },
+            locks: folder.path().join("locks"),
+            temporary: folder.path().join("temporary"),
+            offline: false,
+            anew: false,
+            patience: Duration::from_secs(600),
+            retries: vec![Duration::from_secs(600)],
+            known: Known::default(),
+        };
+        let name = ImageName::parse("bash:4.4").unwrap();
+        images.get(&name, DockerSource::Registry, watch).unwrap_err()
+    }
+
+    struct Watcher {
+        gives_up: bool,
+    }
+
+    impl Watch for Watcher {
+        fn tell(&self, _: &Event<'_>) {}
+
+        fn cancelled(&self) -> bool {
+            self.gives_up
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_is_gone_is_not_the_fault_of_an_image() {
+        let says = "echo 'Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?' >&2; exit 1";
+        let expected = "Docker cannot be asked for the image bash:4.4: \
+             Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?";
+        let watch = Watcher { gives_up: false };
+        assert_eq!(ask(&format!("echo []; {says}"), &watch).to_string(), expected);
+        let later = format!("[ $1 = pull ] || {{ echo 'No such image'; exit 1; }}; {says}");
+        assert_eq!(ask(&later, &watch).to_string(), expected);
+    }
+
+    #[test]
+    fn a_question_to_a_daemon_that_hangs_can_be_cancelled() {
+        let error = ask("sleep 1000", &Watcher { gives_up: true });
+        assert_eq!(error, ImageError::Cancelled { image: "bash:4.4".into() });
     }
 }

@@ -137,6 +137,16 @@ pub enum ImageError {
         /// The system's words.
         error: String,
     },
+    /// The engine's daemon is gone, or hangs.
+    #[error("{engine} cannot be asked for the image {image}: {said}")]
+    NoAnswer {
+        /// The image.
+        image: String,
+        /// The engine.
+        engine: String,
+        /// The engine's words, or what we have seen.
+        said: String,
+    },
     /// The engine failed in another way.
     #[error("the image {image} could not be made: {said}")]
     Engine {

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moil_container::detect::{self, DetectError, Flavour, Version};
@@ -14,8 +14,9 @@ use moil_container::image_name::HubMirror;
 use moil_container::probe;
 use moil_container::store::{ImageStore, StoreConfig};
 use moil_job::failure::{Failure, FailureKind};
-use moil_worker::container::{self, Apptainer, Containers, Docker, Finder, Found};
+use moil_worker::container::{self, Apptainer, Containers, Finder, Found};
 use moil_worker::direct::Direct;
+use moil_worker::docker::Docker;
 use moil_worker::fetched_once::FetchedOnce;
 
 use crate::environment::Environment;
@@ -116,7 +117,7 @@ fn with_docker(settings: &Settings, engine: DockerEngine) -> Found {
     let user = options.match_user.then(|| (ourselves.uid(), ourselves.gid()));
     Ok(Some(Arc::new(Containers {
         network: options.network.clone(),
-        engine: container::Engine::Docker(Box::new(Docker {
+        engine: container::Engine::Docker(Arc::new(Docker {
             // Root needs no map, and Podman refuses it one.
             keep_id: engine.kind == Kind::Podman && user.is_some() && ourselves.uid() != 0,
             user,
@@ -126,6 +127,7 @@ fn with_docker(settings: &Settings, engine: DockerEngine) -> Found {
             id_files,
             strict_memory: options.strict_memory,
             strict_cores: options.strict_cores,
+            asked: Mutex::default(),
             images: DockerImages {
                 engine,
                 locks: folders(settings).home.join(".moil").join("locks"),

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use moil_container::detect;
 use moil_container::direct::Isolation;
-use moil_container::docker_engine::Janitor;
-use moil_container::docker_images::{DockerImages, DockerSource};
+use moil_container::docker_engine::Kind;
+use moil_container::docker_images::DockerSource;
 use moil_container::error::ImageError;
 use moil_container::invocation::{Bind, CommandLine, Invocation, InvocationError, Network};
 use moil_container::probe::Probe;
@@ -23,9 +23,11 @@ use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
 
 use crate::attempt_dir::AttemptDir;
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Deaf};
 use crate::config::WorkerConfig;
 use crate::direct::Direct;
+use crate::docker::Docker;
+use crate::engine_failure::Speaker;
 use crate::fetched_once::FetchedOnce;
 use crate::image_source::{Origin, Wanted, local};
 use crate::place::Place;
@@ -46,7 +48,7 @@ pub enum Engine {
     /// Apptainer or Singularity.
     Apptainer(Box<Apptainer>),
     /// Docker or Podman.
-    Docker(Box<Docker>),
+    Docker(Arc<Docker>),
 }
 
 /// Apptainer or Singularity, and how they are used.
@@ -66,29 +68,6 @@ pub struct Apptainer {
     pub fetched: FetchedOnce,
     /// How tools are run without the engine; `None` where that cannot be.
     pub direct: Option<Direct>,
-}
-
-/// Docker or Podman, and how they are used.
-#[derive(Debug)]
-pub struct Docker {
-    /// The images, and the engine that has them.
-    pub images: DockerImages,
-    /// What ends containers when we are killed.
-    pub janitor: Janitor,
-    /// The user and group that tools run as; `None` (`--no-match-user`) for the image's own.
-    pub user: Option<(u32, u32)>,
-    /// Whether Podman has to be told to map the user to itself.
-    pub keep_id: bool,
-    /// Off with `--no-read-only`.
-    pub read_only: bool,
-    /// `--leave-container`.
-    pub keep: bool,
-    /// `--cidfile-dir` and `--cidfile-prefix`: what the files of ids are called, before the container's name.
-    pub id_files: Option<String>,
-    /// `--strict-memory-limit`.
-    pub strict_memory: bool,
-    /// `--strict-cpu-limit`.
-    pub strict_cores: bool,
 }
 
 /// Finds out how containers are run here, when the first tool wants one: that takes longer than a short job.
@@ -238,7 +217,7 @@ impl Containers {
                     Origin::File(text) => DockerSource::Dockerfile(text),
                     // It is worth a download only if something is made of it.
                     Origin::Load(_) | Origin::Import(_)
-                        if docker.images.has(&wanted.name).map_err(failed)? =>
+                        if docker.images.has(&wanted.name, &watch).map_err(failed)? =>
                     {
                         DockerSource::Registry
                     }
@@ -346,15 +325,56 @@ impl Container {
     }
 
     /// Removes what the engine no longer needs once its process has ended, with this exit code; `None` where it was
-    /// killed. Whoever kills a client of Docker does not end the container.
-    pub(crate) fn ended(&self, dirs: &AttemptDir, exit_code: Option<i32>) {
-        if let (Engine::Docker(docker), Ready::Docker { name, .. }) = (&self.containers.engine, &self.image) {
-            // Where the process never started, there may be none.
-            let _ = fs::remove_file(variables_of(dirs));
-            // From 128 on it may be the client that was ended, and not the tool.
-            if exit_code.is_none_or(|code| code >= 128) {
-                docker.images.engine.end(name, docker.keep);
-            }
+    /// killed. Returns why the engine's daemon does not answer, if that was noticed.
+    pub(crate) fn ended(
+        &self,
+        dirs: &AttemptDir,
+        exit_code: Option<i32>,
+        tell: &dyn Fn(String),
+    ) -> Option<String> {
+        let (docker, id, name) = self.docker()?;
+        // Where the process never started, there may be none.
+        let _ = fs::remove_file(variables_of(dirs));
+        let gone = docker.ended(name, exit_code, tell);
+        if gone.is_none() {
+            docker.take_files(id, dirs, tell);
+        }
+        gone
+    }
+
+    /// Tells whether asking the container to end does nothing; `None` where its process is a child of ours.
+    pub(crate) fn deaf(&self) -> Option<Deaf> {
+        self.docker().map(|(docker, _, name)| docker.deaf(name))
+    }
+
+    /// Says so where the engine's daemon gives no sign of life.
+    pub(crate) fn look(&self, tell: &dyn Fn(String)) {
+        if let Some((docker, ..)) = self.docker() {
+            docker.look(tell);
+        }
+    }
+
+    /// Whose words and exit codes tell of failures that are not the tool's.
+    pub(crate) fn speaker(&self) -> Speaker {
+        match self.docker() {
+            None => Speaker::Apptainer,
+            Some((docker, ..)) => match docker.images.engine.kind {
+                Kind::Docker => Speaker::Docker,
+                Kind::Podman => Speaker::Podman,
+            },
+        }
+    }
+
+    /// Whether the tool cannot have more memory than it was granted.
+    pub(crate) fn limits_memory(&self) -> bool {
+        self.docker().is_some_and(|(docker, ..)| docker.strict_memory)
+    }
+
+    /// The engine, the id of the image, and the name of the container.
+    fn docker(&self) -> Option<(&Arc<Docker>, &str, &str)> {
+        match (&self.containers.engine, &self.image) {
+            (Engine::Docker(docker), Ready::Docker { id, name }) => Some((docker, id, name)),
+            _ => None,
         }
     }
 }

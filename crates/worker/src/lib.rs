@@ -11,6 +11,7 @@
 //! | [`config`] | what the binary decides once for all attempts |
 //! | [`container`] | running a tool in a container |
 //! | [`direct`] | running it without the engine |
+//! | [`docker`] | what Docker and Podman want beside a process of their client |
 //! | [`image_source`] | the image that DockerRequirement asks for |
 //! | [`fetched_once`] | images that are fetched anew once in a run |
 //! | `engine_failure` | telling failures of the engine from those of the tool |
@@ -34,6 +35,7 @@ mod collect;
 pub mod config;
 pub mod container;
 pub mod direct;
+pub mod docker;
 pub mod downloads;
 mod engine_failure;
 pub mod fetched_once;

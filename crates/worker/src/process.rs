@@ -16,7 +16,7 @@ use moil_cwl::value::Value;
 use moil_job::failure::{Failure, FailureKind};
 
 use crate::attempt_dir::AttemptDir;
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Deaf, Ending};
 use crate::config::WorkerConfig;
 use crate::files;
 use crate::live::Follower;
@@ -156,6 +156,16 @@ pub(crate) fn stream_paths(
     })
 }
 
+/// What is looked at while a command runs.
+pub(crate) struct Beside<'a> {
+    /// Logs whose lines are told as they come.
+    pub(crate) logs: &'a [&'a Path],
+    /// Whether what runs does not heed SIGTERM.
+    pub(crate) deaf: Option<Deaf>,
+    /// What is called about once in this time.
+    pub(crate) look: Option<(Duration, &'a dyn Fn())>,
+}
+
 /// Runs a command to its end.
 ///
 /// # Errors
@@ -165,13 +175,14 @@ pub(crate) fn run(
     command: &Command,
     limit: Option<Duration>,
     cancel: &Cancel,
-    logs: &[&Path],
+    beside: Beside<'_>,
     tell: &mut dyn FnMut(String),
 ) -> Result<End> {
     cancel.check()?;
     let running = config.spawner.spawn(command).map_err(|error| cannot_start(command, error))?;
-    cancel.attach(running.killer());
-    let end = wait(config, &running, limit, logs, tell);
+    let ending = Ending { killer: running.killer(), deaf: beside.deaf.clone() };
+    cancel.attach(ending.clone());
+    let end = wait(config, &running, &ending, limit, &beside, tell);
     cancel.detach();
     cancel.check()?;
     let (exit, timed_out) = end;
@@ -182,28 +193,33 @@ pub(crate) fn run(
 fn wait(
     config: &WorkerConfig,
     running: &Running,
+    ending: &Ending,
     limit: Option<Duration>,
-    logs: &[&Path],
+    beside: &Beside<'_>,
     tell: &mut dyn FnMut(String),
 ) -> (std::result::Result<Exit, spawner::Error>, bool) {
     let start = Instant::now();
+    let mut looked = start;
     let mut followers: Vec<Follower> =
-        logs.iter().filter(|_| config.live_output).map(|log| Follower::new(log)).collect();
+        beside.logs.iter().filter(|_| config.live_output).map(|log| Follower::new(log)).collect();
     let mut timed_out = false;
     let end = loop {
         let left = limit.filter(|_| !timed_out).map(|limit| limit.saturating_sub(start.elapsed()));
-        let pause = if followers.is_empty() {
-            left
-        } else {
-            Some(left.map_or(LIVE_INTERVAL, |l| l.min(LIVE_INTERVAL)))
-        };
+        let live = (!followers.is_empty()).then_some(LIVE_INTERVAL);
+        let pause = [left, live, beside.look.map(|(every, _)| every)].into_iter().flatten().min();
         match running.wait(pause) {
             Some(end) => break end,
             None => followers.iter_mut().for_each(|follower| follower.tell_new(tell)),
         }
         if !timed_out && limit.is_some_and(|limit| start.elapsed() >= limit) {
             timed_out = true;
-            running.kill(config.grace);
+            ending.end(config.grace);
+        }
+        if let Some((every, look)) = beside.look
+            && looked.elapsed() >= every
+        {
+            look();
+            looked = Instant::now();
         }
     };
     followers.into_iter().for_each(|follower| follower.tell_rest(tell));

@@ -28,13 +28,13 @@ use crate::container::{self, Container, EngineCommand, Inside};
 use crate::files::{self, LocalFiles};
 use crate::measure::Measures;
 use crate::place::Place;
-use crate::process::{self, End, StreamPaths, boxed};
+use crate::process::{self, Beside, End, StreamPaths, boxed};
 use crate::secrets::Masks;
 use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources, share_in_place};
 use crate::system::Result;
-use crate::{collect, engine_failure, image, keep, machine, publish, scratch, summary, usage};
+use crate::{collect, docker, engine_failure, image, keep, machine, publish, scratch, summary, usage};
 
 /// Runs an attempt to its end. Never panics by intent, never leaves a process behind.
 pub fn run(
@@ -302,25 +302,29 @@ impl Run<'_> {
         let logs: Vec<&Path> = prepared.logs.iter().map(PathBuf::as_path).collect();
         let mut tell =
             |line: String| (self.reporter)(Report::Output(self.attempt.id.clone(), self.masks.hide(&line)));
-        let end = process::run(self.config, &prepared.command, prepared.limit, self.cancel, &logs, &mut tell);
-        if let Some(container) = &prepared.container {
-            let killed = |end: &End| end.timed_out || end.exit.status.code().is_none();
-            container.ended(
-                dirs,
-                end.as_ref().ok().filter(|end| !killed(end)).and_then(|end| end.exit.status.code()),
-            );
-        }
+        let note = |text| (self.reporter)(Report::Note(self.attempt.id.clone(), text));
+        let container = prepared.container.as_ref();
+        let look = || container.into_iter().for_each(|container| container.look(&note));
+        let beside = Beside {
+            logs: &logs,
+            deaf: container.and_then(Container::deaf),
+            look: container.is_some().then_some((docker::LOOK_EVERY, &look)),
+        };
+        let end =
+            process::run(self.config, &prepared.command, prepared.limit, self.cancel, beside, &mut tell);
+        let killed = |end: &End| end.timed_out || end.exit.status.code().is_none();
+        let code = end.as_ref().ok().filter(|end| !killed(end)).and_then(|end| end.exit.status.code());
+        let gone = container.and_then(|container| container.ended(dirs, code, &note));
         let End { exit, timed_out } = end.map_err(|failure| self.with_command(prepared, failure))?;
         (self.reporter)(Report::ToolEnded(self.attempt.id.clone()));
         let exit_code = summary::exit_code(exit.status);
         if timed_out {
             return Err(self.told(prepared, self.too_long(prepared)));
         }
-        if prepared.place.is_container() && exit_code == engine_failure::CODE {
-            let lines = summary::last_lines(&prepared.command.stderr, &|text| self.masks.hide(text));
-            if let Some(failure) = engine_failure::of(&self.job.name, &lines) {
-                return Err(self.told(prepared, Box::new(failure)));
-            }
+        if let Some(failure) =
+            container.and_then(|container| self.engine_failed(prepared, container, exit_code, gone))
+        {
+            return Err(self.told(prepared, Box::new(failure)));
         }
         // A tool that was ended by a signal gave no code that the document could call a success.
         let class = match exit.status.code() {
@@ -328,12 +332,28 @@ impl Run<'_> {
             None => ExitClass::PermanentFail,
         };
         if class != ExitClass::Success {
-            return Err(self.told(prepared, self.tool_failed(&exit, class)));
+            return Err(self.told(prepared, self.tool_failed(prepared, &exit, class)));
         }
         let (outputs, output_bytes) = self.outputs(dirs, prepared, exit_code).map_err(|failure| {
             if failure.kind == FailureKind::Cancelled { failure } else { self.told(prepared, failure) }
         })?;
         Ok(JobResult { outputs, exit_code, usage: usage::usage(&exit, output_bytes) })
+    }
+
+    /// The failure of what ran the container, where it is not the tool's. `gone` tells why a daemon does not answer.
+    fn engine_failed(
+        &self,
+        prepared: &Prepared,
+        container: &Container,
+        exit_code: i32,
+        gone: Option<String>,
+    ) -> Option<Failure> {
+        let speaker = container.speaker();
+        let said = speaker
+            .may_have_failed(exit_code)
+            .then(|| summary::last_lines(&prepared.command.stderr, &|text| self.masks.hide(text)))
+            .and_then(|lines| speaker.failure(&self.job.name, &lines));
+        said.or_else(|| Some(engine_failure::lost(&self.job.name, &gone?)))
     }
 
     fn outputs(&self, dirs: &AttemptDir, prepared: &Prepared, exit_code: i32) -> Result<(Value, u64)> {
@@ -368,12 +388,21 @@ impl Run<'_> {
         ))
     }
 
-    fn tool_failed(&self, exit: &Exit, class: ExitClass) -> Box<Failure> {
+    fn tool_failed(&self, prepared: &Prepared, exit: &Exit, class: ExitClass) -> Box<Failure> {
         let mut failure =
             summary::tool_failed(&self.job.name, exit.status, class == ExitClass::TemporaryFail);
         if summary::exit_code(exit.status) == 137 && self.config.out_of_memory.was_one_of_ours() {
             failure.kind = FailureKind::OutOfMemory;
-            failure.message.push_str(": the machine was out of memory");
+            let why = match &prepared.container {
+                Some(container) if container.limits_memory() => {
+                    let granted = self.attempt.granted.ram_mib;
+                    format!(
+                        ": it used more memory than the {granted} MiB that it may (--strict-memory-limit)"
+                    )
+                }
+                _ => ": the machine was out of memory".to_owned(),
+            };
+            failure.message.push_str(&why);
         }
         Box::new(failure)
     }

@@ -41,6 +41,8 @@ with_both! {
     images_are_built_loaded_and_imported_once
     a_container_whose_client_was_killed_is_removed_by_name
     no_container_survives_a_runner_that_was_killed
+    whether_a_container_heeds_sigterm_is_known
+    files_of_a_container_are_given_away
 }
 
 /// The engine: Podman with storage of its own below this folder, Docker with the daemon that there is.
@@ -275,8 +277,56 @@ fn a_container_whose_client_was_killed_is_removed_by_name(kind: Kind) {
     signal(client.id(), "KILL");
     client.wait().unwrap();
     assert_eq!(containers(folder, &images.engine).trim(), container);
-    images.engine.end(&container, false);
+    images.engine.end(&container, false).unwrap();
     assert_eq!(containers(folder, &images.engine), "");
+}
+
+fn whether_a_container_heeds_sigterm_is_known(kind: Kind) {
+    let Some((place, _registry, image)) = prepared(kind) else { return };
+    let folder = place.folder.path();
+    let images = images(kind, folder);
+    let engine = &images.engine;
+    let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
+    for (script, is_deaf) in [
+        ("touch up; sleep 1000; true", true),
+        ("trap 'exit 3' TERM; touch up; while :; do sleep 0.1; done", false),
+    ] {
+        let (mut client, container) = start(folder, engine, &id, script);
+        eventually("the tool runs", || place.path("out/up").exists());
+        assert_eq!(engine.is_deaf(&container), is_deaf, "{script}");
+        engine.end(&container, false).unwrap();
+        client.wait().unwrap();
+        assert!(!engine.is_deaf(&container));
+        for file in ["out/up", "variables"] {
+            fs::remove_file(place.path(file)).unwrap();
+        }
+    }
+}
+
+fn files_of_a_container_are_given_away(kind: Kind) {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+    let Some((place, _registry, image)) = prepared(kind) else { return };
+    let folder = place.folder.path();
+    let images = images(kind, folder);
+    let id = images.get(&name(&image), DockerSource::Registry, &Listener::default()).unwrap();
+    let (out, tmp) = (place.path("out"), place.path("tmp"));
+    fs::create_dir(out.join("deep")).unwrap();
+    fs::write(out.join("deep/file"), "").unwrap();
+    fs::write(tmp.join("scratch"), "").unwrap();
+    // Where a link leads, nothing is changed.
+    fs::write(place.path("outside"), "").unwrap();
+    symlink(place.path("outside"), out.join("link")).unwrap();
+    let owner =
+        |path: &str| fs::symlink_metadata(place.path(path)).map(|data| (data.uid(), data.gid())).unwrap();
+    let before = owner("outside");
+    images.engine.give(&id, &[&out, &tmp], (4321, 1234)).unwrap();
+    for path in ["out", "out/deep", "out/deep/file", "out/link", "tmp/scratch"] {
+        assert_eq!(owner(path), (4321, 1234), "{path}");
+    }
+    assert_eq!(owner("outside"), before);
+    assert_eq!(containers(folder, &images.engine), "");
+    let said = images.engine.give("no-such-image", &[&out], (0, 0)).unwrap_err();
+    assert!(said.contains("no-such-image"), "{said}");
 }
 
 const FOLDER: &str = "MOIL_TEST_RUNNER_FOLDER";

@@ -71,7 +71,7 @@ fn layer(ballast: usize) -> (Vec<u8>, String) {
     }
     let busybox = which::which("busybox").unwrap();
     std::fs::copy(busybox, at("bin/busybox")).unwrap();
-    for applet in ["sh", "cat", "echo", "true", "ls", "env", "touch", "pwd"] {
+    for applet in ["sh", "cat", "echo", "true", "ls", "env", "touch", "pwd", "chown"] {
         std::os::unix::fs::symlink("busybox", at("bin").join(applet)).unwrap();
     }
     for (path, text) in [

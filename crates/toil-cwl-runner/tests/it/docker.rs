@@ -44,6 +44,7 @@ with_both! {
     a_container_that_ran_too_long_is_removed
     a_container_that_is_to_be_left_is_there_with_its_id
     images_that_are_built_and_imported_are_run
+    a_program_that_is_not_in_the_image_is_not_the_tools_failure
 }
 
 /// A sandbox with an image that only its tests use.
@@ -167,4 +168,27 @@ fn images_that_are_built_and_imported_are_run(program: &'static str) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(engine.sandbox.read("out.txt"), expected);
     }
+}
+
+fn a_program_that_is_not_in_the_image_is_not_the_tools_failure(program: &'static str) {
+    let Some(engine) = prepared(program, sleeps) else { return };
+    for (words, expected) in [
+        ("no-such-program", "because  \"no-such-program\": executable file not found in $PATH"),
+        ("/bin", "because  \"/bin\": permission denied"),
+        ("sh, -c, 'exit 127'", "the tool of main.cwl exited with code 127"),
+    ] {
+        let document = sleeps(&engine.image)
+            .replace("sh, -c, 'id -u; sleep 1000'", words)
+            .replace("timelimit: 1", "timelimit: 0");
+        engine.sandbox.write("main.cwl", document);
+        let output = engine.run(&["--retryCount=0", "main.cwl"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(
+            said.contains("cannot be started in its container"),
+            expected.starts_with("because"),
+            "{said}"
+        );
+    }
+    assert_eq!(engine.containers(), "");
 }
