@@ -140,12 +140,13 @@ impl DockerEngine {
     }
 
     /// Ends a container whose client was killed, and removes it unless it is to be kept. That there is none is well.
+    /// `slow` is told if the engine takes its time.
     ///
     /// # Errors
     /// The engine's words, where it may still be there.
-    pub fn end(&self, name: &str, keep: bool) -> Result<(), String> {
+    pub fn end(&self, name: &str, keep: bool, slow: &mut dyn FnMut()) -> Result<(), String> {
         let words: &[&str] = if keep { &["kill", name] } else { &["rm", "--force", "--volumes", name] };
-        let said = self.say(words, PATIENCE)?;
+        let said = self.say(words, PATIENCE, slow)?;
         let there_is_none = ["no such container", "no container with name", "is not running"];
         let lower = said.words.to_lowercase();
         if said.well || there_is_none.iter().any(|sign| lower.contains(sign)) {
@@ -157,7 +158,7 @@ impl DockerEngine {
     /// The first process of a container, as this machine counts; `None` where it has none or the daemon's machine is
     /// another one.
     fn first_process(&self, name: &str) -> Option<u32> {
-        let said = self.say(&["inspect", "--format", "{{.State.Pid}}", name], ASK).ok()?;
+        let said = self.say(&["inspect", "--format", "{{.State.Pid}}", name], ASK, &mut || {}).ok()?;
         said.well.then(|| said.words.parse().ok()).flatten().filter(|pid| *pid > 0)
     }
 
@@ -176,23 +177,36 @@ impl DockerEngine {
     pub fn give(&self, image: &str, directories: &[&Path], to: (u32, u32)) -> Result<(), String> {
         let name = self.container_name();
         let words = docker::give(self, image, &name, directories, to).map_err(|error| error.to_string())?;
-        let said = self.say(&words, PATIENCE)?;
+        let said = self.say(&words, GIVE, &mut || {})?;
         if said.well {
             return Ok(());
         }
         // What it says stands; that its container is gone is the janitor's matter as well.
-        let _ = self.end(&name, false);
+        let _ = self.end(&name, false, &mut || {});
         Err(said.words)
     }
 
-    /// Has the engine do something short.
-    fn say<I: AsRef<OsStr>>(&self, words: &[I], patience: Duration) -> Result<Said, String> {
-        let finished = process::run(&mut self.command(words), patience, &mut |_| true)
+    /// Has the engine do something that must not take longer than this.
+    fn say<I: AsRef<OsStr>>(
+        &self,
+        words: &[I],
+        patience: Duration,
+        slow: &mut dyn FnMut(),
+    ) -> Result<Said, String> {
+        let mut told = false;
+        let mut go_on = |since: Duration| {
+            if since >= SLOW && !told {
+                told = true;
+                slow();
+            }
+            since < patience
+        };
+        let finished = process::run(&mut self.command(words), patience * 2, &mut go_on)
             .map_err(|error| format!("{:?} cannot be started: {error}", self.program))?;
         match finished.end {
             End::Exited(code) => Ok(Said { well: code == 0, words: finished.said.trim().to_owned() }),
             End::Cancelled | End::Stalled => {
-                Err(format!("nothing came from {} for {} s", self.kind, patience.as_secs()))
+                Err(format!("{} was not done after {} s", self.kind, patience.as_secs()))
             }
         }
     }
@@ -221,8 +235,12 @@ impl DockerEngine {
     }
 }
 
-/// How long the engine may take to end a container without reading or writing anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the engine may take to end a container. Whoever cancels a run waits for it; the janitor goes on.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// When that is slow.
+const SLOW: Duration = Duration::from_secs(3);
+/// How long it may take to give files away: there may be very many.
+const GIVE: Duration = Duration::from_secs(600);
 /// The same for what is only a question.
 const ASK: Duration = Duration::from_secs(4);
 
@@ -348,7 +366,7 @@ mod tests {
         );
         let engine = found(Kind::Podman, folder.path(), Duration::ZERO).unwrap();
         let janitor = engine.janitor(false).unwrap();
-        assert_eq!(engine.end("c1", false), Err("busy".to_owned()));
+        assert_eq!(engine.end("c1", false, &mut || {}), Err("busy".to_owned()));
         janitor.is_needed();
         drop(janitor);
         let asked = || fs::read_to_string(folder.path().join("asked")).unwrap();
@@ -365,6 +383,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         program(folder.path(), "podman", "echo 'Error: No such container: c1'; exit 1");
         let engine = found(Kind::Podman, folder.path(), Duration::ZERO).unwrap();
-        assert_eq!(engine.end("c1", false), Ok(()));
+        assert_eq!(engine.end("c1", false, &mut || {}), Ok(()));
     }
 }

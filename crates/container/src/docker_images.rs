@@ -182,12 +182,19 @@ impl DockerImages {
         watch: &dyn Watch,
     ) -> Result<Option<String>, ImageError> {
         let mut command = self.engine.command(["image", "inspect", "--format", "{{.Id}}", name]);
-        let finished = process::run(&mut command, self.patience.min(ANSWER), &mut |_| !watch.cancelled())
-            .map_err(|error| self.start(error))?;
+        let mut is_late = false;
+        let mut go_on = |since: Duration| {
+            is_late = since >= ANSWER;
+            !is_late && !watch.cancelled()
+        };
+        let finished =
+            process::run(&mut command, ANSWER * 2, &mut go_on).map_err(|error| self.start(error))?;
         let said = finished.said.trim();
         match finished.end {
-            End::Cancelled => Err(ImageError::Cancelled { image: image.as_str().into() }),
-            End::Stalled => Err(self.no_answer(image, format!("nothing came for {} s", ANSWER.as_secs()))),
+            End::Cancelled if !is_late => Err(ImageError::Cancelled { image: image.as_str().into() }),
+            End::Cancelled | End::Stalled => {
+                Err(self.no_answer(image, format!("there is no answer after {} s", ANSWER.as_secs())))
+            }
             End::Exited(_) if says_there_is_no_daemon(said) => Err(self.no_answer(image, last_line(said))),
             End::Exited(0) => match said.lines().last().map(str::trim) {
                 Some(id) if !id.is_empty() => Ok(Some(id.to_owned())),
@@ -330,7 +337,7 @@ impl DockerImages {
             End::Exited(0) => Ok(finished.said),
             End::Cancelled => Err(ImageError::Cancelled { image }),
             End::Stalled => {
-                self.engine.ask(ANSWER).map_err(|error| self.no_answer(name, error.to_string()))?;
+                self.engine.ask(ANSWER / 3).map_err(|error| self.no_answer(name, error.to_string()))?;
                 Err(ImageError::Stalled { image, registry: name.registry().into(), patience: self.patience })
             }
             End::Exited(_) if says_there_is_no_daemon(&finished.said) => {

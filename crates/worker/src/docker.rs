@@ -43,6 +43,8 @@ pub struct Docker {
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long it has for it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it has where something has just taken too long or failed.
+const AGAIN: Duration = Duration::from_secs(3);
 
 impl Docker {
     /// Ends the container of a client that ended with this code; `None` where it was killed: that does not end the
@@ -53,10 +55,11 @@ impl Docker {
             return None;
         }
         let engine = &self.images.engine;
-        let said = engine.end(name, self.keep).err()?;
+        let mut slow = || tell(format!("waits for {} to end the container {name}", engine.kind));
+        let said = engine.end(name, self.keep, &mut slow).err()?;
         self.janitor.is_needed();
         tell(format!("the container {name} may still be there: {said}"));
-        engine.ask(PATIENCE).err().map(|error| error.to_string())
+        engine.ask(AGAIN).err().map(|error| error.to_string())
     }
 
     /// Tells whether SIGTERM does nothing to a container.

@@ -98,8 +98,12 @@ fn cannot_start(job: &str, said: &str) -> Failure {
 }
 
 fn engine_failed(job: &str, said: &str) -> Failure {
-    Failure::new(FailureKind::System, format!("the container engine failed, not the tool of {job}"))
-        .with_cause(said)
+    let message = format!("the container engine failed, not the tool of {job}");
+    let failure = Failure::new(FailureKind::System, message).with_cause(said);
+    if said.contains("Docker daemon") {
+        return failure.with_advice("look whether the daemon runs, and whether you may use it");
+    }
+    failure
 }
 
 #[cfg(test)]

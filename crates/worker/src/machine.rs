@@ -54,9 +54,10 @@ fn free_space(directory: &Path) -> Option<u64> {
     Some(stats.f_bavail.saturating_mul(stats.f_frsize))
 }
 
-/// Whether there is hardly a byte left on the disk of a directory: then what tools write about it is lost as well.
+/// Whether there is hardly anything left on the disk of a directory: then what tools write about it is lost as well. Not
+/// to the last byte: small files of ours may have gone since.
 pub fn is_full(directory: &Path) -> bool {
-    free_space(directory).is_some_and(|bytes| bytes < 4096)
+    free_space(directory).is_some_and(|bytes| bytes < 65_536)
 }
 
 /// Whether this process may make files in a directory; not whether there is room for them.

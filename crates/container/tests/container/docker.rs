@@ -277,7 +277,7 @@ fn a_container_whose_client_was_killed_is_removed_by_name(kind: Kind) {
     signal(client.id(), "KILL");
     client.wait().unwrap();
     assert_eq!(containers(folder, &images.engine).trim(), container);
-    images.engine.end(&container, false).unwrap();
+    images.engine.end(&container, false, &mut || {}).unwrap();
     assert_eq!(containers(folder, &images.engine), "");
 }
 
@@ -294,7 +294,7 @@ fn whether_a_container_heeds_sigterm_is_known(kind: Kind) {
         let (mut client, container) = start(folder, engine, &id, script);
         eventually("the tool runs", || place.path("out/up").exists());
         assert_eq!(engine.is_deaf(&container), is_deaf, "{script}");
-        engine.end(&container, false).unwrap();
+        engine.end(&container, false, &mut || {}).unwrap();
         client.wait().unwrap();
         assert!(!engine.is_deaf(&container));
         for file in ["out/up", "variables"] {
