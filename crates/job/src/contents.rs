@@ -6,8 +6,9 @@ use crate::spec::AttemptId;
 
 /// Keeps files and directories under locations at which everybody who works on the run finds them. Calls block.
 pub trait Contents: Send + Sync {
-    /// Takes over a file or directory that an attempt made, with all that is in it. Gives its location: that of what is
-    /// in a directory follows from it, name by name. Nothing at `path` may be used afterwards.
+    /// Keeps a file or directory that an attempt made, with all that is in it. Gives its location: that of what is
+    /// in a directory follows from it, name by name. With a [`root`](Self::root) it is moved, and nothing at `path` may be
+    /// used afterwards; without one what is at `path` is the caller's, and the same as what is kept.
     ///
     /// # Errors
     /// What was being done, and the underlying system's words.

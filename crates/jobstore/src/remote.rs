@@ -106,6 +106,19 @@ impl Remote {
         Some(s3::Objects(self.s3.as_ref()?, &self.stores))
     }
 
+    /// Brings a directory to a local path that is free, if it is one that can come as a whole. Says whether it is.
+    ///
+    /// # Errors
+    /// As [`Remote::download`].
+    pub fn download_directory(&self, location: &str, to: &Path) -> Result<bool, Error> {
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.download_directory(location, to).map_err(|reason| failed(location, reason));
+        }
+        let _ = (location, to);
+        Ok(false)
+    }
+
     /// Brings a remote file to a local path.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ use moil_salad::fetch::Fetch;
 use moil_salad::reader;
 use moil_salad::source::Source;
 use moil_worker::config::WorkerConfig;
+use moil_worker::downloads::Downloads;
 use moil_worker::kept_logs::KeptLogs;
 use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
@@ -203,6 +204,9 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
         })
     };
+    // What jobs leave in a bucket stays here as well, as long as there is room.
+    let room = store.as_ref().map(|_| moil_worker::machine::machine(&work.path).disk / 4);
+    let downloads = Arc::new(Downloads::with_room(room.unwrap_or(0)));
     let mut executor: Box<dyn Executor> = match &store {
         Some(store) if settings.batch == BatchSystem::Processes => {
             Box::new(elsewhere::processes(settings, store, surroundings.executable, reporter)?)
@@ -212,6 +216,7 @@ pub fn run(
             config.containers = containers::finder(settings, surroundings.log);
             config.console = console;
             config.contents = store.as_ref().map(JobStore::contents);
+            config.downloads = Arc::clone(&downloads);
             Box::new(LocalExecutor::new(config, reporter).map_err(|failure| *failure)?)
         }
     };
@@ -241,7 +246,7 @@ pub fn run(
     }
     let outputs = match &end.outputs {
         Some(outputs) => {
-            let home = home::bring(settings, outputs, &work.path, remote, store.as_ref());
+            let home = home::bring(settings, outputs, &work.path, remote, &downloads, store.as_ref());
             Some(home.map_err(|failure| match failure.advice {
                 None => failure.with_advice(format!(
                     "what was not brought to {} is still in {}",
@@ -405,19 +410,37 @@ impl moil_worker::downloads::Download for Downloader {
         to: &Path,
         cancel: &moil_worker::cancel::Cancel,
     ) -> Result<(), String> {
-        // A server may be silent for a minute; whoever cancels should not wait for it.
         let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
-        let (sender, done) = channel();
-        std::thread::Builder::new()
-            .name("download".to_owned())
-            .spawn(move || sender.send(remote.download(&location, &to)))
-            .map_err(|error| error.to_string())?;
-        loop {
-            match done.recv_timeout(Duration::from_millis(100)) {
-                Ok(result) => return result.map_err(|error| error.to_string()),
-                Err(RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
-                Err(_) => return Err("it was given up".to_owned()),
-            }
+        patiently(cancel, move || remote.download(&location, &to))
+    }
+
+    fn download_directory(
+        &self,
+        location: &str,
+        to: &Path,
+        cancel: &moil_worker::cancel::Cancel,
+    ) -> Result<bool, String> {
+        let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
+        patiently(cancel, move || remote.download_directory(&location, &to))
+    }
+}
+
+/// Waits for something on a thread of its own: a server may be silent for a minute, and whoever cancels should not wait
+/// for it.
+fn patiently<T: Send + 'static>(
+    cancel: &moil_worker::cancel::Cancel,
+    work: impl FnOnce() -> Result<T, moil_cwl::error::Error> + Send + 'static,
+) -> Result<T, String> {
+    let (sender, done) = channel();
+    std::thread::Builder::new()
+        .name("download".to_owned())
+        .spawn(move || sender.send(work()))
+        .map_err(|error| error.to_string())?;
+    loop {
+        match done.recv_timeout(Duration::from_millis(100)) {
+            Ok(result) => return result.map_err(|error| error.to_string()),
+            Err(RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
+            Err(_) => return Err("it was given up".to_owned()),
         }
     }
 }

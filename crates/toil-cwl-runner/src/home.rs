@@ -66,6 +66,7 @@ pub fn bring(
     outputs: &Value,
     work: &Path,
     remote: &Arc<Remote>,
+    downloads: &Downloads,
     store: Option<&JobStore>,
 ) -> Result<Value, Failure> {
     if settings.files.hand_over == HandOver::Leave {
@@ -75,9 +76,9 @@ pub fn bring(
         return bucket::bring(settings, place, outputs, work, remote, store);
     }
     let made = store.and_then(JobStore::directory).unwrap_or(work);
-    // What is kept on servers comes to this machine first.
+    // What is kept on servers comes to this machine first, unless it is here still.
     let downloader = Downloader(Arc::clone(remote));
-    let outputs = &Downloads::default()
+    let outputs = &downloads
         .localise(outputs, &work.join("downloads"), Some(&downloader), &Cancel::new())
         .map_err(|failure| *failure)?;
     let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());

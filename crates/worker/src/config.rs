@@ -1,7 +1,7 @@
 //! What the binary decides once for all attempts of a run.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub struct WorkerConfig {
     pub download: Option<Arc<dyn Download>>,
     /// The stack of the threads that run attempts, in bytes: expressions and values nest deeply.
     pub stack_size: usize,
-    /// What was fetched already.
+    /// What was fetched already, or made here.
     pub downloads: Arc<Downloads>,
     /// Keeps the outputs beyond the run's work directory; `None` where they stay in it.
     pub contents: Option<Arc<dyn Contents>>,
@@ -109,6 +109,11 @@ impl WorkerConfig {
     /// See [`Downloads::localise`].
     pub(crate) fn localise(&self, value: &Value, cancel: &Cancel) -> Result<Value> {
         self.downloads.localise(value, &self.download_root(), self.download.as_deref(), cancel)
+    }
+
+    /// See [`Downloads::adopt`].
+    pub(crate) fn adopt(&self, location: &str, path: &Path) {
+        self.downloads.adopt(location, path, &self.download_root());
     }
 
     fn download_root(&self) -> PathBuf {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use moil_job::failure::{Failure, FailureKind};
 
 use crate::cancel::Cancel;
 use crate::files::{location_of, path_of};
+use crate::fingerprint::Fingerprint;
 use crate::system::{self, Result};
 
 /// How often one who waits for another's download looks whether it was cancelled.
@@ -30,6 +33,20 @@ pub trait Download: Send + Sync {
     /// A sentence that says what went wrong.
     fn download(&self, location: &str, to: &Path, cancel: &Cancel) -> std::result::Result<(), String>;
 
+    /// Brings a directory with all that is in it to the free path `to`, where that is less work than to bring its files
+    /// one by one. Says whether it did.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    fn download_directory(
+        &self,
+        _location: &str,
+        _to: &Path,
+        _cancel: &Cancel,
+    ) -> std::result::Result<bool, String> {
+        Ok(false)
+    }
+
     /// The entries of a directory of another machine; `None` where such cannot be listed.
     ///
     /// # Errors
@@ -39,15 +56,54 @@ pub trait Download: Send + Sync {
     }
 }
 
-/// What was fetched in this run.
+/// What was fetched in this run, and what was made here and brought elsewhere.
 #[derive(Default)]
 pub struct Downloads {
-    /// By location; `None` while somebody is fetching it.
-    known: Mutex<HashMap<Arc<str>, Option<PathBuf>>>,
+    /// By location.
+    known: Mutex<HashMap<Arc<str>, Known>>,
     changed: Condvar,
+    /// The most bytes that are kept of what was made here.
+    limit: u64,
+    kept: AtomicU64,
+}
+
+/// How it stands with a location.
+enum Known {
+    /// Somebody is fetching it.
+    Coming,
+    /// It is here.
+    Here(Local),
+    /// It is no directory that comes as a whole.
+    Piecemeal,
+}
+
+/// The copy of something here.
+#[derive(Clone)]
+struct Local {
+    path: PathBuf,
+    /// What it was when it came, where that can be told.
+    seen: Option<Fingerprint>,
+}
+
+impl Local {
+    fn new(path: PathBuf) -> Self {
+        let seen = Fingerprint::of(&path).ok().flatten();
+        Self { path, seen }
+    }
+
+    /// Whether it is still what it was: a tool may have written into its input.
+    fn is_whole(&self) -> bool {
+        self.seen.is_none() || Fingerprint::of(&self.path).ok().flatten() == self.seen
+    }
 }
 
 impl Downloads {
+    /// With room for so many bytes of what is made here and brought elsewhere, so that the next jobs need not fetch it.
+    #[must_use]
+    pub fn with_room(limit: u64) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
     /// The local copy of a location, below `root`. Fetches it, or waits for somebody who is fetching it.
     ///
     /// # Errors
@@ -59,35 +115,74 @@ impl Downloads {
         download: Option<&dyn Download>,
         cancel: &Cancel,
     ) -> Result<PathBuf> {
-        let failed = |reason: String| {
-            Box::new(
-                Failure::new(FailureKind::BadInput, format!("cannot fetch the input {location}"))
-                    .with_cause(reason),
-            )
+        let needed = || download.ok_or_else(|| "nothing is set up to fetch files from there".to_owned());
+        let fetch = |to: &Path| needed()?.download(location, to, cancel).map(|()| true);
+        let path = self.get_with(location, root, cancel, &fetch)?;
+        path.ok_or_else(|| failed(location, "it is a directory".to_owned()))
+    }
+
+    /// The local copy of a directory, if it can come as a whole.
+    fn get_directory(
+        &self,
+        location: &Arc<str>,
+        root: &Path,
+        download: Option<&dyn Download>,
+        cancel: &Cancel,
+    ) -> Result<Option<PathBuf>> {
+        let fetch = |to: &Path| match download {
+            Some(download) => download.download_directory(location, to, cancel),
+            None => Ok(false),
         };
-        let download =
-            download.ok_or_else(|| failed("nothing is set up to fetch files from there".to_owned()))?;
+        Ok(self.get_with(location, root, cancel, &fetch)?.filter(|path| path.is_dir()))
+    }
+
+    /// The local copy of a location: there already, or fetched by one of all who want it, unless that says that it
+    /// cannot be.
+    fn get_with(
+        &self,
+        location: &Arc<str>,
+        root: &Path,
+        cancel: &Cancel,
+        fetch: &dyn Fn(&Path) -> std::result::Result<bool, String>,
+    ) -> Result<Option<PathBuf>> {
+        if let Some(path) = self.inside(location) {
+            return Ok(Some(path));
+        }
         let mut known = self.known();
         let number = loop {
             cancel.check()?;
             match known.get(location) {
-                Some(Some(path)) => return Ok(path.clone()),
-                Some(None) => {
+                Some(Known::Here(local)) => {
+                    let local = local.clone();
+                    drop(known);
+                    // Looking takes time, and others need not wait for it.
+                    if local.is_whole() {
+                        return Ok(Some(local.path));
+                    }
+                    known = self.known();
+                    if matches!(known.get(location), Some(Known::Here(there)) if there.path == local.path) {
+                        known.remove(location);
+                    }
+                }
+                Some(Known::Piecemeal) => return Ok(None),
+                Some(Known::Coming) => {
                     known = self.changed.wait_timeout(known, LOOK).unwrap_or_else(PoisonError::into_inner).0;
                 }
                 None => {
-                    known.insert(Arc::clone(location), None);
+                    known.insert(Arc::clone(location), Known::Coming);
                     break known.len();
                 }
             }
         };
         drop(known);
-        // A place of its own: locations may end in the same name.
-        let fetched =
-            fetch(location, &root.join(crate::attempt_dir::unique(&number.to_string())), download, cancel);
+        let fetched = place(location, root, &number.to_string())
+            .map_err(Fault::System)
+            .and_then(|path| fetch(&path).map(|came| came.then_some(path)).map_err(Fault::Download));
+        let local = fetched.as_ref().map(|path| path.clone().map(Local::new));
         let mut known = self.known();
-        match &fetched {
-            Ok(path) => known.insert(Arc::clone(location), Some(path.clone())),
+        match local {
+            Ok(Some(local)) => known.insert(Arc::clone(location), Known::Here(local)),
+            Ok(None) => known.insert(Arc::clone(location), Known::Piecemeal),
             // Somebody else may have better luck.
             Err(_) => known.remove(location),
         };
@@ -95,9 +190,66 @@ impl Downloads {
         self.changed.notify_all();
         cancel.check()?;
         fetched.map_err(|error| match error {
-            Fault::Download(reason) => failed(reason),
+            Fault::Download(reason) => failed(location, reason),
             Fault::System(failure) => failure,
         })
+    }
+
+    /// What is at a location that lies in a directory which is here.
+    fn inside(&self, location: &str) -> Option<PathBuf> {
+        let mut parent = location.trim_end_matches('/');
+        let (local, rest) = loop {
+            parent = parent.rsplit_once('/')?.0;
+            if parent.ends_with('/') {
+                return None;
+            }
+            if let Some(Known::Here(local)) = self.known().get(parent) {
+                break (local.clone(), &location[parent.len()..]);
+            }
+        };
+        let path = rest
+            .split('/')
+            .filter(|name| !name.is_empty())
+            .fold(local.path.clone(), |path, name| path.join(location::decode(name)));
+        // A name that leads out of the directory names nothing in it.
+        let is_inside = !rest.split('/').any(|name| location::decode(name).contains(['/', '\0']))
+            && !rest.split('/').any(|name| matches!(&*location::decode(name), "." | ".."));
+        (is_inside && path.exists()).then_some(path)
+    }
+
+    /// Takes over what was made here and is at a location elsewhere now, so that nobody here has to fetch it. Where there
+    /// is no room, or where that cannot be relied on, it is removed.
+    pub fn adopt(&self, location: &str, path: &Path, root: &Path) {
+        if !self.adopted(location, path, root).unwrap_or(false) {
+            // It is in the way of nobody; the work directory goes at the end.
+            _ = match fs::symlink_metadata(path) {
+                Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+                _ => fs::remove_file(path),
+            };
+        }
+    }
+
+    fn adopted(&self, location: &str, path: &Path, root: &Path) -> io::Result<bool> {
+        let Some(seen) = Fingerprint::of(path)? else { return Ok(false) };
+        let kept = self.kept.fetch_add(seen.bytes, Ordering::Relaxed) + seen.bytes;
+        let moved = if kept > self.limit {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            let to = place(location, root, "made").map_err(|_| io::ErrorKind::Other)?;
+            fs::rename(path, &to).map(|()| to)
+        };
+        match moved {
+            Ok(to) => {
+                // What a directory is called is part of its fingerprint.
+                let local = Local::new(to);
+                self.known().insert(location.into(), Known::Here(local));
+                Ok(true)
+            }
+            Err(_) => {
+                self.kept.fetch_sub(seen.bytes, Ordering::Relaxed);
+                Ok(false)
+            }
+        }
     }
 
     /// A value in which every File has a location of this machine.
@@ -111,6 +263,7 @@ impl Downloads {
         download: Option<&dyn Download>,
         cancel: &Cancel,
     ) -> Result<Value> {
+        self.bring_directories(value, root, download, cancel)?;
         value.try_map_files(&mut |item| match &item {
             Value::File(file) => match &file.location {
                 Some(location) if path_of(location).is_err() => {
@@ -126,6 +279,15 @@ impl Downloads {
             },
             Value::Directory(directory) => match &directory.location {
                 Some(location) if path_of(location).is_err() => {
+                    if let Some(path) = self.here(location) {
+                        let location = location_of(&path).map(Arc::from);
+                        let basename = directory
+                            .basename
+                            .clone()
+                            .or_else(|| Some(location::basename(location.as_deref()?).into()));
+                        let local = Directory { location, basename, ..(**directory).clone() };
+                        return Ok(Value::Directory(Arc::new(local)));
+                    }
                     let listing = match &directory.listing {
                         // What is in it was brought already.
                         Some(listing) => Arc::clone(listing),
@@ -186,7 +348,38 @@ impl Downloads {
             .collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Option<PathBuf>>> {
+    /// Brings the directories of a value that can come as a whole; what is in them is here then.
+    fn bring_directories(
+        &self,
+        value: &Value,
+        root: &Path,
+        download: Option<&dyn Download>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let mut locations: Vec<Arc<str>> = Vec::new();
+        value.visit_files(&mut |item| {
+            if let Value::Directory(directory) = item {
+                locations.extend(directory.location.clone().filter(|location| path_of(location).is_err()));
+            }
+        });
+        // What lies in another comes after it.
+        locations.sort();
+        for location in &locations {
+            self.get_directory(location, root, download, cancel)?;
+        }
+        Ok(())
+    }
+
+    /// A directory that is here as a whole.
+    fn here(&self, location: &str) -> Option<PathBuf> {
+        let path = match self.known().get(location) {
+            Some(Known::Here(local)) => Some(local.path.clone()),
+            _ => None,
+        };
+        path.or_else(|| self.inside(location)).filter(|path| path.is_dir())
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,26 +389,27 @@ enum Fault {
     System(Box<Failure>),
 }
 
-fn fetch(
-    location: &str,
-    directory: &Path,
-    download: &dyn Download,
-    cancel: &Cancel,
-) -> std::result::Result<PathBuf, Fault> {
-    fs::create_dir_all(directory)
-        .map_err(|error| Fault::System(system::failure("make the directory", directory, &error)))?;
+fn failed(location: &str, reason: String) -> Box<Failure> {
+    let message = format!("cannot fetch the input {location}");
+    Box::new(Failure::new(FailureKind::BadInput, message).with_cause(reason))
+}
+
+/// A free path for what is at a location, under its own name. It is in a directory of its own: locations may end in the
+/// same name.
+fn place(location: &str, root: &Path, mark: &str) -> Result<PathBuf> {
+    let directory = root.join(crate::attempt_dir::unique(mark));
+    fs::create_dir_all(&directory)
+        .map_err(|error| system::failure("make the directory", &directory, &error))?;
     let name = location::basename(location);
     let usable =
         !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != ".." && name.len() < 200;
-    let path = directory.join(if usable { &name } else { "file" });
-    download.download(location, &path, cancel).map_err(Fault::Download)?;
-    Ok(path)
+    Ok(directory.join(if usable { &name } else { "file" }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     /// Counts what it fetches; fails for names that end in `gone`, once for those that end in `flaky`.
     #[derive(Default)]
@@ -289,5 +483,73 @@ mod tests {
             ..Default::default()
         }));
         assert!(downloads.localise(&directory, dir.path(), Some(&web), &Cancel::new()).is_err());
+    }
+
+    fn directory(location: &str) -> Value {
+        let location = Some(location.into());
+        Value::Directory(Arc::new(moil_cwl::value::Directory { location, ..Default::default() }))
+    }
+
+    fn location(value: &Value) -> PathBuf {
+        let location = match value {
+            Value::File(file) => file.location.clone(),
+            Value::Directory(directory) => directory.location.clone(),
+            other => panic!("{other:?}"),
+        };
+        path_of(&location.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_made_here_is_not_fetched_unless_it_was_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("downloads");
+        let (web, downloads) = (Web::default(), Downloads::with_room(20));
+        let made = dir.path().join("a b.txt");
+        fs::write(&made, "made here").unwrap();
+        downloads.adopt("s3://b/1/a%20b.txt", &made, &root);
+        let get = |location: &str| {
+            let path = downloads.get(&location.into(), &root, Some(&web), &Cancel::new()).unwrap();
+            (path.clone(), fs::read_to_string(path).unwrap())
+        };
+        let (path, text) = get("s3://b/1/a%20b.txt");
+        assert_eq!((text.as_str(), made.exists()), ("made here", false));
+        assert!(path.ends_with("a b.txt"));
+        assert_eq!(web.0.load(Ordering::SeqCst), 0);
+        fs::write(&path, "a tool wrote into its input").unwrap();
+        assert_eq!(get("s3://b/1/a%20b.txt").1, "s3://b/1/a%20b.txt");
+        // There is no room for more than 20 bytes.
+        fs::write(&made, "another twelve").unwrap();
+        downloads.adopt("s3://b/2/x", &made, &root);
+        assert!(!made.exists());
+        assert_eq!(get("s3://b/2/x").1, "s3://b/2/x");
+        // Nor are links trusted.
+        std::os::unix::fs::symlink(&path, &made).unwrap();
+        downloads.adopt("s3://b/3/x", &made, &root);
+        assert_eq!(get("s3://b/3/x").1, "s3://b/3/x");
+    }
+
+    #[test]
+    fn what_is_in_a_directory_that_is_here_is_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("downloads");
+        let (web, downloads) = (Web::default(), Downloads::with_room(1000));
+        let made = dir.path().join("d");
+        fs::create_dir_all(made.join("e")).unwrap();
+        fs::write(made.join("e/f 1"), "deep").unwrap();
+        downloads.adopt("s3://b/1/d", &made, &root);
+        let localise = |value: &Value| downloads.localise(value, &root, Some(&web), &Cancel::new());
+        let whole = location(&localise(&directory("s3://b/1/d")).unwrap());
+        assert_eq!(fs::read_to_string(whole.join("e/f 1")).unwrap(), "deep");
+        assert_eq!(location(&localise(&directory("s3://b/1/d/e")).unwrap()), whole.join("e"));
+        let file =
+            Value::File(Arc::new(File { location: Some("s3://b/1/d/e/f%201".into()), ..File::default() }));
+        assert_eq!(location(&localise(&file).unwrap()), whole.join("e/f 1"));
+        assert_eq!(web.0.load(Ordering::SeqCst), 0);
+        // Names cannot lead out, and what is not there is asked for.
+        for other in ["s3://b/1/d/../x", "s3://b/1/d/%2e%2e/x", "s3://b/1/d/none", "s3://b/1/da"] {
+            let path = downloads.get(&other.into(), &root, Some(&web), &Cancel::new()).unwrap();
+            assert!(!path.starts_with(&whole), "{other}");
+        }
+        assert_eq!(web.0.load(Ordering::SeqCst), 4);
     }
 }

@@ -14,7 +14,8 @@ use crate::cancel::Cancel;
 use crate::files;
 use crate::system::Result;
 
-/// The output object with all that lies below `made` kept by `contents`, and at its new location.
+/// The output object with all that lies below `made` kept by `contents`, and at its new location. What is still here then
+/// is handed to `left`, with where it was brought.
 ///
 /// # Errors
 /// What [`Contents::keep`] says; the attempt was cancelled.
@@ -23,6 +24,7 @@ pub(crate) fn keep(
     made: &Path,
     attempt: &AttemptId,
     contents: &dyn Contents,
+    left: &dyn Fn(&str, &Path),
     cancel: &Cancel,
 ) -> Result<Value> {
     let mut places = Places::default();
@@ -32,6 +34,9 @@ pub(crate) fn keep(
             let message = format!("an output of {attempt} cannot be kept");
             Box::new(Failure::new(FailureKind::System, message).with_cause(error))
         })?;
+        if contents.root().is_none() {
+            left(&location, &path);
+        }
         places.0.insert(path, location);
     }
     outputs.try_map_files(&mut |value| {
@@ -137,7 +142,14 @@ mod tests {
         ]);
         let contents = Numbered::default();
         let attempt = AttemptId { job: JobId("a".into()), number: 1 };
-        let kept = keep(&outputs, Path::new("/work"), &attempt, &contents, &Cancel::new()).expect("kept");
+        let left: Mutex<Vec<String>> = Mutex::default();
+        let leave = |location: &str, path: &Path| {
+            left.lock().expect("not poisoned").push(format!("{location} {}", path.display()));
+        };
+        let kept =
+            keep(&outputs, Path::new("/work"), &attempt, &contents, &leave, &Cancel::new()).expect("kept");
+        let left = left.into_inner().expect("not poisoned");
+        assert_eq!(left, ["s3://b/1 /work/a/out/d", "s3://b/2 /work/a/out/d-2"]);
         let paths = contents.0.into_inner().expect("not poisoned");
         assert_eq!(paths, [PathBuf::from("/work/a/out/d"), PathBuf::from("/work/a/out/d-2")]);
         assert_eq!(

@@ -25,6 +25,7 @@
 //! | [`summary`] | what is told of a failed tool |
 //! | [`system`] | errors of the operating system as failures |
 //! | [`usage`] | what an attempt took; whether memory ran out |
+//! | `fingerprint` | whether files are still what they were |
 //! | `keep` | outputs go to where they outlive the attempt |
 //! | `live` | telling a tool's output while it runs |
 //! | `secrets` | taking secrets out of what a tool says |
@@ -40,6 +41,7 @@ pub mod downloads;
 mod engine_failure;
 pub mod fetched_once;
 pub mod files;
+mod fingerprint;
 mod image;
 pub mod image_source;
 mod keep;

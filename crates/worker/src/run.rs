@@ -136,7 +136,9 @@ impl Run<'_> {
         let mut result = result?;
         if let Some(contents) = &self.config.contents {
             let made = &self.config.work_root;
-            result.outputs = keep::keep(&result.outputs, made, &self.attempt.id, &**contents, self.cancel)?;
+            let left = |location: &str, path: &Path| self.config.adopt(location, path);
+            result.outputs =
+                keep::keep(&result.outputs, made, &self.attempt.id, &**contents, &left, self.cancel)?;
         }
         Ok(result)
     }

@@ -46,8 +46,7 @@ const REMEMBERED: usize = 16;
 /// How deep directories may be nested.
 const DEPTH_LIMIT: usize = 200;
 
-/// Keeps the outputs and inputs of a run in a bucket, and brings them back. Outputs that were brought up are removed
-/// here; inputs stay.
+/// Keeps the outputs and inputs of a run in a bucket, and brings them back. What was brought up stays here as well.
 pub struct S3Contents {
     bucket: Bucket,
     /// What all keys of the run begin with.
@@ -275,9 +274,6 @@ impl Contents for S3Contents {
         } else {
             self.bucket.upload(&output, path).map_err(|error| failed(error.reason))?;
         }
-        // It is in the way of nobody; the work directory goes at the end.
-        let _ =
-            if is_link(path) || !path.is_dir() { fs::remove_file(path) } else { fs::remove_dir_all(path) };
         Ok(location(&self.bucket, &output))
     }
 }
@@ -362,10 +358,6 @@ impl Packer<'_> {
 fn unit_key(output: &str, name: &str) -> String {
     let unit = output.rsplit_once('/').map_or("", |(unit, _)| unit);
     format!("{unit}/{name}")
-}
-
-fn is_link(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 
 fn bringing(location: &str, to: &Path, reason: String) -> ContentsError {

@@ -105,6 +105,15 @@ impl Objects<'_> {
             .collect())
     }
 
+    /// Brings an output directory, or a directory in one, with one request for each of its packs. Says whether it is one.
+    pub(super) fn download_directory(&self, location: &str, to: &Path) -> Result<bool, String> {
+        let Some((store, _)) = self.store(location) else { return Ok(false) };
+        if !store.stat(location)?.is_some_and(|stat| stat.is_directory) {
+            return Ok(false);
+        }
+        store.fetch_directory(location, to).map(|()| true).map_err(|error| error.reason)
+    }
+
     pub(super) fn download(&self, location: &str, to: &Path) -> Result<(), String> {
         if let Some((store, _)) = self.kept(location)? {
             return store.fetch_file(location, to).map_err(|error| error.reason);

@@ -155,6 +155,75 @@ fn a_job_costs_few_requests() {
     assert!(total <= 5 * 100, "{total}: {:?}", server.hooks().counts());
 }
 
+/// A file and a directory of many files go through three jobs.
+const CHAIN: &str = r#"
+cwlVersion: v1.2
+class: Workflow
+inputs: {stop: boolean}
+outputs: {last: {type: File, outputSource: third/o}, d: {type: Directory, outputSource: first/d}}
+steps:
+  first:
+    in: []
+    out: [o, d]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'head -c 400000 /dev/zero > o; mkdir -p d/e; for i in $(seq 50); do echo $i > d/e/$i; done']
+      arguments: []
+      inputs: []
+      outputs: {o: {type: File, outputBinding: {glob: o}}, d: {type: Directory, outputBinding: {glob: d}}}
+  second:
+    in: {o: first/o, d: first/d}
+    out: [o]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'cat "$0" "$1"/e/*']
+      inputs: {o: {type: File, inputBinding: {position: 1}}, d: {type: Directory, inputBinding: {position: 2}}}
+      outputs: {o: stdout}
+      stdout: o
+  third:
+    in: {o: second/o, d: first/d, stop: stop}
+    out: [o]
+    run:
+      class: CommandLineTool
+      requirements: {InlineJavascriptRequirement: {}}
+      baseCommand: [sh, -c, 'test $2 = false && cat "$1"/e/* "$0" | wc -c']
+      inputs:
+        o: {type: File, inputBinding: {position: 1}}
+        d: {type: Directory, inputBinding: {position: 2}}
+        stop: {type: boolean, inputBinding: {position: 3, valueFrom: $(String(self))}}
+      outputs: {o: stdout}
+      stdout: o
+"#;
+
+#[test]
+fn what_was_made_here_is_not_fetched_and_a_directory_comes_with_one_request_for_a_pack() {
+    let (sandbox, server) = (Sandbox::with(CHAIN), S3Server::start());
+    let fetched = || -> Vec<String> {
+        let calls = server.hooks().calls();
+        let of_files = calls.iter().filter(|call| call.is("GetObject") && call.target.contains("/files/"));
+        of_files.map(|call| call.target.rsplit_once('/').map_or("", |(_, name)| name).to_owned()).collect()
+    };
+    let line = "--jobStore aws:eu-central-1:run-c --retryCount 0 --outdir out main.cwl";
+    sandbox.write("job.yml", "stop: false\n");
+    succeeds(&sandbox, &server, &format!("{line} job.yml"));
+    assert_eq!(fetched(), [""; 0]);
+    assert_eq!(sandbox.read("out/o").trim(), "400282");
+    assert_eq!(sandbox.read("out/d/e/50"), "50\n");
+    // What another leader's jobs made is fetched once.
+    sandbox.write("job.yml", "stop: true\n");
+    let answer = run(&sandbox, &server, &format!("{line} job.yml"));
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    std::fs::remove_dir_all(sandbox.path("tmp")).expect("it is removed");
+    std::fs::create_dir(sandbox.path("tmp")).expect("it is made");
+    server.hooks().forget_calls();
+    sandbox.write("job.yml", "stop: false\n");
+    succeeds(&sandbox, &server, &format!("--restart {line} job.yml"));
+    let mut names = fetched();
+    names.sort();
+    assert_eq!(names[..2], [".directory", ".pack-0"]);
+    assert!(names.len() == 3 && names[2].starts_with("second"), "{names:?}");
+}
+
 /// Says how many bytes a file has.
 const COUNT: &str = r#"
 cwlVersion: v1.2
