@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# ministack, a server of S3 by others, for tests. ministack.sh install | start FOLDER PORT | stop FOLDER
+# ministack, a server of S3 by others, for tests. ministack.sh install | start FOLDER PORT [ADDRESS] | stop FOLDER
 #   install            into a folder of its own in the cache; needs Python with venv
-#   start FOLDER PORT  on the loopback interface, with its files in FOLDER; returns when it answers
+#   start FOLDER PORT [ADDRESS]  on the loopback interface, with its files in FOLDER; returns when it answers
 #   stop FOLDER        ends the one whose files are there
 # It does not check signatures. Its conditional writes are atomic.
 set -euo pipefail
@@ -18,23 +18,23 @@ install() {
 }
 
 answers() {
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+    (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null
 }
 
 start() {
-    local folder=$1 port=$2
-    if answers "$port"; then
+    local folder=$1 port=$2 address=$3
+    if answers "$address" "$port"; then
         echo "the port $port is taken" >&2
         return 1
     fi
     mkdir -p "$folder"
     cd "$folder"
     # By itself it listens to everybody, and for more than S3.
-    BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 GATEWAY_PORT=$port nohup "$venv/bin/ministack" >log 2>&1 &
+    BIND_HOST=$address IOT_MTLS_ENABLED=0 GATEWAY_PORT=$port nohup "$venv/bin/ministack" >log 2>&1 &
     echo $! >pid
     for _ in $(seq 300); do
-        if answers "$port"; then
-            echo "http://127.0.0.1:$port"
+        if answers "$address" "$port"; then
+            echo "http://$address:$port"
             return
         fi
         kill -0 "$(cat pid)" 2>/dev/null || break
@@ -52,10 +52,10 @@ stop() {
 
 case ${1-} in
 install) install ;;
-start) start "${2:?which folder?}" "${3:?which port?}" ;;
+start) start "${2:?which folder?}" "${3:?which port?}" "${4-127.0.0.1}" ;;
 stop) stop "${2:?which folder?}" ;;
 *)
-    echo "usage: $0 install | start FOLDER PORT | stop FOLDER" >&2
+    echo "usage: $0 install | start FOLDER PORT [ADDRESS] | stop FOLDER" >&2
     exit 2
     ;;
 esac
