@@ -49,6 +49,8 @@ pub enum Message {
     Warning(String),
     /// A signal: end what runs and stop. A second one stops without waiting.
     Interrupt,
+    /// Stop at once, and leave at work what can do without a leader: another one is to come.
+    Leave,
 }
 
 /// How the leader decides.
@@ -128,6 +130,8 @@ pub struct Leader<'a> {
     /// The store refused a record: from then on nothing is recorded, and so nothing is done.
     refused: bool,
     fenced_by: Option<String>,
+    /// It goes, and leaves at work what can do without it.
+    leaving: bool,
     interrupts: u32,
 }
 
@@ -149,6 +153,7 @@ impl<'a> Leader<'a> {
             stopping: false,
             refused: false,
             fenced_by: None,
+            leaving: false,
             interrupts: 0,
         }
     }
@@ -170,7 +175,7 @@ impl<'a> Leader<'a> {
                 self.note_failure(what, failure);
             }
             // Whoever may not record may not end what runs, either: it may be another leader's now.
-            if self.refused || self.is_over() {
+            if self.refused || self.leaving || self.is_over() {
                 break;
             }
             match self.wait(messages) {
@@ -192,7 +197,7 @@ impl<'a> Leader<'a> {
                 break;
             }
         }
-        match self.refused {
+        match self.refused || self.leaving {
             true => self.helpers.executor.leave(),
             false => self.helpers.executor.shut_down(),
         }
@@ -393,6 +398,11 @@ impl<'a> Leader<'a> {
                 self.interrupts += 1;
                 self.stop();
             }
+            Message::Leave => {
+                self.interrupts += 1;
+                self.leaving = true;
+                self.stop();
+            }
         }
     }
 
@@ -546,7 +556,7 @@ impl<'a> Leader<'a> {
         self.admission.drain();
         self.unrecorded.clear();
         self.delayed.clear();
-        if self.refused {
+        if self.refused || self.leaving {
             return;
         }
         let running: Vec<AttemptId> = self.running.keys().cloned().collect();

@@ -38,6 +38,7 @@ use moil_worker::config::WorkerConfig;
 use moil_worker::downloads::Downloads;
 use moil_worker::kept_logs::KeptLogs;
 use moil_worker::local::LocalExecutor;
+use moil_worker::machine::Machine;
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
@@ -164,10 +165,13 @@ pub fn run(
     let signal: Arc<Mutex<Option<i32>>> = Arc::default();
     let guard = {
         let (sender, signal) = (Mutex::new(sender.clone()), Arc::clone(&signal));
+        // On a cluster it is what a leader is told whose node is drained: its pods need not end for that.
+        let leaves = settings.batch == BatchSystem::Kubernetes;
         surroundings.signals.handle(move |number| {
             *signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+            let message = if leaves && number == libc::SIGTERM { Message::Leave } else { Message::Interrupt };
             // Fails only when the leader is gone, and then there is nothing left to interrupt.
-            _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
+            _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(message);
         })
     };
     let heartbeat = match &store {
@@ -198,6 +202,12 @@ pub fn run(
         None => None,
         Some(store) => Some(Journal::start(store.journal(), sender.clone()).map_err(no_thread)?),
     };
+    let warn: Arc<dyn Fn(String) + Send + Sync> = {
+        let sender = Mutex::new(sender.clone());
+        Arc::new(move |text| {
+            _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Warning(text));
+        })
+    };
     let reporter: Reporter = {
         let sender = Mutex::new(sender);
         Arc::new(move |report| {
@@ -210,6 +220,9 @@ pub fn run(
     let mut executor: Box<dyn Executor> = match &store {
         Some(store) if settings.batch == BatchSystem::Processes => {
             Box::new(elsewhere::processes(settings, store, surroundings.executable, reporter)?)
+        }
+        Some(store) if settings.batch == BatchSystem::Kubernetes => {
+            Box::new(elsewhere::kubernetes(settings, store, reporter, warn)?)
         }
         store => {
             let mut config = worker_config(settings, &work.path, remote, surroundings.spawner.clone())?;
@@ -306,13 +319,23 @@ fn evaluator_settings(
     }
 }
 
+/// What a cluster has is its scheduler's affair.
+const ANYWHERE: Machine = Machine { cores: f64::MAX, memory: u64::MAX, disk: u64::MAX, gpus: u32::MAX };
+
+/// How many pods there are at a time, if nothing is said of it.
+const PODS: usize = 1000;
+
 fn policy(settings: &Settings, work: &Path) -> Policy {
     let resources = &settings.resources;
-    let machine = moil_worker::machine::machine(work);
+    let machine = match settings.batch {
+        BatchSystem::Kubernetes => ANYWHERE,
+        BatchSystem::SingleMachine | BatchSystem::Processes => moil_worker::machine::machine(work),
+    };
     let cores = resources.max_cores.map_or(machine.cores, |limit| limit.min(machine.cores));
     let mib = |bytes: u64| bytes >> 20;
     let jobs = match resources.max_jobs {
         Some(0) | None if resources.jobs_as_cores => machine.cores as usize,
+        Some(0) | None if settings.batch == BatchSystem::Kubernetes => PODS,
         Some(0) | None => usize::MAX,
         Some(jobs) => usize::try_from(jobs).unwrap_or(usize::MAX),
     };

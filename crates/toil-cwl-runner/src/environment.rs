@@ -46,6 +46,7 @@ const AWS: &str = "the AWS job store";
 /// All variables that stand for no option.
 pub const TABLE: &[Variable] = &[
     runs("HOME", "Where `.toil/default.yaml` is looked for.", "no such file"),
+    runs("USER", "The owner of Jobs, if no other is named.", "the number of the user"),
     runs("TMPDIR", "Where temporary files go.", "`TEMP`, `TMP`, `/tmp`, `/var/tmp`, `/usr/tmp`"),
     runs("TEMP", "The same, if `TMPDIR` is not set.", ""),
     runs("TMP", "The same, if neither is set.", ""),
@@ -57,16 +58,11 @@ pub const TABLE: &[Variable] = &[
     runs("REQUESTS_CA_BUNDLE", "One more.", ""),
     runs("CURL_CA_BUNDLE", "One more.", ""),
     runs("PATH", "Where programs are found; tools outside containers always see it.", ""),
-    later("TOIL_AWS_SECRET_NAME", KUBERNETES, "The secret with the credentials for workers.", "none"),
-    later("TOIL_APPLIANCE_SELF", KUBERNETES, "The image of worker pods.", "none"),
+    runs("TOIL_AWS_SECRET_NAME", "The secret with the credentials for workers.", "none"),
+    runs("TOIL_APPLIANCE_SELF", "The image of worker pods.", "none"),
     later("TOIL_DOCKER_REGISTRY", KUBERNETES, "The registry of that image.", "none"),
     later("TOIL_DOCKER_NAME", KUBERNETES, "The name of that image.", "none"),
-    later(
-        "KUBECONFIG",
-        KUBERNETES,
-        "Files that say how to reach the cluster.",
-        "`~/.kube/config`, service account",
-    ),
+    runs("KUBECONFIG", "Files that say how to reach the cluster.", "`~/.kube/config`, service account"),
     runs("CWL_SINGULARITY_CACHE", "Where images are kept.", "`images` in `SINGULARITY_CACHEDIR`"),
     runs("CWL_SINGULARITY_IMAGES", "Where unpacked images are.", "none"),
     runs(

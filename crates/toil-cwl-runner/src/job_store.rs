@@ -133,7 +133,7 @@ impl JobStore {
         }
     }
 
-    fn run(kind: Kind, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
+    fn opened(kind: Kind, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
         if let Some(lost) = &replay.lost {
             log.warning(lost);
         }
@@ -230,6 +230,11 @@ impl JobStore {
     /// As people and other processes name it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The run, by its random number.
+    pub fn run(&self) -> &str {
+        &self.kind.ledger().info().run
     }
 
     /// Where workers in other processes get their attempts and leave results.
@@ -351,12 +356,12 @@ fn open_file(settings: &Settings, path: &Path, who: Who, log: &Log) -> Result<Op
             Err(FileStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
             taken => {
                 let (store, replay) = taken.map_err(file_failure)?;
-                return Ok(JobStore::run(Kind::File(store), who, name, replay, log));
+                return Ok(JobStore::opened(Kind::File(store), who, name, replay, log));
             }
         }
     }
     let store = FileStore::create(path, workers(settings), &who).map_err(file_failure)?;
-    Ok(JobStore::run(Kind::File(store), who, name, Replay::default(), log))
+    Ok(JobStore::opened(Kind::File(store), who, name, Replay::default(), log))
 }
 
 fn open_bucket(
@@ -386,14 +391,14 @@ fn open_bucket(
             Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
             taken => {
                 let (store, replay) = taken.map_err(bucket_failure)?;
-                return Ok(JobStore::run(Kind::Bucket(store), who, name, replay, log));
+                return Ok(JobStore::opened(Kind::Bucket(store), who, name, replay, log));
             }
         }
     }
     let tags = aws::tags(settings)?;
     let store =
         BucketStore::create(place.clone(), settings.store.records, &tags, &who).map_err(bucket_failure)?;
-    Ok(JobStore::run(Kind::Bucket(store), who, name, Replay::default(), log))
+    Ok(JobStore::opened(Kind::Bucket(store), who, name, Replay::default(), log))
 }
 
 /// A leader that still gives signs of life is waited for, not pushed aside.
@@ -445,6 +450,6 @@ fn advised(failure: Failure, missing: bool) -> Failure {
 fn workers(settings: &Settings) -> Workers {
     match settings.batch {
         BatchSystem::SingleMachine => Workers::Here,
-        BatchSystem::Processes => Workers::Elsewhere,
+        BatchSystem::Processes | BatchSystem::Kubernetes => Workers::Elsewhere,
     }
 }

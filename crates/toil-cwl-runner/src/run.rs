@@ -23,7 +23,7 @@ use crate::job_store::{JobStore, Opened};
 use crate::log::{Level, Log};
 use crate::log_file::LogFile;
 use crate::prints::PartError;
-use crate::settings::{self, Action, Settings};
+use crate::settings::{self, Action, BatchSystem, Settings};
 use crate::signals::Signals;
 use crate::{failure_report, inputs, prints, report, tls};
 
@@ -267,7 +267,11 @@ fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log:
                 libc::SIGHUP => "SIGHUP",
                 _ => "SIGINT",
             };
-            log.error(format_args!("ended by {name}: all tools were stopped, no outputs were written"));
+            let tools = match (settings.batch, signal) {
+                (BatchSystem::Kubernetes, libc::SIGTERM) => "pods are left at work for the next leader",
+                _ => "all tools were stopped",
+            };
+            log.error(format_args!("ended by {name}: {tools}, no outputs were written"));
         }
         return match finished.signal {
             Some(libc::SIGTERM) => ExitCode::TERMINATED,

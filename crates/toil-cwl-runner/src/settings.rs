@@ -45,6 +45,8 @@ pub struct Settings {
     pub files: Files,
     /// Where jobs run.
     pub batch: BatchSystem,
+    /// How pods are made.
+    pub kubernetes: Kubernetes,
     /// What tools and expressions see.
     pub tools: Tools,
     /// How containers are run.
@@ -205,6 +207,33 @@ pub enum BatchSystem {
     SingleMachine,
     /// On this machine, each in a worker process of its own.
     Processes,
+    /// Each in a pod.
+    Kubernetes,
+}
+
+/// How pods are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// How the names of Jobs begin; `None`: the user's name.
+    pub owner: Option<String>,
+    /// The context of the kubeconfig.
+    pub context: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// A directory of the nodes that their pods share.
+    pub host_path: Option<String>,
+    /// The service account of pods.
+    pub service_account: Option<String>,
+    /// How long a pod may take to start.
+    pub pod_timeout: Duration,
+    /// Pods have all rights of their node.
+    pub privileged: bool,
+    /// The seccomp profile of pods.
+    pub seccomp: Option<String>,
+    /// A file with the security context of pods.
+    pub pod_security_context: Option<PathBuf>,
+    /// A file with the security context of containers.
+    pub security_context: Option<PathBuf>,
 }
 
 /// Which variables tools outside containers are given, beside `PATH`.

@@ -31,6 +31,19 @@ fn an_interrupt_cancels_what_runs_and_starts_nothing_more() {
 }
 
 #[test]
+fn a_leader_that_is_to_leave_cancels_nothing() {
+    let ended = Case::new(STEPS, |attempt| match of(attempt) {
+        "a" => Act::Hold,
+        _ => Act::Send(vec![Message::Leave]),
+    })
+    .run();
+    assert!(ended.interrupted && ended.failures.is_empty());
+    let (last, before) = ended.log.split_last().expect("something was done");
+    assert_eq!(last, "leave");
+    assert!(before.iter().all(|line| line.starts_with("submit")), "{before:?}");
+}
+
+#[test]
 fn a_second_interrupt_waits_for_nobody() {
     let ended = Case::new(STEPS, |attempt| match of(attempt) {
         "a" => Act::Silence,

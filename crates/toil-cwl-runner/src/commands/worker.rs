@@ -49,11 +49,12 @@ Usage: moil worker --store STORE --attempt WORD
 
 Options:
       --attempt WORD  The attempt, as the leader calls it.
+      --secrets FILE  Read the secrets of the job from a file.
   -h, --help          Print this help and exit.
 ",
     words: &["the job store"],
     flags: &[],
-    values: &[&["--attempt"]],
+    values: &[&["--attempt"], &["--secrets"]],
     lists: &[],
 };
 
@@ -65,7 +66,10 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
         Err(code) => return code,
     };
     let mut secrets = String::new();
-    let read = invocation.stdin.read_to_string(&mut secrets);
+    let read = match asked.value("--secrets") {
+        Some(path) => std::fs::read_to_string(asked.settings.cwd.join(path)).map(|text| secrets = text),
+        None => invocation.stdin.read_to_string(&mut secrets).map(drop),
+    };
     let log = asked.log.clone();
     let signals = std::mem::take(&mut invocation.signals);
     let spawner = invocation.spawner.take();
@@ -73,7 +77,7 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
         Err(error) => {
             Err(Failure::new(FailureKind::System, "the secrets of the job cannot be read").with_cause(error))
         }
-        Ok(_) => carry_out(asked, &secrets, spawner, &signals, invocation.stdout),
+        Ok(()) => carry_out(asked, &secrets, spawner, &signals, invocation.stdout),
     };
     finish(&log, "worker", done)
 }

@@ -10,9 +10,9 @@ use moil_jobstore::bucket_store::RecordsIn;
 use super::error::SettingsError;
 use super::value;
 use super::{
-    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Locator, Log, Note,
-    OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix,
-    Tools,
+    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Kubernetes, Locator,
+    Log, Note, OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store,
+    TemporaryPrefix, Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -51,9 +51,16 @@ pub fn resolve(
     let retries = source.retries()?;
     let files = source.files()?;
     let store = source.store(job_store_word)?;
-    if batch == BatchSystem::Processes && store.locator == Locator::Memory {
-        let error = UsageError::new("--batchSystem processes needs a job store")
-            .with_hint("workers share nothing else with the leader: add --jobStore DIRECTORY");
+    let needs_store = match batch {
+        BatchSystem::SingleMachine => None,
+        BatchSystem::Processes => Some(("processes", "--jobStore DIRECTORY")),
+        BatchSystem::Kubernetes => Some(("kubernetes", "--jobStore aws:REGION:NAME")),
+    };
+    if let Some((name, option)) =
+        needs_store.filter(|_| store.locator == Locator::Memory && action == Action::Run)
+    {
+        let error = UsageError::new(format!("--batchSystem {name} needs a job store"))
+            .with_hint(format!("workers share nothing else with the leader: add {option}"));
         return Err(SettingsError::Refused(error));
     }
     let settings = Settings {
@@ -63,6 +70,7 @@ pub fn resolve(
         documents: source.documents(),
         part: source.part()?,
         batch,
+        kubernetes: source.kubernetes()?,
         tools: source.tools()?,
         containers: source.containers()?,
         log: source.log(stderr_is_terminal)?,
@@ -356,6 +364,21 @@ impl Source<'_> {
         })
     }
 
+    fn kubernetes(&self) -> Result<Kubernetes, UsageError> {
+        Ok(Kubernetes {
+            owner: self.owned("--kubernetesOwner"),
+            context: self.owned("--kubernetesContext"),
+            namespace: self.owned("--kubernetesNamespace"),
+            host_path: self.owned("--kubernetesHostPath"),
+            service_account: self.owned("--kubernetesServiceAccount"),
+            pod_timeout: self.read("--kubernetesPodTimeout", value::seconds, Duration::from_secs(120))?,
+            privileged: self.flag("--kubernetesPrivileged", false),
+            seccomp: self.owned("--kubernetesSeccompProfile"),
+            pod_security_context: self.path("--kubernetesPodSecurityContext"),
+            security_context: self.path("--kubernetesSecurityContext"),
+        })
+    }
+
     fn tool_environment(&mut self, set: &[(String, OsString)]) -> (Preserved, Vec<(OsString, OsString)>) {
         let mut worker: BTreeMap<OsString, OsString> =
             self.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -616,7 +639,7 @@ fn batch_system(source: &Source<'_>) -> Result<BatchSystem, SettingsError> {
     match name {
         "single_machine" | "singleMachine" => Ok(BatchSystem::SingleMachine),
         "processes" => Ok(BatchSystem::Processes),
-        "kubernetes" => Err(refused(format!("{spelled} kubernetes is not supported yet (Kubernetes)"))),
+        "kubernetes" => Ok(BatchSystem::Kubernetes),
         other if OTHER_BATCH_SYSTEMS.contains(&other) => Err(SettingsError::Refused(
             UsageError::new(format!("{spelled} {other} is not supported"))
                 .with_hint("jobs run on this machine (single_machine) or on Kubernetes (kubernetes)"),

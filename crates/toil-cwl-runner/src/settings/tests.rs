@@ -339,10 +339,13 @@ fn batch_systems_have_old_and_new_names() {
     for name in ["single_machine", "singleMachine"] {
         assert_eq!(settings(&format!("--batchSystem {name} wf.cwl")).notes, []);
     }
-    assert_eq!(
-        fault("--batchSystem kubernetes wf.cwl"),
-        (1, "--batchSystem kubernetes is not supported yet (Kubernetes)".to_owned())
-    );
+    for (name, option) in [("kubernetes", "aws:REGION:NAME"), ("processes", "DIRECTORY")] {
+        let text = format!(
+            "--batchSystem {name} needs a job store\n  hint: workers share nothing else with the leader: add --jobStore {option}"
+        );
+        assert_eq!(fault(&format!("--batchSystem {name} wf.cwl")), (1, text));
+        assert_eq!(settings(&format!("--batchSystem {name} --jobStore s3://bucket/p wf.cwl")).notes, []);
+    }
     for name in
         ["aws_batch", "grid_engine", "gridEngine", "lsf", "mesos", "slurm", "torque", "htcondor", "parasol"]
     {
@@ -454,10 +457,10 @@ fn outputs_go_to_a_directory_or_to_a_bucket() {
 #[test]
 fn options_without_effect_are_remarked_once() {
     assert_eq!(
-        notes("--disableChaining --disableChaining true --kubernetesOwner me --nodeTypes x w"),
+        notes("--disableChaining --disableChaining true --beta-use-biocontainers --nodeTypes x w"),
         [
             "Info: --disableChaining has no effect: nothing is chained",
-            "Warning: --kubernetesOwner is not supported yet (Kubernetes); the run goes on without it",
+            "Warning: --beta-use-biocontainers is not supported yet (containers); the run goes on without it",
             "Warning: --nodeTypes is not supported: the cluster's own autoscaler does that",
         ]
     );

@@ -1,0 +1,21 @@
+//! The executor of Kubernetes: one `batch/v1` Job for each attempt, whose pod runs `moil worker`.
+//!
+//! What is made and what is read is decided by pure functions; one task of a runtime of its own asks the API server and
+//! watches. The rest of the program sees blocking calls.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`settings`] | what the binary decides once for all pods |
+//! | [`names`] | names and labels |
+//! | [`manifest`] | the Job of an attempt |
+//! | [`outcome`] | how it stands with an attempt, from its pod |
+//! | [`cluster`] | the API server |
+//! | [`executor`] | the executor |
+
+pub mod cluster;
+pub mod executor;
+mod lead;
+pub mod manifest;
+pub mod names;
+pub mod outcome;
+pub mod settings;

@@ -1,0 +1,158 @@
+//! How it stands with an attempt, read from its pod: from status, container state and conditions, never guessed.
+
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use moil_job::failure::{Failure, FailureKind};
+
+/// How it stands with a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// It has not begun, and why, in the words of Kubernetes.
+    Waiting(Option<String>),
+    /// It cannot begin, since its image cannot be had, in the words of Kubernetes. It is tried again for some time.
+    NoImage(String),
+    /// Its worker is at work.
+    Running,
+    /// Its worker is gone. If it left no result, this is why.
+    Ended(Failure),
+}
+
+/// What a container says that waits for its image.
+const IMAGE: &[&str] = &["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
+
+/// What a container says that can never begin.
+const CANNOT_BEGIN: &[&str] = &["CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
+
+/// Reads a pod.
+pub fn standing(pod: &Pod) -> Standing {
+    let status = pod.status.clone().unwrap_or_default();
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let state = status.container_statuses.iter().flatten().next().and_then(|status| status.state.clone());
+    if let Some(terminated) = state.as_ref().and_then(|state| state.terminated.as_ref()) {
+        return Standing::Ended(match disrupted(pod) {
+            Some(failure) => failure,
+            None => terminated_failure(
+                terminated.reason.as_deref(),
+                terminated.exit_code,
+                terminated.message.as_deref(),
+                node.as_deref(),
+                memory_limit(pod).as_deref(),
+            ),
+        });
+    }
+    if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        return Standing::Ended(
+            disrupted(pod).unwrap_or_else(|| {
+                lost(&on("its pod ended without a word", node.as_deref()), status.message)
+            }),
+        );
+    }
+    match state {
+        Some(ContainerState { running: Some(_), .. }) => Standing::Running,
+        Some(ContainerState { waiting: Some(waiting), .. }) => {
+            let reason = waiting.reason.unwrap_or_default();
+            let words = waiting.message.unwrap_or_else(|| reason.clone());
+            if IMAGE.contains(&reason.as_str()) {
+                Standing::NoImage(words)
+            } else if CANNOT_BEGIN.contains(&reason.as_str()) {
+                Standing::Waiting(Some(words))
+            } else {
+                Standing::Waiting(None)
+            }
+        }
+        _ => Standing::Waiting(unschedulable(pod)),
+    }
+}
+
+/// The scheduler's words on a pod that has no node.
+fn unschedulable(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled")?;
+    (scheduled.status == "False").then(|| scheduled.message.clone())?
+}
+
+/// Why Kubernetes itself ended a pod, if it did.
+fn disrupted(pod: &Pod) -> Option<Failure> {
+    let status = pod.status.as_ref()?;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let words = status.message.clone();
+    if status.reason.as_deref() == Some("Evicted") {
+        // The pod's own fault, if it went over its limit; the node's, if that was short of something.
+        let own = words.as_deref().is_some_and(|words| {
+            words.contains("ephemeral local storage usage exceeds")
+                || words.contains("exceeds the total limit")
+        });
+        return Some(match own {
+            true => Failure {
+                kind: FailureKind::OutOfDisk,
+                message: on("it used more disk than it was granted", node),
+                cause: words,
+                advice: Some("ask for more with tmpdirMin and outdirMin of ResourceRequirement".to_owned()),
+                ..Failure::new(FailureKind::OutOfDisk, "")
+            },
+            false => lost(&on("its pod was evicted", node), words),
+        });
+    }
+    let condition = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")?;
+    let what = match condition.reason.as_deref() {
+        Some("PreemptionByScheduler") => "its pod had to make room for one of higher priority",
+        Some("EvictionByEvictionAPI") => "its pod was evicted, as when a node is drained",
+        Some("DeletionByTaintManager") => "its node was lost or is not to be used",
+        Some("DeletionByPodGC") => "its node is gone",
+        Some("TerminationByKubelet") => "its node ended its pod",
+        _ => "its pod was ended by Kubernetes",
+    };
+    Some(lost(&on(what, node), condition.message.clone().or(words)))
+}
+
+/// A failure of a worker that ended by itself and left no result.
+fn terminated_failure(
+    reason: Option<&str>,
+    code: i32,
+    message: Option<&str>,
+    node: Option<&str>,
+    limit: Option<&str>,
+) -> Failure {
+    match reason {
+        Some("OOMKilled") => {
+            let at = limit.map(|limit| format!(" at {limit}")).unwrap_or_default();
+            Failure::new(FailureKind::OutOfMemory, on(&format!("out of memory{at}"), node)).with_advice(
+                "ask for more with ramMin of ResourceRequirement, or let retries have more: --doubleMem",
+            )
+        }
+        Some("ContainerCannotRun" | "StartError") => {
+            let failure =
+                Failure::new(FailureKind::System, on("the worker cannot be started in its image", node))
+                    .with_advice(
+                        "the image must have moil inside: see TOIL_APPLIANCE_SELF and `moil appliance push`",
+                    );
+            match message {
+                Some(words) => failure.with_cause(words),
+                None => failure,
+            }
+        }
+        _ => lost(
+            &on(&format!("its worker ended with code {code} and left no result"), node),
+            message.map(str::to_owned),
+        ),
+    }
+}
+
+fn memory_limit(pod: &Pod) -> Option<String> {
+    let limits = pod.spec.as_ref()?.containers.first()?.resources.as_ref()?.limits.as_ref()?;
+    Some(limits.get("memory")?.0.clone())
+}
+
+fn on(what: &str, node: Option<&str>) -> String {
+    match node {
+        Some(node) => format!("{what} on {node}"),
+        None => what.to_owned(),
+    }
+}
+
+fn lost(message: &str, words: Option<String>) -> Failure {
+    Failure { cause: words.filter(|words| !words.is_empty()), ..Failure::new(FailureKind::Lost, message) }
+}

@@ -1,0 +1,120 @@
+//! What pods say, as a real cluster says it, and what is made of it.
+
+use k8s_openapi::api::core::v1::Pod;
+use moil_job::failure::FailureKind;
+use moil_kubernetes::outcome::{Standing, standing};
+use serde_json::{Value, json};
+
+fn pod(status: Value) -> Pod {
+    let limits = json!({"memory": "4160Mi"});
+    let spec =
+        json!({"nodeName": "node-7", "containers": [{"name": "worker", "resources": {"limits": limits}}]});
+    serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec, "status": status})).expect("a pod")
+}
+
+fn with_state(phase: &str, state: Value) -> Pod {
+    pod(json!({"phase": phase, "containerStatuses": [{
+        "name": "worker", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+    }]}))
+}
+
+#[test]
+fn what_has_not_begun_says_why() {
+    let unschedulable = "0/1 nodes are available: 1 Insufficient memory.";
+    let condition = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}]);
+    let cases = [
+        (
+            pod(json!({"phase": "Pending", "conditions": condition})),
+            Standing::Waiting(Some(unschedulable.into())),
+        ),
+        (pod(json!({"phase": "Pending"})), Standing::Waiting(None)),
+        (pod(json!({})), Standing::Waiting(None)),
+        (with_state("Pending", json!({"waiting": {"reason": "ContainerCreating"}})), Standing::Waiting(None)),
+        (
+            with_state(
+                "Pending",
+                json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"s\" not found"}}),
+            ),
+            Standing::Waiting(Some("secret \"s\" not found".into())),
+        ),
+        (
+            with_state(
+                "Pending",
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}),
+            ),
+            Standing::NoImage("Back-off pulling image".into()),
+        ),
+        (
+            with_state("Pending", json!({"waiting": {"reason": "ErrImagePull"}})),
+            Standing::NoImage("ErrImagePull".into()),
+        ),
+        (with_state("Running", json!({"running": {}})), Standing::Running),
+    ];
+    for (pod, expected) in cases {
+        assert_eq!(standing(&pod), expected, "{:?}", pod.status);
+    }
+}
+
+#[test]
+fn what_has_ended_says_how() {
+    let terminated = |reason: &str, code: i32| {
+        with_state("Failed", json!({"terminated": {"reason": reason, "exitCode": code}}))
+    };
+    let disruption = |reason: &str| {
+        let condition =
+            json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "words"}]);
+        let state = json!({"terminated": {"reason": "Error", "exitCode": 137}});
+        pod(json!({"phase": "Failed", "conditions": condition, "containerStatuses": [{
+            "name": "worker", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+        }]}))
+    };
+    let evicted = |words: &str| pod(json!({"phase": "Failed", "reason": "Evicted", "message": words}));
+    let cases = [
+        (terminated("OOMKilled", 137), FailureKind::OutOfMemory, "out of memory at 4160Mi on node-7"),
+        (
+            terminated("Error", 1),
+            FailureKind::Lost,
+            "its worker ended with code 1 and left no result on node-7",
+        ),
+        (
+            terminated("Completed", 0),
+            FailureKind::Lost,
+            "its worker ended with code 0 and left no result on node-7",
+        ),
+        (
+            terminated("StartError", 128),
+            FailureKind::System,
+            "the worker cannot be started in its image on node-7",
+        ),
+        (
+            evicted("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "),
+            FailureKind::OutOfDisk,
+            "it used more disk than it was granted on node-7",
+        ),
+        (
+            evicted("The node was low on resource: memory."),
+            FailureKind::Lost,
+            "its pod was evicted on node-7",
+        ),
+        (
+            disruption("PreemptionByScheduler"),
+            FailureKind::Lost,
+            "its pod had to make room for one of higher priority on node-7",
+        ),
+        (
+            disruption("EvictionByEvictionAPI"),
+            FailureKind::Lost,
+            "its pod was evicted, as when a node is drained on node-7",
+        ),
+        (
+            disruption("DeletionByTaintManager"),
+            FailureKind::Lost,
+            "its node was lost or is not to be used on node-7",
+        ),
+        (pod(json!({"phase": "Failed"})), FailureKind::Lost, "its pod ended without a word on node-7"),
+    ];
+    for (pod, kind, message) in cases {
+        let Standing::Ended(failure) = standing(&pod) else { panic!("{:?}", pod.status) };
+        assert_eq!((failure.kind, failure.message.as_str()), (kind, message));
+    }
+}
