@@ -67,6 +67,8 @@ pub const TABLE: &[Variable] = &[
         "Files that say how to reach the cluster.",
         "`~/.kube/config`, service account",
     ),
+    runs("DOCKER_CONFIG", "Where `config.json` has credentials of registries.", "`~/.docker`"),
+    runs("REGISTRY_AUTH_FILE", "A further file with such credentials.", "none"),
     runs("CWL_SINGULARITY_CACHE", "Where images are kept.", "`images` in `SINGULARITY_CACHEDIR`"),
     runs("CWL_SINGULARITY_IMAGES", "Where unpacked images are.", "none"),
     runs(
