@@ -78,6 +78,8 @@ up() {
     [ "$(id -u)" -eq 0 ] || { echo "it takes root to start a cluster" >&2; exit 1; }
     build
     down
+    # Each version of moil that was tested leaves a layer.
+    if [ -d "$cache/registry" ] && [ "$(du -sm "$cache/registry" | cut -f1)" -gt 2000 ]; then rm -rf "$cache/registry"; fi
     mkdir -p "$state"
     kernel_settings >"$state/kernel"
     local folder

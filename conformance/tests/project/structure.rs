@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("moil-jobstore", &["moil-salad", "moil-cwl", "moil-job"]),
     ("moil-kubernetes", &["moil-cwl", "moil-job"]),
     ("moil-container", &[]),
+    ("moil-appliance", &[]),
     ("moil-worker", &["moil-salad", "moil-cwl", "moil-job", "moil-container"]),
     (
         "toil-cwl-runner",
@@ -25,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "moil-jobstore",
             "moil-kubernetes",
             "moil-container",
+            "moil-appliance",
             "moil-worker",
         ],
     ),

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `appliance` | `appliance` |
 //! | `words` | the command lines of commands on job stores |
 //! | `store` | job stores as those see them who do not lead a run |
 //! | `end` | `kill`, `clean` |
@@ -10,6 +11,7 @@
 //! | `jobs` | `why`, `debug-job` |
 //! | `worker` | `worker` |
 
+mod appliance;
 mod end;
 mod jobs;
 mod stats;
@@ -47,6 +49,7 @@ const COMMANDS: &[Entry] = &[
     Entry { name: "kill", about: "End a run." },
     Entry { name: "clean", about: "Remove a job store and all that belongs to it." },
     Entry { name: "images", about: "Manage the images of containers: list, pull, verify, prune." },
+    Entry { name: "appliance", about: "Make the image of worker pods: push, build." },
     Entry { name: "doctor", about: "Check what a run needs. [not supported yet]" },
     Entry { name: "worker", about: "Run one job; for the leader." },
 ];
@@ -64,6 +67,10 @@ pub fn run(mut invocation: Invocation<'_>) -> ExitCode {
             workflow::run(invocation)
         }
         Some("images") => images::run(invocation),
+        Some("appliance") => {
+            invocation.program.push_str(" appliance");
+            appliance::run(invocation)
+        }
         Some(name) if on_store(name).is_some() => {
             invocation.program.push(' ');
             invocation.program.push_str(name);

@@ -63,6 +63,8 @@ pub const TABLE: &[Variable] = &[
     later("TOIL_DOCKER_REGISTRY", KUBERNETES, "The registry of that image.", "none"),
     later("TOIL_DOCKER_NAME", KUBERNETES, "The name of that image.", "none"),
     runs("KUBECONFIG", "Files that say how to reach the cluster.", "`~/.kube/config`, service account"),
+    runs("DOCKER_CONFIG", "Where `config.json` has credentials of registries.", "`~/.docker`"),
+    runs("REGISTRY_AUTH_FILE", "A further file with such credentials.", "none"),
     runs("CWL_SINGULARITY_CACHE", "Where images are kept.", "`images` in `SINGULARITY_CACHEDIR`"),
     runs("CWL_SINGULARITY_IMAGES", "Where unpacked images are.", "none"),
     runs(

@@ -1,4 +1,5 @@
-//! `moil`, also under the name `toil` for the commands that Toil has.
+//! `moil`, also under the name `toil` for the commands that Toil has. Under the name of the runner it is that: so one
+//! program is enough in the worker image.
 
 use std::process::ExitCode;
 
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
     let signals = blocked.and_then(Blocked::listen).unwrap_or_default();
     let mut stdout = std::io::stdout();
     match Invocation::of_this_process(&mut stdout, spawner, signals) {
+        Ok(invocation) if matches!(invocation.program.as_str(), "toil-cwl-runner" | "cwl-runner") => {
+            toil_cwl_runner::run(invocation).into()
+        }
         Ok(invocation) => commands::run(invocation).into(),
         Err(error) => report::no_current_directory("moil", &error).into(),
     }

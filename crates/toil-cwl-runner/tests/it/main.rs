@@ -1,5 +1,6 @@
 //! The program as a whole, called in process.
 
+mod appliance;
 mod bad_input;
 mod buckets;
 mod commands;
