@@ -396,11 +396,30 @@ impl BucketStore {
         ledger::outputs_of_cleaned(&*records).map_err(|error| place.open(OpenError::Records(error)))
     }
 
+    /// Whether this run is the one that is there. Somebody may have removed all of it by hand, and begun another: nothing
+    /// of that is known to its journal, whose names are free again then.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if it is not, or if that cannot be found out.
+    pub fn check_current(&self) -> Result<(), StoreError> {
+        let reason = match runs::current_id(&*self.root) {
+            Ok(run) if run == self.ledger.info().run => return Ok(()),
+            Ok(_) | Err(OpenError::Missing) => {
+                "it was removed by somebody else while this run was at work; what is there now is another run's"
+                    .to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        let operation = format!("using the job store {}", self.place.name);
+        Err(StoreError::Failed { operation, reason })
+    }
+
     /// Removes this store, if no other leader has taken it over.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: nothing is removed. [`StoreError::Failed`]: `moil clean` goes on from there.
     pub fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
+        self.check_current()?;
         self.ledger.retire(outputs)?;
         self.place.remove_run(&self.root, &self.ledger.info().run).map_err(|error| StoreError::Failed {
             operation: "removing the job store".to_owned(),

@@ -184,6 +184,18 @@ impl Kept {
         }
     }
 
+    /// Whether this run is the one that is there: where nothing can be renamed, another may have taken its place.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if it is not, or if that cannot be found out.
+    pub fn check_current(&self) -> Result<(), StoreError> {
+        match self {
+            Self::File(_) => Ok(()),
+            #[cfg(feature = "aws")]
+            Self::Bucket(store) => store.check_current(),
+        }
+    }
+
     /// Removes this store, if no other leader has taken it over.
     ///
     /// # Errors

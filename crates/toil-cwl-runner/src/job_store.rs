@@ -208,12 +208,24 @@ impl JobStore {
     /// # Errors
     /// Another leader has taken over, or the store cannot be written: it must not be done.
     pub fn record(&self, record: Record) -> Result<(), Failure> {
-        self.kept.append(&[record]).map_err(|error| match error {
+        let refused = |error: StoreError| match error {
             StoreError::Fenced { leader } => fenced(&leader),
             error @ StoreError::Failed { .. } => {
                 Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
             }
+        };
+        self.kept.check_current().map_err(refused)?;
+        self.kept.append(&[record]).map_err(|error| {
+            let failure = refused(error);
+            if failure.advice.is_some() { failure } else { failure.with_advice(self.how_to_go_on()) }
         })
+    }
+
+    fn how_to_go_on(&self) -> String {
+        let name = &self.name;
+        format!(
+            "what is done is kept in {name}: correct what failed and give the same command with --restart"
+        )
     }
 
     /// Removes the store or keeps it, as `--clean` says, and tells how to go on after a failure. `outputs` is the
@@ -223,7 +235,14 @@ impl JobStore {
     /// It cannot be written or removed.
     pub fn close(self, settings: &Settings, outputs: Option<&Value>, log: &Log) -> Result<(), Failure> {
         let success = outputs.is_some();
-        self.record(Record::RunFinished { success })?;
+        match self.record(Record::RunFinished { success }) {
+            // Most often for the reason for which the run failed, which was told.
+            Err(_) if !success => {
+                log.warning(self.how_to_go_on());
+                return Ok(());
+            }
+            recorded => recorded?,
+        }
         let removes = match settings.store.clean {
             Clean::Always => true,
             Clean::Never => false,
@@ -242,10 +261,7 @@ impl JobStore {
             });
         }
         if !success {
-            log.warning(format_args!(
-                "what is done is kept in {}: correct what failed and give the same command with --restart",
-                self.name
-            ));
+            log.warning(self.how_to_go_on());
         }
         Ok(())
     }
