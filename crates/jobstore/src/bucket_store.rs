@@ -24,7 +24,7 @@ use moil_job::store::{Store, StoreError};
 
 use crate::content::s3::S3Contents;
 use crate::ledger::{self, Ledger, OpenError, Replay};
-use crate::locator::Locator;
+use crate::locator::{Locator, RecordsIn};
 use crate::names::{self, Term};
 use crate::nonce::nonce;
 use crate::records::s3::S3Records;
@@ -40,22 +40,11 @@ const OWN_PREFIX: &str = "moil/";
 /// Below the prefix: the object that says where the records are.
 const MARKER: &str = "records";
 
-/// Where the records of a store lie. Its files always lie in the bucket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RecordsIn {
-    /// In the bucket.
-    #[default]
-    S3,
-    /// In SimpleDB, as those of Toil 4 to 9.0: for `aws:` stores only.
-    SimpleDb,
-}
-
-impl RecordsIn {
-    fn word(self) -> &'static str {
-        match self {
-            Self::S3 => "s3",
-            Self::SimpleDb => "simpledb",
-        }
+/// What the marker says.
+fn word(kind: RecordsIn) -> &'static str {
+    match kind {
+        RecordsIn::S3 => "s3",
+        RecordsIn::SimpleDb => "simpledb",
     }
 }
 
@@ -120,6 +109,10 @@ pub struct BucketPlace {
     own: Option<Own>,
     /// For messages.
     name: String,
+    /// Where a store that is made has its records.
+    records: RecordsIn,
+    /// The tags of a bucket that is made.
+    tags: BTreeMap<String, String>,
 }
 
 /// What belongs to an `aws:` store alone.
@@ -133,7 +126,7 @@ impl BucketPlace {
     /// The place that a locator names; `None` where it names none in a bucket. `simpledb` is the URL of the server of
     /// SimpleDB, if it is not that of AWS.
     pub fn of(locator: &Locator, s3: &S3, simpledb: Option<&str>) -> Option<Self> {
-        let name = locator.to_string();
+        let (name, records, tags) = (locator.to_string(), RecordsIn::default(), BTreeMap::new());
         match locator {
             Locator::File(_) => None,
             Locator::Aws { region, name: own } => Some(Self {
@@ -144,12 +137,20 @@ impl BucketPlace {
                     domain: Domain::new(s3.clone(), simpledb, region, own),
                 }),
                 name,
+                records,
+                tags,
             }),
             Locator::S3 { bucket, prefix } => {
                 let prefix = if prefix.is_empty() { OWN_PREFIX.to_owned() } else { format!("{prefix}/") };
-                Some(Self { bucket: s3.bucket(bucket), prefix, own: None, name })
+                Some(Self { bucket: s3.bucket(bucket), prefix, own: None, name, records, tags })
             }
         }
+    }
+
+    /// The same place, where a store that is made has its records and tags so.
+    #[must_use]
+    pub fn to_make(self, records: RecordsIn, tags: BTreeMap<String, String>) -> Self {
+        Self { records, tags, ..self }
     }
 
     /// The records that say which run is there, for a store that is there; `None` if there is none.
@@ -186,7 +187,7 @@ impl BucketPlace {
             text => text.map_err(|error| self.server(error))?,
         };
         let known = [RecordsIn::S3, RecordsIn::SimpleDb];
-        Ok(text.and_then(|text| known.into_iter().find(|kind| kind.word().as_bytes() == text)))
+        Ok(text.and_then(|text| known.into_iter().find(|kind| word(*kind).as_bytes() == text)))
     }
 
     fn marker(&self) -> String {
@@ -323,7 +324,7 @@ impl BucketPlace {
     fn mark(&self, kind: RecordsIn) -> Result<(), BucketStoreError> {
         let marker = self.marker();
         let server = |error| self.server(error);
-        if self.bucket.put_if_absent(&marker, kind.word().as_bytes()).map_err(server)? == Put::Stored
+        if self.bucket.put_if_absent(&marker, word(kind).as_bytes()).map_err(server)? == Put::Stored
             || self.marked()? == Some(kind)
         {
             return Ok(());
@@ -332,7 +333,7 @@ impl BucketPlace {
         match self.records() {
             Ok(_) => Err(self.open(OpenError::Exists)),
             Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => {
-                self.bucket.put(&marker, kind.word().as_bytes()).map_err(server)
+                self.bucket.put(&marker, word(kind).as_bytes()).map_err(server)
             }
             Err(error) => Err(error),
         }
@@ -355,18 +356,14 @@ pub struct BucketStore {
 }
 
 impl BucketStore {
-    /// Makes a store where there is none, and the bucket if it is the store's own, with these tags.
+    /// Makes a store where there is none, and the bucket if it is the store's own.
     ///
     /// # Errors
     /// There is one; the server refuses, or ignores conditions.
-    pub fn create(
-        place: BucketPlace,
-        kind: RecordsIn,
-        tags: &BTreeMap<String, String>,
-        who: &Who,
-    ) -> Result<Self, BucketStoreError> {
+    pub fn create(place: BucketPlace, who: &Who) -> Result<Self, BucketStoreError> {
+        let kind = place.records;
         if let Some(own) = &place.own {
-            place.make_own(own, kind, tags)?;
+            place.make_own(own, kind, &place.tags)?;
         }
         let root = place.root_in(kind)?;
         let probe = format!("{}probe-", place.prefix);
@@ -399,11 +396,30 @@ impl BucketStore {
         ledger::outputs_of_cleaned(&*records).map_err(|error| place.open(OpenError::Records(error)))
     }
 
+    /// Whether this run is the one that is there. Somebody may have removed all of it by hand, and begun another: nothing
+    /// of that is known to its journal, whose names are free again then.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if it is not, or if that cannot be found out.
+    pub fn check_current(&self) -> Result<(), StoreError> {
+        let reason = match runs::current_id(&*self.root) {
+            Ok(run) if run == self.ledger.info().run => return Ok(()),
+            Ok(_) | Err(OpenError::Missing) => {
+                "it was removed by somebody else while this run was at work; what is there now is another run's"
+                    .to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        let operation = format!("using the job store {}", self.place.name);
+        Err(StoreError::Failed { operation, reason })
+    }
+
     /// Removes this store, if no other leader has taken it over.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: nothing is removed. [`StoreError::Failed`]: `moil clean` goes on from there.
     pub fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
+        self.check_current()?;
         self.ledger.retire(outputs)?;
         self.place.remove_run(&self.root, &self.ledger.info().run).map_err(|error| StoreError::Failed {
             operation: "removing the job store".to_owned(),

@@ -13,6 +13,7 @@
 //! | [`locator`] | what stands behind `--jobStore` |
 //! | [`names`] | what the records of a run are called |
 //! | [`nonce`] | what nobody else has |
+//! | [`place`] | where a store is, and the store that is there, of any kind |
 //! | [`who`] | which process on which machine |
 //! | [`records`] | named records that are written once: in memory, as files |
 //! | [`results`] | what came of attempts |
@@ -32,6 +33,7 @@ pub mod memory;
 pub mod names;
 pub mod nonce;
 pub mod origins;
+pub mod place;
 pub mod records;
 pub mod remote;
 pub mod results;

@@ -24,6 +24,16 @@ pub enum Locator {
     },
 }
 
+/// Where the records of a store lie. Its files always lie in the bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordsIn {
+    /// In the bucket.
+    #[default]
+    S3,
+    /// In SimpleDB, as those of Toil 4 to 9.0: for `aws:` stores only.
+    SimpleDb,
+}
+
 /// What is wrong with a locator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{locator:?} is no job store: {reason}")]

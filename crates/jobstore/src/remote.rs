@@ -202,5 +202,8 @@ fn failed(location: &str, reason: String) -> Error {
 
 fn unknown(location: &str) -> Error {
     let scheme = location.split(':').next().unwrap_or_default();
+    if cfg!(not(feature = "aws")) && scheme == "s3" {
+        return failed(location, "this program was built without S3 (its feature aws)".to_owned());
+    }
     failed(location, format!("files of the kind {scheme}: cannot be read"))
 }

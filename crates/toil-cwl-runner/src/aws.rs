@@ -6,43 +6,61 @@ use std::fs;
 
 use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::bucket_store::BucketPlace;
-use moil_jobstore::locator;
+use moil_jobstore::locator::Locator;
+use moil_jobstore::place::Place;
+use moil_jobstore::remote::Remote;
 use moil_jobstore::s3::settings::{Credentials, Encryption};
 use moil_jobstore::s3::{S3, Settings as S3Settings};
 
-use crate::settings::{Locator, Settings};
+use crate::settings::Settings;
 use crate::tls;
 
-/// A client of S3, which does nothing until it is used.
+/// What reaches buckets; it does nothing until it is used.
+#[derive(Clone)]
+pub struct Buckets(S3);
+
+/// What reaches the buckets that the settings name.
 ///
 /// # Errors
 /// The key for encryption cannot be read.
-pub fn client(settings: &Settings) -> Result<S3, Failure> {
+pub fn buckets(settings: &Settings) -> Result<Buckets, Failure> {
     let region = match &settings.store.locator {
-        Locator::Bucket(locator::Locator::Aws { region, .. }) => Some(region.clone()),
+        Some(Locator::Aws { region, .. }) => Some(region.clone()),
         _ => text(settings, "AWS_REGION").or_else(|| text(settings, "AWS_DEFAULT_REGION")),
     };
-    Ok(S3::new(S3Settings {
+    Ok(Buckets(S3::new(S3Settings {
         region,
         endpoint: endpoint(settings),
         credentials: credentials(settings),
         certificates: tls::certificate_files(&settings.environment, &settings.cwd),
         encryption: encryption(settings)?,
         ..S3Settings::default()
-    }))
+    })))
 }
 
-/// The place of a job store in a bucket; `None` if the locator names none.
-pub fn place(settings: &Settings, locator: &locator::Locator, s3: &S3) -> Option<BucketPlace> {
-    let simpledb = text(settings, "AWS_ENDPOINT_URL_SIMPLEDB").or_else(|| text(settings, "AWS_ENDPOINT_URL"));
-    BucketPlace::of(locator, s3, simpledb.as_deref())
+impl Buckets {
+    /// The same reader of files, which reads those in buckets as well.
+    pub fn for_remote(&self, remote: Remote) -> Remote {
+        remote.with_s3(self.0.clone())
+    }
+
+    /// The place of a job store in a bucket; `None` if the locator names none.
+    ///
+    /// # Errors
+    /// The tags of new buckets are not JSON.
+    pub fn place(&self, settings: &Settings, locator: &Locator) -> Result<Option<Place>, Failure> {
+        let simpledb =
+            text(settings, "AWS_ENDPOINT_URL_SIMPLEDB").or_else(|| text(settings, "AWS_ENDPOINT_URL"));
+        let Some(place) = BucketPlace::of(locator, &self.0, simpledb.as_deref()) else { return Ok(None) };
+        Ok(Some(Place::Bucket(place.to_make(settings.store.records, tags(settings)?))))
+    }
 }
 
 /// Tags of buckets that are made: `TOIL_AWS_TAGS`, and `TOIL_OWNER_TAG` as `Owner`.
 ///
 /// # Errors
 /// The tags are not JSON.
-pub fn tags(settings: &Settings) -> Result<BTreeMap<String, String>, Failure> {
+fn tags(settings: &Settings) -> Result<BTreeMap<String, String>, Failure> {
     let mut tags = BTreeMap::new();
     if let Some(text) = settings.environment.known("TOIL_AWS_TAGS").and_then(OsStr::to_str) {
         tags = serde_json::from_str(text).map_err(|error| {

@@ -1,5 +1,9 @@
 //! Outputs are brought to the output directory.
 
+#[cfg(feature = "aws")]
+mod bucket;
+#[cfg(not(feature = "aws"))]
+#[path = "home/no_bucket.rs"]
 mod bucket;
 
 use std::fs;

@@ -12,28 +12,25 @@ use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
-use moil_jobstore::bucket_store::{BucketPlace, BucketStore, BucketStoreError};
-use moil_jobstore::content::file::FileContents;
-use moil_jobstore::content::s3::imports::Imports;
-use moil_jobstore::exchange::{Bring, StoreExchange};
-use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
+use moil_jobstore::file_store::Workers;
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
 use moil_jobstore::ledger::{Ledger, OpenError, Replay};
+use moil_jobstore::locator::Locator;
 use moil_jobstore::names::{self, Term};
+use moil_jobstore::place::{Kept, Place, PlaceError};
 use moil_jobstore::records::Records;
-use moil_jobstore::s3::S3;
 use moil_jobstore::who::Who;
 
-use crate::aws;
+use crate::aws::Buckets;
 use crate::log::Log;
-use crate::settings::{BatchSystem, Clean, HandOver, Locator, Restart, Settings};
+use crate::settings::{BatchSystem, Clean, HandOver, Restart, Settings};
 
 /// How often a leader gives a sign of life.
 const BEAT: Duration = Duration::from_secs(10);
 
 /// An open job store: this process leads its run.
 pub struct JobStore {
-    kind: Arc<Kind>,
+    kept: Arc<Kept>,
     exchange: Arc<dyn Exchange>,
     who: Who,
     /// As people know it.
@@ -48,61 +45,8 @@ impl Drop for JobStore {
     fn drop(&mut self) {
         if self.unused {
             // What stays is empty, and `moil clean` removes it.
-            let _ = self.kind.remove(None);
+            let _ = self.kept.remove(None);
         }
-    }
-}
-
-/// Where the run is kept.
-enum Kind {
-    File(FileStore),
-    Bucket(BucketStore),
-}
-
-impl Kind {
-    fn ledger(&self) -> &Ledger {
-        match self {
-            Self::File(store) => store.ledger(),
-            Self::Bucket(store) => store.ledger(),
-        }
-    }
-
-    /// Workers on other machines share the directory of a store, and nothing but the bucket of one in S3.
-    fn exchange(&self) -> Arc<dyn Exchange> {
-        let bring: Option<Box<Bring>> = match self {
-            Self::File(_) => None,
-            Self::Bucket(store) => {
-                let imports = Imports::new(store.contents());
-                Some(Box::new(move |inputs| {
-                    imports.bring(inputs).map_err(|error| {
-                        Failure::new(
-                            FailureKind::System,
-                            "an input cannot be brought to where workers find it",
-                        )
-                        .with_cause(error)
-                    })
-                }))
-            }
-        };
-        let ledger = self.ledger();
-        Arc::new(StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring))
-    }
-
-    fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
-        match self {
-            Self::File(store) => store.remove(outputs),
-            Self::Bucket(store) => store.remove(outputs),
-        }
-    }
-}
-
-impl Store for Kind {
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn append(&self, group: &[Record]) -> Result<(), StoreError> {
-        self.ledger().append(group)
     }
 }
 
@@ -121,25 +65,22 @@ impl JobStore {
     ///
     /// # Errors
     /// There is one already, or none to go on with; it cannot be read or written.
-    pub fn open(settings: &Settings, s3: &S3, log: &Log) -> Result<Opened, Failure> {
-        let who = Who::here();
-        match &settings.store.locator {
-            Locator::Memory => Ok(Opened::None),
-            Locator::File(path) => open_file(settings, path, who, log),
-            Locator::Bucket(locator) => match aws::place(settings, locator, s3) {
-                Some(place) => open_bucket(settings, &place, locator.to_string(), who, log),
-                None => Ok(Opened::None),
-            },
-        }
+    pub fn open(settings: &Settings, buckets: &Buckets, log: &Log) -> Result<Opened, Failure> {
+        let Some(place) = place(settings, buckets)? else { return Ok(Opened::None) };
+        let name = match &settings.store.locator {
+            Some(Locator::File(path)) => path.display().to_string(),
+            other => other.as_ref().map(ToString::to_string).unwrap_or_default(),
+        };
+        open(settings, &place, name, log)
     }
 
-    fn opened(kind: Kind, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
+    fn opened(kept: Kept, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
         if let Some(lost) = &replay.lost {
             log.warning(lost);
         }
         let unused = replay.entries.is_empty();
-        let exchange = kind.exchange();
-        let store = Self { kind: Arc::new(kind), exchange, who, name, replay, unused };
+        let exchange = Arc::new(kept.exchange());
+        let store = Self { kept: Arc::new(kept), exchange, who, name, replay, unused };
         store.undo_export();
         Opened::Run(Box::new(store))
     }
@@ -189,7 +130,7 @@ impl JobStore {
     /// every leader.
     pub fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
-        for (byte, digits) in secret.iter_mut().zip(self.kind.ledger().info().key.as_bytes().chunks(2)) {
+        for (byte, digits) in secret.iter_mut().zip(self.kept.ledger().info().key.as_bytes().chunks(2)) {
             *byte = std::str::from_utf8(digits)
                 .ok()
                 .and_then(|text| u8::from_str_radix(text, 16).ok())
@@ -200,31 +141,22 @@ impl JobStore {
 
     /// The directory below which all is that attempts of this run made, if it is kept in one.
     pub fn directory(&self) -> Option<&Path> {
-        match &*self.kind {
-            Kind::File(store) => Some(store.directory()),
-            Kind::Bucket(_) => None,
-        }
+        self.kept.directory()
     }
 
     /// What the locations of all that attempts of this run made begin with, if it is kept in a bucket.
     pub fn files_in_bucket(&self) -> Option<String> {
-        match &*self.kind {
-            Kind::File(_) => None,
-            Kind::Bucket(store) => Some(store.files()),
-        }
+        self.kept.files_in_bucket()
     }
 
     /// Keeps what attempts of this leader make.
     pub fn contents(&self) -> Arc<dyn Contents> {
-        match &*self.kind {
-            Kind::File(store) => Arc::new(FileContents::new(store.directory())),
-            Kind::Bucket(store) => Arc::new(store.contents()),
-        }
+        self.kept.contents()
     }
 
     /// Where attempts of this leader may work, if no other place was asked for: what they leave need not be moved.
     pub fn work_directory(&self) -> Option<PathBuf> {
-        Some(self.directory()?.join("work").join(self.kind.ledger().term().to_string()))
+        Some(self.directory()?.join("work").join(self.kept.ledger().term().to_string()))
     }
 
     /// As people and other processes name it.
@@ -234,7 +166,7 @@ impl JobStore {
 
     /// The run, by its random number.
     pub fn run(&self) -> &str {
-        &self.kind.ledger().info().run
+        &self.kept.ledger().info().run
     }
 
     /// Where workers in other processes get their attempts and leave results.
@@ -247,7 +179,7 @@ impl JobStore {
     /// # Errors
     /// It cannot be stored.
     pub fn keep_settings(&self, settings: &[u8]) -> Result<(), Failure> {
-        let ledger = self.kind.ledger();
+        let ledger = self.kept.ledger();
         ledger.records().put_if_absent(&names::settings(ledger.term()), settings).map(drop).map_err(|error| {
             Failure::new(FailureKind::System, "the job store refused the settings of the workers")
                 .with_cause(error)
@@ -256,7 +188,7 @@ impl JobStore {
 
     /// The journal.
     pub fn journal(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.kind) as _
+        Arc::clone(&self.kept) as _
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
@@ -265,8 +197,8 @@ impl JobStore {
     /// There is no thread to be had.
     pub fn beat(&self, log: &Log, kill: impl Fn() + Send + 'static) -> Result<Heartbeat, Failure> {
         let log = log.clone();
-        let records = Arc::clone(self.kind.ledger().records());
-        Heartbeat::start(records, self.kind.ledger().term(), self.who.clone(), BEAT, move |sign| match sign {
+        let records = Arc::clone(self.kept.ledger().records());
+        Heartbeat::start(records, self.kept.ledger().term(), self.who.clone(), BEAT, move |sign| match sign {
             Sign::Kill { by } => {
                 log.warning(format_args!("the end of the run was asked for by {by}"));
                 kill();
@@ -281,12 +213,24 @@ impl JobStore {
     /// # Errors
     /// Another leader has taken over, or the store cannot be written: it must not be done.
     pub fn record(&self, record: Record) -> Result<(), Failure> {
-        self.kind.append(&[record]).map_err(|error| match error {
+        let refused = |error: StoreError| match error {
             StoreError::Fenced { leader } => fenced(&leader),
             error @ StoreError::Failed { .. } => {
                 Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
             }
+        };
+        self.kept.check_current().map_err(refused)?;
+        self.kept.append(&[record]).map_err(|error| {
+            let failure = refused(error);
+            if failure.advice.is_some() { failure } else { failure.with_advice(self.how_to_go_on()) }
         })
+    }
+
+    fn how_to_go_on(&self) -> String {
+        let name = &self.name;
+        format!(
+            "what is done is kept in {name}: correct what failed and give the same command with --restart"
+        )
     }
 
     /// Removes the store or keeps it, as `--clean` says, and tells how to go on after a failure. `outputs` is the
@@ -296,7 +240,14 @@ impl JobStore {
     /// It cannot be written or removed.
     pub fn close(self, settings: &Settings, outputs: Option<&Value>, log: &Log) -> Result<(), Failure> {
         let success = outputs.is_some();
-        self.record(Record::RunFinished { success })?;
+        match self.record(Record::RunFinished { success }) {
+            // Most often for the reason for which the run failed, which was told.
+            Err(_) if !success => {
+                log.warning(self.how_to_go_on());
+                return Ok(());
+            }
+            recorded => recorded?,
+        }
         let removes = match settings.store.clean {
             Clean::Always => true,
             Clean::Never => false,
@@ -304,7 +255,7 @@ impl JobStore {
             Clean::OnError => !success,
         };
         if removes && settings.files.hand_over != HandOver::Leave {
-            return self.kind.remove(outputs.cloned()).map_err(|error| match error {
+            return self.kept.remove(outputs.cloned()).map_err(|error| match error {
                 StoreError::Fenced { leader } => fenced(&leader),
                 error @ StoreError::Failed { .. } => {
                     let name = &self.name;
@@ -315,10 +266,7 @@ impl JobStore {
             });
         }
         if !success {
-            log.warning(format_args!(
-                "what is done is kept in {}: correct what failed and give the same command with --restart",
-                self.name
-            ));
+            log.warning(self.how_to_go_on());
         }
         Ok(())
     }
@@ -330,75 +278,46 @@ pub fn fenced(leader: &str) -> Failure {
         .with_advice("this one has stopped; nothing of the run was changed by it since")
 }
 
-fn open_file(settings: &Settings, path: &Path, who: Who, log: &Log) -> Result<Opened, Failure> {
-    let name = path.display().to_string();
-    let restart = settings.store.restart;
-    if restart != Restart::No {
-        let records = match FileStore::records(path, workers(settings)) {
-            Ok(records) => Some(records),
-            Err(FileStoreError::Open { .. }) => None,
-            Err(error) => return Err(file_failure(error)),
-        };
-        if let Some(records) = records {
-            wait_for_leader(&*records, &who, &name, log);
-        }
-        let mut taken = FileStore::restart(path, workers(settings), &who);
-        // Whoever removed it did not get to the end.
-        if matches!(&taken, Err(FileStoreError::Open { reason: OpenError::Cleaning, .. })) {
-            let outputs = FileStore::outputs_of_removed(path).map_err(file_failure)?;
-            FileStore::clean(path, &who).map_err(file_failure)?;
-            if let Some(outputs) = outputs {
-                return Ok(Opened::Finished(outputs));
-            }
-            taken = Err(FileStoreError::Open { path: path.to_owned(), reason: OpenError::Missing });
-        }
-        match taken {
-            Err(FileStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
-            taken => {
-                let (store, replay) = taken.map_err(file_failure)?;
-                return Ok(JobStore::opened(Kind::File(store), who, name, replay, log));
-            }
-        }
+/// The place of the job store that is asked for, if one is.
+///
+/// # Errors
+/// It cannot be reached by this program.
+pub(crate) fn place(settings: &Settings, buckets: &Buckets) -> Result<Option<Place>, Failure> {
+    match &settings.store.locator {
+        None => Ok(None),
+        Some(Locator::File(path)) => Ok(Some(Place::File { path: path.clone(), workers: workers(settings) })),
+        Some(locator) => buckets.place(settings, locator),
     }
-    let store = FileStore::create(path, workers(settings), &who).map_err(file_failure)?;
-    Ok(JobStore::opened(Kind::File(store), who, name, Replay::default(), log))
 }
 
-fn open_bucket(
-    settings: &Settings,
-    place: &BucketPlace,
-    name: String,
-    who: Who,
-    log: &Log,
-) -> Result<Opened, Failure> {
-    let restart = settings.store.restart;
+fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<Opened, Failure> {
+    let (who, restart) = (Who::here(), settings.store.restart);
     if restart != Restart::No {
         match place.records() {
             Ok(records) => wait_for_leader(&*records, &who, &name, log),
-            Err(BucketStoreError::Open { .. }) => {}
-            Err(error) => return Err(bucket_failure(error)),
+            Err(error) if error.reason().is_some() => {}
+            Err(error) => return Err(place_failure(&error)),
         }
-        let mut taken = BucketStore::restart(place.clone(), &who);
-        if matches!(&taken, Err(BucketStoreError::Open { reason: OpenError::Cleaning, .. })) {
-            let outputs = BucketStore::outputs_of_removed(place).map_err(bucket_failure)?;
-            place.clean(&who).map_err(bucket_failure)?;
+        let mut taken = place.restart(&who);
+        // Whoever removed it did not get to the end.
+        if matches!(taken.as_ref().map_err(PlaceError::reason), Err(Some(OpenError::Cleaning))) {
+            let outputs = place.outputs_of_removed().map_err(|error| place_failure(&error))?;
+            place.clean(&who).map_err(|error| place_failure(&error))?;
             if let Some(outputs) = outputs {
                 return Ok(Opened::Finished(outputs));
             }
-            taken = Err(BucketStoreError::Open { store: name.clone(), reason: OpenError::Missing });
+            taken = place.restart(&who);
         }
         match taken {
-            Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) if restart == Restart::Auto => {}
+            Err(error) if error.reason() == Some(&OpenError::Missing) && restart == Restart::Auto => {}
             taken => {
-                let (store, replay) = taken.map_err(bucket_failure)?;
-                return Ok(JobStore::opened(Kind::Bucket(store), who, name, replay, log));
+                let (kept, replay) = taken.map_err(|error| place_failure(&error))?;
+                return Ok(JobStore::opened(kept, who, name, replay, log));
             }
         }
     }
-    let tags = aws::tags(settings)?;
-    let store =
-        BucketStore::create(place.clone(), settings.store.records, &tags, &who).map_err(bucket_failure)?;
-    Ok(JobStore::opened(Kind::Bucket(store), who, name, Replay::default(), log))
+    let kept = place.create(&who).map_err(|error| place_failure(&error))?;
+    Ok(JobStore::opened(kept, who, name, Replay::default(), log))
 }
 
 /// A leader that still gives signs of life is waited for, not pushed aside.
@@ -421,29 +340,15 @@ fn wait_for_leader(records: &dyn Records, who: &Who, store: &str, log: &Log) {
     }
 }
 
-pub(crate) fn file_failure(error: FileStoreError) -> Failure {
-    let kind = match &error {
-        FileStoreError::System { .. } => FailureKind::System,
-        _ => FailureKind::BadInput,
-    };
-    let missing = matches!(&error, FileStoreError::Open { reason: OpenError::Missing, .. });
-    advised(Failure::new(kind, error.to_string()), missing)
-}
-
-pub(crate) fn bucket_failure(error: BucketStoreError) -> Failure {
-    let kind = match &error {
-        BucketStoreError::Server { .. } => FailureKind::System,
-        _ => FailureKind::BadInput,
-    };
-    let missing = matches!(&error, BucketStoreError::Open { reason: OpenError::Missing, .. });
-    advised(Failure::new(kind, error.to_string()), missing)
-}
-
-fn advised(failure: Failure, missing: bool) -> Failure {
-    if !missing {
-        return failure;
+pub(crate) fn place_failure(error: &PlaceError) -> Failure {
+    let kind = if error.is_system() { FailureKind::System } else { FailureKind::BadInput };
+    let failure = Failure::new(kind, error.to_string());
+    match error.reason() {
+        Some(OpenError::Missing) => failure.with_advice(
+            "leave --restart out, or say --restart=auto, which starts afresh where there is none",
+        ),
+        _ => failure,
     }
-    failure.with_advice("leave --restart out, or say --restart=auto, which starts afresh where there is none")
 }
 
 /// Where attempts are carried out, for what must survive a power cut.

@@ -41,6 +41,10 @@
 
 pub mod argparse;
 pub mod assemble;
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(not(feature = "aws"))]
+#[path = "no_aws.rs"]
 pub mod aws;
 pub mod commands;
 pub mod config_file;

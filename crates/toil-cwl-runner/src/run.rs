@@ -112,15 +112,15 @@ fn workflow(
     signals: &Signals,
     log: &Log,
 ) -> ExitCode {
-    let s3 = match aws::client(&settings) {
-        Ok(s3) => s3,
+    let buckets = match aws::buckets(&settings) {
+        Ok(buckets) => buckets,
         Err(failure) => {
             tell(log, "run", &failure);
             return ExitCode::FAILURE;
         }
     };
     let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
-    let remote = Arc::new(Remote::new(certificates).with_s3(s3.clone()));
+    let remote = Arc::new(buckets.for_remote(Remote::new(certificates)));
     let settings = &assemble::follow_tool(settings, &remote);
     let loaded = assemble::load_document(settings, &remote);
     if let Action::Validate { json: true } = settings.action {
@@ -165,7 +165,7 @@ fn workflow(
     }
     // Before the inputs, since what stands for their secrets must be the same for every leader.
     let opened = match settings.action {
-        Action::Run => JobStore::open(settings, &s3, log),
+        Action::Run => JobStore::open(settings, &buckets, log),
         _ => Ok(Opened::None),
     };
     let store = match opened {

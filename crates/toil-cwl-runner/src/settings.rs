@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use error::SettingsError;
-use moil_jobstore::bucket_store::RecordsIn;
+use moil_jobstore::locator::{Locator, RecordsIn};
 pub use resolve::resolve;
 
 use crate::argparse::InputWord;
@@ -365,17 +365,6 @@ pub struct Log {
     pub messages: Option<PathBuf>,
 }
 
-/// Where the run is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Locator {
-    /// Nowhere: it cannot be restarted.
-    Memory,
-    /// In an absolute directory.
-    File(PathBuf),
-    /// In a bucket.
-    Bucket(moil_jobstore::locator::Locator),
-}
-
 /// Whether the run of the job store goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
@@ -403,8 +392,8 @@ pub enum Clean {
 /// Where the run is recorded, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// Where.
-    pub locator: Locator,
+    /// Where; `None`: nowhere, so that it cannot be restarted.
+    pub locator: Option<Locator>,
     /// Whether its run goes on.
     pub restart: Restart,
     /// When it is deleted.

@@ -217,9 +217,25 @@ impl Downloads {
         (is_inside && path.exists()).then_some(path)
     }
 
+    /// A tool is about to change what is at a path (InplaceUpdateRequirement), for all who have it.
+    pub fn share(&self, path: &Path) {
+        for known in self.known().values_mut() {
+            if let Known::Here(local) = known
+                && path.starts_with(&local.path)
+            {
+                local.seen = None;
+            }
+        }
+    }
+
     /// Takes over what was made here and is at a location elsewhere now, so that nobody here has to fetch it. Where there
     /// is no room, or where that cannot be relied on, it is removed.
     pub fn adopt(&self, location: &str, path: &Path, root: &Path) {
+        if path.starts_with(root) {
+            // It came from elsewhere itself, and goes on being what it was as well.
+            self.known().insert(location.into(), Known::Here(Local::new(path.to_owned())));
+            return;
+        }
         if !self.adopted(location, path, root).unwrap_or(false) {
             // It is in the way of nobody; the work directory goes at the end.
             _ = match fs::symlink_metadata(path) {
@@ -551,5 +567,28 @@ mod tests {
             assert!(!path.starts_with(&whole), "{other}");
         }
         assert_eq!(web.0.load(Ordering::SeqCst), 4);
+    }
+
+    #[test]
+    fn what_a_tool_may_change_in_place_is_what_everybody_has_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("downloads");
+        let (web, downloads) = (Web::default(), Downloads::with_room(1000));
+        let made = dir.path().join("d");
+        fs::create_dir(&made).unwrap();
+        fs::write(made.join("f"), "1").unwrap();
+        downloads.adopt("s3://b/1/d", &made, &root);
+        let get = |uri: &str| {
+            location(&downloads.localise(&directory(uri), &root, Some(&web), &Cancel::new()).unwrap())
+        };
+        let path = get("s3://b/1/d");
+        downloads.share(&path.join("f"));
+        fs::write(path.join("f"), "changed").unwrap();
+        fs::write(path.join("g"), "new").unwrap();
+        assert_eq!(get("s3://b/1/d"), path);
+        // The same directory is an output under a location of its own.
+        downloads.adopt("s3://b/2/d", &path, &root);
+        assert_eq!((get("s3://b/1/d"), get("s3://b/2/d")), (path.clone(), path));
+        assert_eq!(web.0.load(Ordering::SeqCst), 0);
     }
 }

@@ -257,7 +257,9 @@ impl Run<'_> {
         if self.effective().inplace_update {
             let kept = self.config.contents.as_deref().and_then(Contents::root);
             let made = kept.unwrap_or(&self.config.work_root);
-            stager = stager.sharing(share_in_place(&mut work_dir.entries, made)?);
+            stager = stager.sharing(share_in_place(&mut work_dir.entries, made, &|path| {
+                self.config.downloads.share(path)
+            })?);
         }
         let mut staged = staging.entries;
         staged.append(&mut work_dir.entries);

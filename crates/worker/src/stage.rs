@@ -202,11 +202,15 @@ impl<'a> Stager<'a> {
 
 /// Lets a tool with InplaceUpdateRequirement change what an earlier step of this run made: entries whose source
 /// lies below `made` become links. What was there before the run stays a copy. Returns the targets of those that the
-/// tool may change.
+/// tool may change. Each source is told.
 ///
 /// # Errors
 /// Where a source that a job store protects cannot be made writable.
-pub(crate) fn share_in_place(entries: &mut [StagingEntry], made: &Path) -> Result<HashSet<String>> {
+pub(crate) fn share_in_place(
+    entries: &mut [StagingEntry],
+    made: &Path,
+    tell: &dyn Fn(&Path),
+) -> Result<HashSet<String>> {
     let mut shared = HashSet::new();
     for entry in entries {
         if let StagingSource::Location { location, .. } = &entry.source
@@ -215,6 +219,7 @@ pub(crate) fn share_in_place(entries: &mut [StagingEntry], made: &Path) -> Resul
             && std::mem::replace(&mut entry.writable, false)
         {
             release(&path).map_err(|error| system::failure("make writable", &path, &error))?;
+            tell(&path);
             shared.insert(entry.target.clone());
         }
     }

@@ -6,16 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use moil_engine::fold::recorded::{JobState, Recorded, RecordedJob};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::spec::JobId;
-use moil_jobstore::bucket_store::BucketStoreError;
-use moil_jobstore::file_store::{FileStore, FileStoreError, Workers};
 use moil_jobstore::heartbeat::{self, Beat};
 use moil_jobstore::ledger::{Ledger, OpenError};
 use moil_jobstore::records::Records;
 use moil_jobstore::who::Who;
 
 use crate::aws;
-use crate::job_store::{bucket_failure, file_failure};
-use crate::settings::{Locator, Settings};
+use crate::job_store::{self, place_failure};
+use crate::settings::Settings;
 use crate::suggest;
 
 /// What is at the place of a job store.
@@ -33,34 +31,22 @@ pub(super) enum Found {
 /// # Errors
 /// There is something else, or it cannot be reached.
 pub(super) fn open_records(settings: &Settings) -> Result<Found, Failure> {
-    match &settings.store.locator {
-        Locator::Memory => Ok(Found::Missing),
-        Locator::File(path) => match FileStore::records(path, Workers::Here) {
-            Ok(records) => Ok(Found::Run(records)),
-            Err(FileStoreError::Open { reason: OpenError::Missing, .. }) => Ok(Found::Missing),
-            Err(FileStoreError::Open { reason: OpenError::Cleaning, .. }) => Ok(Found::Removing),
-            Err(error) => Err(file_failure(error)),
+    let Some(place) = job_store::place(settings, &aws::buckets(settings)?)? else {
+        return Ok(Found::Missing);
+    };
+    match place.records() {
+        Ok(records) => Ok(Found::Run(records)),
+        Err(error) => match error.reason() {
+            Some(OpenError::Missing) => Ok(Found::Missing),
+            Some(OpenError::Cleaning) => Ok(Found::Removing),
+            _ => Err(place_failure(&error)),
         },
-        Locator::Bucket(locator) => {
-            let s3 = aws::client(settings)?;
-            let Some(place) = aws::place(settings, locator, &s3) else { return Ok(Found::Missing) };
-            match place.records() {
-                Ok(records) => Ok(Found::Run(records)),
-                Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => Ok(Found::Missing),
-                Err(BucketStoreError::Open { reason: OpenError::Cleaning, .. }) => Ok(Found::Removing),
-                Err(error) => Err(bucket_failure(error)),
-            }
-        }
     }
 }
 
 /// The store as people name it.
 pub(super) fn name(settings: &Settings) -> String {
-    match &settings.store.locator {
-        Locator::Memory => String::new(),
-        Locator::File(path) => format!("file:{}", path.display()),
-        Locator::Bucket(locator) => locator.to_string(),
-    }
+    settings.store.locator.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 pub(super) fn missing(settings: &Settings) -> Failure {
@@ -181,22 +167,10 @@ pub(super) fn look(settings: &Settings) -> Result<Seen, Failure> {
 /// # Errors
 /// It is none, or it cannot be removed.
 pub(super) fn remove(settings: &Settings) -> Result<bool, Failure> {
-    let who = Who::here();
-    match &settings.store.locator {
-        Locator::Memory => Ok(false),
-        Locator::File(path) => match FileStore::clean(path, &who) {
-            Ok(()) => Ok(true),
-            Err(FileStoreError::Open { reason: OpenError::Missing, .. }) => Ok(false),
-            Err(error) => Err(file_failure(error)),
-        },
-        Locator::Bucket(locator) => {
-            let s3 = aws::client(settings)?;
-            let Some(place) = aws::place(settings, locator, &s3) else { return Ok(false) };
-            match place.clean(&who) {
-                Ok(()) => Ok(true),
-                Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => Ok(false),
-                Err(error) => Err(bucket_failure(error)),
-            }
-        }
+    let Some(place) = job_store::place(settings, &aws::buckets(settings)?)? else { return Ok(false) };
+    match place.clean(&Who::here()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.reason() == Some(&OpenError::Missing) => Ok(false),
+        Err(error) => Err(place_failure(&error)),
     }
 }

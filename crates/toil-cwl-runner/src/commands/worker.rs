@@ -1,27 +1,22 @@
 //! `moil worker`: one attempt of a run that is led elsewhere.
 
 use std::io::{Read as _, Write};
-use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use moil_cwl::expression::Evaluator;
-use moil_job::contents::Contents;
 use moil_job::executor::{Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::result::Outcome;
 use moil_job::secret::Secrets;
 use moil_job::spec::Attempt;
 use moil_job::wire;
-use moil_jobstore::content::file::FileContents;
 use moil_jobstore::exchange;
-use moil_jobstore::file_store::FileStore;
 use moil_jobstore::names::{self, Term};
 use moil_jobstore::nonce::nonce;
-use moil_jobstore::records::Records;
+use moil_jobstore::place::ForWorker;
 use moil_jobstore::remote::Remote;
 use moil_jobstore::results::Results;
-use moil_jobstore::s3::S3;
 use moil_worker::cancel::Cancel;
 use moil_worker::config::WorkerConfig;
 use moil_worker::run;
@@ -33,9 +28,8 @@ use super::{finish, store};
 use crate::assemble;
 use crate::exit_code::ExitCode;
 use crate::invocation::Invocation;
-use crate::job_store::{bucket_failure, file_failure};
+use crate::job_store::{self, place_failure};
 use crate::log::Log;
-use crate::settings::{Locator, Settings};
 use crate::signals::Signals;
 use crate::work_directory::WorkDirectory;
 use crate::worker_form::WorkerForm;
@@ -82,30 +76,6 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
     finish(&log, "worker", done)
 }
 
-/// What a worker needs of the job store.
-struct Store {
-    records: Arc<dyn Records>,
-    contents: Arc<dyn Contents>,
-    /// Where it may work, if no other place was asked for.
-    place: Option<PathBuf>,
-}
-
-fn open(settings: &Settings, term: &Term, s3: &S3) -> Result<Store, Failure> {
-    match &settings.store.locator {
-        Locator::Memory => Err(store::missing(settings)),
-        Locator::File(path) => {
-            let (records, directory) = FileStore::for_worker(path).map_err(file_failure)?;
-            let place = Some(directory.join("work").join(term.to_string()));
-            Ok(Store { records, contents: Arc::new(FileContents::new(directory)), place })
-        }
-        Locator::Bucket(locator) => {
-            let place = aws::place(settings, locator, s3).ok_or_else(|| store::missing(settings))?;
-            let (records, contents) = place.for_worker(term).map_err(bucket_failure)?;
-            Ok(Store { records, contents: Arc::new(contents), place: None })
-        }
-    }
-}
-
 fn carry_out(
     asked: Asked,
     secrets: &str,
@@ -128,8 +98,12 @@ fn carry_out(
             .map_err(|error| Failure::new(FailureKind::BadInput, error.to_string()))?,
     };
     let mut settings = asked.settings.clone();
-    let s3 = aws::client(&settings)?;
-    let Store { records, contents, place } = open(&settings, &term, &s3)?;
+    let buckets = aws::buckets(&settings)?;
+    let place = job_store::place(&settings, &buckets)?.ok_or_else(|| store::missing(&settings))?;
+    let ForWorker { records, contents, directory } =
+        place.for_worker(&term).map_err(|error| place_failure(&error))?;
+    // There it may work, if no other place was asked for.
+    let place = directory.map(|directory| directory.join("work").join(term.to_string()));
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(FailureKind::System, format!("the attempt {word} cannot be had")).with_cause(error)
     };
@@ -144,7 +118,7 @@ fn carry_out(
         return Ok(());
     }
     let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
-    let remote = Arc::new(Remote::new(certificates).with_s3(s3));
+    let remote = Arc::new(buckets.for_remote(Remote::new(certificates)));
     let spawner = spawner.map_or_else(Spawner::start, Ok).map_err(|error| {
         Failure::new(FailureKind::System, "cannot start the process that starts tools").with_cause(error)
     })?;

@@ -16,13 +16,13 @@ use moil_engine::export::{self, Action, Export};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_jobstore::content::s3 as content;
-use moil_jobstore::locator::Locator as Place;
+use moil_jobstore::locator::Locator;
 use moil_jobstore::remote::Remote;
 use moil_jobstore::s3::Bucket;
 use moil_jobstore::s3::transfer::Content;
 
 use crate::job_store::JobStore;
-use crate::settings::{Locator, OutputBucket, Settings};
+use crate::settings::{OutputBucket, Settings};
 
 /// How many files are on their way at once.
 const AT_ONCE: usize = 16;
@@ -44,8 +44,8 @@ fn bucket(place: &OutputBucket, remote: &Remote) -> Result<Bucket, Failure> {
 
 /// Whether objects can be written there.
 pub(super) fn check(settings: &Settings, place: &OutputBucket, remote: &Remote) -> Result<(), Failure> {
-    if let Locator::Bucket(Place::Aws { name, .. }) = &settings.store.locator
-        && Place::bucket(name) == place.name
+    if let Some(Locator::Aws { name, .. }) = &settings.store.locator
+        && Locator::bucket(name) == place.name
     {
         let message = format!("the outputs cannot go to {}: that bucket is the job store's own", url(place));
         return Err(Failure::new(FailureKind::BadInput, message)

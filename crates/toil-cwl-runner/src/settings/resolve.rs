@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use moil_jobstore::bucket_store::RecordsIn;
+use moil_jobstore::locator::{Locator, RecordsIn};
 
 use super::error::SettingsError;
 use super::value;
 use super::{
-    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Kubernetes, Locator,
-    Log, Note, OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store,
-    TemporaryPrefix, Tools,
+    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Kubernetes, Log, Note,
+    OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix,
+    Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -56,9 +56,7 @@ pub fn resolve(
         BatchSystem::Processes => Some(("processes", "--jobStore DIRECTORY")),
         BatchSystem::Kubernetes => Some(("kubernetes", "--jobStore aws:REGION:NAME")),
     };
-    if let Some((name, option)) =
-        needs_store.filter(|_| store.locator == Locator::Memory && action == Action::Run)
-    {
+    if let Some((name, option)) = needs_store.filter(|_| store.locator.is_none() && action == Action::Run) {
         let error = UsageError::new(format!("--batchSystem {name} needs a job store"))
             .with_hint(format!("workers share nothing else with the leader: add {option}"));
         return Err(SettingsError::Refused(error));
@@ -287,10 +285,8 @@ impl Source<'_> {
             }
             (_, None) => return Ok((Some(self.cwd.join(text)), None)),
         };
-        match moil_jobstore::locator::Locator::parse(&url, self.cwd) {
-            Ok(moil_jobstore::locator::Locator::S3 { bucket, prefix }) => {
-                Ok((None, Some(OutputBucket { name: bucket, prefix })))
-            }
+        match Locator::parse(&url, self.cwd) {
+            Ok(Locator::S3 { bucket, prefix }) => Ok((None, Some(OutputBucket { name: bucket, prefix }))),
             Ok(_) => Ok((None, None)),
             Err(error) => Err(UsageError::new(format!("{option} {text}: {}", error.reason)).into()),
         }
@@ -505,15 +501,15 @@ impl Source<'_> {
             (None, None) => (None, ""),
         };
         let locator = match text {
-            Some(text) => locator(&text, from, self.cwd)?,
-            None => Locator::Memory,
+            Some(text) => Some(locator(&text, from, self.cwd)?),
+            None => None,
         };
         let restart = match self.text("--restart") {
             Some("auto") => Restart::Auto,
             Some("true") => Restart::Yes,
             _ => Restart::No,
         };
-        if restart != Restart::No && locator == Locator::Memory {
+        if restart != Restart::No && locator.is_none() {
             let error = UsageError::new("--restart needs the job store of the run");
             return Err(error.with_hint("name it with --jobStore").into());
         }
@@ -529,9 +525,7 @@ impl Source<'_> {
             Some("simpledb") => RecordsIn::SimpleDb,
             _ => RecordsIn::S3,
         };
-        if records == RecordsIn::SimpleDb
-            && !matches!(locator, Locator::Bucket(moil_jobstore::locator::Locator::Aws { .. }))
-        {
+        if records == RecordsIn::SimpleDb && !matches!(locator, Some(Locator::Aws { .. })) {
             let error = UsageError::new("--awsRecords simpledb needs a job store aws:REGION:NAME");
             return Err(error.with_hint("name it with --jobStore, or leave --awsRecords out").into());
         }
@@ -597,27 +591,12 @@ fn clean_of(text: Option<&str>) -> Clean {
     clean(text, Clean::Always)
 }
 
-/// A locator as Toil reads it: a path if it begins with `/` or `.` or has no colon, else `KIND:REST`.
+/// A locator; what Toil has and this program has not is refused, all else is a fault of the command line.
 fn locator(text: &str, from: &str, cwd: &Path) -> Result<Locator, SettingsError> {
-    let (kind, rest) = match text.split_once(':') {
-        Some((kind, rest)) if !text.starts_with(['/', '.']) => (kind, rest),
-        _ => ("file", text),
-    };
-    match kind {
-        "file" if rest.is_empty() => Err(UsageError::new(format!("{from} '{text}' names no path")).into()),
-        "file" => Ok(Locator::File(cwd.join(rest))),
-        "aws" | "s3" => moil_jobstore::locator::Locator::parse(text, cwd)
-            .map(Locator::Bucket)
-            .map_err(|error| UsageError::new(format!("{from}: {error}")).into()),
-        "google" => Err(SettingsError::Refused(
-            UsageError::new(format!("{from} {text}: there is no job store at Google"))
-                .with_hint("use file:PATH or aws:REGION:NAME"),
-        )),
-        other => Err(SettingsError::Usage(
-            UsageError::new(format!("{from} '{text}': unknown kind of job store '{other}'"))
-                .with_hint("use file:PATH or aws:REGION:NAME"),
-        )),
-    }
+    Locator::parse(text, cwd).map_err(|error| {
+        let error = UsageError::new(format!("{from}: {error}"));
+        if text.starts_with("google:") { SettingsError::Refused(error) } else { error.into() }
+    })
 }
 
 const OTHER_BATCH_SYSTEMS: &[&str] = &[

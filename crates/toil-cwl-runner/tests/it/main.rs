@@ -15,6 +15,7 @@ mod output_buckets;
 mod readme;
 mod restart;
 mod runs;
+mod s3_faults;
 mod sandbox;
 mod secrets;
 mod seed;

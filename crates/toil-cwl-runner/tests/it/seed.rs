@@ -83,7 +83,7 @@ fn the_same_command_runs_on_this_machine() {
     let settings = settle(&local).expect("it can be followed");
     assert!(settings.log.real_time);
     assert_eq!(settings.workflow, "path/to/cwl/workflow");
-    assert_eq!(settings.store.locator, settings::Locator::File("/store".into()));
+    assert_eq!(settings.store.locator, Some(moil_jobstore::locator::Locator::File("/store".into())));
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn only_files_of_the_run_are_changed_in_place() {
         entry(located(&place.path("work/made"), false), &place.path("out/made"), true),
         entry(located(&place.path("user/a b#.txt"), false), &place.path("out/given"), true),
     ];
-    let shared = share_in_place(&mut entries, &place.path("work")).unwrap();
+    let shared = share_in_place(&mut entries, &place.path("work"), &|_| {}).unwrap();
     assert_eq!(shared, HashSet::from([entries[0].target.clone()]));
     Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&mut entries).unwrap();
     fs::write(place.path("out/made"), "changed").unwrap();

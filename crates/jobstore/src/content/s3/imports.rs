@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use moil_cwl::location;
 use moil_cwl::value::{Directory, File, Value};
 use moil_job::contents::ContentsError;
+use moil_job::failure::{Failure, FailureKind};
+
+use crate::exchange::Bring;
 
 use super::S3Contents;
 
@@ -22,6 +25,16 @@ impl Imports {
     #[must_use]
     pub fn new(contents: S3Contents) -> Self {
         Self { contents, brought: Mutex::default() }
+    }
+
+    /// [`Imports::bring`] for a leader's exchange with its workers.
+    pub fn bringing(self) -> Box<Bring> {
+        Box::new(move |inputs| {
+            self.bring(inputs).map_err(|error| {
+                Failure::new(FailureKind::System, "an input cannot be brought to where workers find it")
+                    .with_cause(error)
+            })
+        })
     }
 
     /// An input object whose files and directories are all where workers elsewhere can have them.
