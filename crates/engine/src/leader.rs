@@ -5,6 +5,7 @@
 //! Nothing else touches the plan, the books or the executor.
 
 mod entry;
+mod replaying;
 
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::evaluator::{Answer, Evaluators, Task};
 use crate::journal::{Journal, Written};
 use crate::keying::Keying;
 use crate::memo::{self, Memo, Recorded};
-use crate::plan::{Command, End, Plan, Run};
+use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
 use entry::{Delayed, Entry};
 
@@ -407,7 +408,7 @@ impl<'a> Leader<'a> {
                 self.note_failure(format!("step {name}"), failure);
                 self.plan.merge_failed(step);
             }
-            Answer::Prepared(element, Ok(prepared)) => self.plan.prepared(element, prepared),
+            Answer::Prepared(element, prepared) => self.observed(element, prepared),
             Answer::Verified { run, recorded, missing: None } => self.reuse(*run, *recorded),
             Answer::Verified { run, recorded, missing: Some(why) } => {
                 let why = format!("{why} of {}", recorded.attempt);
@@ -416,15 +417,15 @@ impl<'a> Leader<'a> {
                 let id = JobId(run.path.as_str().into());
                 self.queue_new(*run, id, Some(why));
             }
-            Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
+            Answer::NextRound(element, next) => self.observed_round(element, next),
             Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
-            Answer::Prepared(element, Err(failure))
-            | Answer::NextRound(element, Err(failure))
-            | Answer::Generated(element, Err(failure)) => {
-                self.note_failure(format!("step {}", self.plan.element_path(element)), failure);
-                self.plan.failed(element);
-            }
+            Answer::Generated(element, Err(failure)) => self.element_failed(element, failure),
         }
+    }
+
+    fn element_failed(&mut self, element: ElementRef, failure: Failure) {
+        self.note_failure(format!("step {}", self.plan.element_path(element)), failure);
+        self.plan.failed(element);
     }
 
     fn reuse(&mut self, run: Run, recorded: Recorded) {

@@ -10,6 +10,7 @@ mod job_commands;
 mod names;
 mod podman;
 mod readme;
+mod replay;
 mod restart;
 mod runs;
 mod sandbox;
