@@ -5,6 +5,9 @@
 //! places, labels, identifiers, names of types, defaults (the inputs of a job are complete), and whatever was
 //! done with the inputs before the job got them.
 
+mod preparation;
+
+pub use preparation::preparation;
 use serde_json::{Value as Json, json};
 
 use crate::inherit::Effective;
@@ -25,7 +28,7 @@ const MAX_TYPES: usize = 100_000;
 /// The tool itself, without requirements; `None` if its types are too many.
 pub fn tool(tool: &CommandLineTool) -> Option<String> {
     let mut types = Types { left: MAX_TYPES };
-    let inputs = list(&tool.common.inputs, |input| types.input(input));
+    let inputs = list(&tool.common.inputs, |input| types.input(input, Side::Input));
     let outputs = list(&tool.common.outputs, |output| types.output(output));
     let text = fields([
         ("cwlVersion", Some(version(tool.common.version))),
@@ -227,12 +230,19 @@ fn entry(entry: &WorkDirEntry) -> Json {
     }
 }
 
+/// A value that a document gives, if it gives one.
+fn entry_value(value: &Value) -> Option<Json> {
+    if value.is_null() { None } else { Some(json!(value)) }
+}
+
 /// On which side of a tool a type stands. What an input's type says of files was done with before the job got
 /// its inputs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Input,
     Output,
+    /// An input that is still to be completed.
+    Given,
 }
 
 /// Writes types, but not endlessly many.
@@ -241,10 +251,10 @@ struct Types {
 }
 
 impl Types {
-    fn input(&mut self, input: &Input) -> Json {
+    fn input(&mut self, input: &Input, side: Side) -> Json {
         fields([
             ("name", Some(json!(input.name))),
-            ("type", Some(self.type_(&input.type_, Side::Input))),
+            ("type", Some(self.type_(&input.type_, side))),
             ("loadContents", input.load_contents.then_some(json!(true))),
             ("loadListing", input.load_listing.map(listing)),
             ("inputBinding", input.binding.as_ref().map(binding)),
@@ -318,14 +328,14 @@ impl Types {
     }
 
     fn field(&mut self, field: &RecordField, side: Side) -> Json {
-        let is_output = side == Side::Output;
+        let counts = side != Side::Input;
         fields([
             ("name", Some(json!(field.name))),
             ("type", Some(self.type_(&field.type_, side))),
             ("loadContents", field.load_contents.then_some(json!(true))),
             ("loadListing", field.load_listing.map(listing)),
-            ("secondaryFiles", some_list(&field.secondary_files, pattern).filter(|_| is_output)),
-            ("format", some_list(&field.format, text).filter(|_| is_output)),
+            ("secondaryFiles", some_list(&field.secondary_files, pattern).filter(|_| counts)),
+            ("format", some_list(&field.format, text).filter(|_| counts)),
             ("inputBinding", field.input_binding.as_ref().map(binding)),
             ("outputBinding", field.output_binding.as_ref().map(output_binding)),
         ])

@@ -73,13 +73,10 @@ pub fn element_inputs(
     effective: &Effective,
     files: &dyn Files,
 ) -> Result<Prepared, Error> {
-    let mut picked = inputs.clone();
-    if let Some((scatter, element)) = scatter {
-        for (name, index) in scatter.names().iter().zip(scatter.element(element)) {
-            let item = inputs.get(name).and_then(Value::as_list).and_then(|items| items.get(index));
-            picked.insert(Arc::clone(name), item.cloned().unwrap_or_default());
-        }
-    }
+    let mut picked = match scatter {
+        Some((scatter, element)) => scatter.pick(inputs, element),
+        None => inputs.clone(),
+    };
     for input in &step.inputs {
         let listing = listing(step, input, effective);
         if let Some(value) = picked.get_mut(&input.name)

@@ -122,6 +122,16 @@ impl Scatter {
         }
     }
 
+    /// The inputs of an element: of each scattered one its item.
+    pub fn pick(&self, inputs: &ValueMap, element: usize) -> ValueMap {
+        let mut picked = inputs.clone();
+        for (name, index) in self.names.iter().zip(self.element(element)) {
+            let item = inputs.get(name).and_then(Value::as_list).and_then(|items| items.get(index));
+            picked.insert(Arc::clone(name), item.cloned().unwrap_or_default());
+        }
+        picked
+    }
+
     /// The array of one output, from the values of all elements in order: nested as deep as there
     /// are inputs under `nested_crossproduct`, flat otherwise. Missing values count as null.
     pub fn gather(&self, results: Vec<Value>) -> Value {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use moil_cwl::canonical;
 use moil_cwl::expression::{Context, Evaluator, Limits, Listener};
 use moil_cwl::expression_tool;
 use moil_cwl::files::Files;
@@ -28,6 +29,7 @@ use crate::keying::Keying;
 use crate::leader::Message;
 use crate::memo::{self, Recorded, Unfinished};
 use crate::plan::{ElementRef, Prepared, Run, StepInputs, StepRef};
+use crate::replay::{self, Evaluated};
 
 /// What evaluators are asked for; see [`crate::plan::Command`].
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub enum Task {
     Verify { run: Box<Run>, recorded: Box<Recorded> },
     /// Ask for the result of an attempt of an earlier leader.
     Recover { run: Box<Run>, unfinished: Unfinished, word: String },
+    /// Give what an earlier leader recorded of an element its key.
+    Key { element: ElementRef, body: Body, prepared: Prepared },
     /// Load the process that a generator made.
     Generate { element: ElementRef, generator: Arc<Generator>, given: ValueMap, outputs: Value },
 }
@@ -53,11 +57,11 @@ pub enum Answer {
     /// To [`Task::Merge`].
     Merged(StepRef, Result<StepInputs, Failure>),
     /// To [`Task::Merge`], where the step is not scattered: with what preparing its only element gave.
-    MergedAndPrepared(StepRef, StepInputs, Body, Result<Prepared, Failure>),
-    /// To [`Task::Prepare`].
-    Prepared(ElementRef, Result<Prepared, Failure>),
+    MergedAndPrepared(StepRef, StepInputs, Body, Observed<Prepared>),
+    /// To [`Task::Prepare`] and [`Task::Key`].
+    Prepared(ElementRef, Observed<Prepared>),
     /// To [`Task::NextRound`]: `None` when the loop is over.
-    NextRound(ElementRef, Result<Option<ValueMap>, Failure>),
+    NextRound(ElementRef, Observed<Option<ValueMap>>),
     /// To [`Task::Verify`]: what is missing, if the result cannot be used.
     #[expect(missing_docs, reason = "the fields are those of the task")]
     Verified { run: Box<Run>, recorded: Box<Recorded>, missing: Option<String> },
@@ -80,6 +84,9 @@ pub enum Found {
     /// A result that cannot be used, and why.
     Spoilt(String),
 }
+
+/// What an evaluation gave, and, where it would give something else another time and that matters, how it is recorded.
+pub type Observed<T> = (Result<T, Failure>, Option<Evaluated>);
 
 /// What evaluators need to know of the run.
 pub struct Settings {
@@ -209,7 +216,7 @@ impl Worker<'_> {
                 match guarded(merge) {
                     // Nothing else can come next: a way to the leader and back is saved.
                     Ok((inputs, body)) if inputs.scatter.is_none() => {
-                        let prepared = guarded(|| self.prepare(&node, &body, &inputs, 0, 0));
+                        let prepared = self.observe_prepare(&node, &body, &inputs, 0, 0);
                         Answer::MergedAndPrepared(step, inputs, body, prepared)
                     }
                     Ok((inputs, _)) => Answer::Merged(step, Ok(inputs)),
@@ -217,11 +224,14 @@ impl Worker<'_> {
                 }
             }
             Task::Prepare { element, node, body, inputs, round } => {
-                let prepare = || self.prepare(&node, &body, &inputs, element.element, round);
-                Answer::Prepared(element, guarded(prepare))
+                let prepared = self.observe_prepare(&node, &body, &inputs, element.element, round);
+                Answer::Prepared(element, prepared)
+            }
+            Task::Key { element, body, prepared } => {
+                Answer::Prepared(element, (guarded(|| self.with_key(&body, prepared)), None))
             }
             Task::NextRound { element, node, inputs, outputs, rounds } => {
-                Answer::NextRound(element, guarded(|| self.next_round(&node, &inputs, &outputs, rounds)))
+                Answer::NextRound(element, self.observe_next_round(&node, &inputs, &outputs, rounds))
             }
             Task::Verify { run, recorded } => {
                 let verify = || Ok(memo::missing(&recorded.result.outputs, &*self.settings.files)?);
@@ -259,6 +269,81 @@ impl Worker<'_> {
         Ok(StepInputs { values: Arc::new(values), scatter })
     }
 
+    fn observe_prepare(
+        &self,
+        node: &Node,
+        body: &Body,
+        inputs: &StepInputs,
+        element: usize,
+        round: u32,
+    ) -> Observed<Prepared> {
+        let prepare = || guarded(|| self.prepare(node, body, inputs, element, round));
+        let (prepared, repeatable) = self.evaluator.observe(prepare);
+        let what = match &self.settings.keys {
+            Some(keys) if !repeatable => {
+                let expression = match body {
+                    Body::Expression(tool, _) => Some(&tool.expression),
+                    _ => None,
+                };
+                let step = (node.step(), &*node.effective);
+                let process = Some((body.common(), &**body.effective()));
+                let given = match &inputs.scatter {
+                    Some(scatter) => scatter.pick(&inputs.values, element),
+                    None => (*inputs.values).clone(),
+                };
+                let defaults = format!("{:?}", self.settings.defaults);
+                let round = format!("prepare {round}");
+                canonical::preparation(step, process, expression)
+                    .and_then(|text| self.name(keys, &[&round, &text, &defaults], Value::map(given)))
+            }
+            _ => None,
+        };
+        let value = |what| Evaluated { what, value: prepared.as_ref().ok().map(replay::written) };
+        let evaluated = what.map(value);
+        let with_key = prepared.and_then(|prepared| guarded(|| self.with_key(body, prepared)));
+        (with_key, evaluated)
+    }
+
+    fn observe_next_round(
+        &self,
+        node: &Node,
+        inputs: &ValueMap,
+        outputs: &Value,
+        rounds: u32,
+    ) -> Observed<Option<ValueMap>> {
+        let next = || guarded(|| self.next_round(node, inputs, outputs, rounds));
+        let (next, repeatable) = self.evaluator.observe(next);
+        let what = match &self.settings.keys {
+            Some(keys) if !repeatable => {
+                let values = [("inputs", Value::map(inputs.clone())), ("outputs", outputs.clone())];
+                let rounds = format!("round {rounds}");
+                canonical::preparation((node.step(), &node.effective), None, None)
+                    .and_then(|text| self.name(keys, &[&rounds, &text], replay::seen(values)))
+            }
+            _ => None,
+        };
+        let value = next.as_ref().ok().map(|inputs| replay::written_round(inputs.as_ref()));
+        (next, what.map(|what| Evaluated { what, value }))
+    }
+
+    fn name(&self, keys: &Keying, texts: &[&str], values: Value) -> Option<String> {
+        keys.evaluation(texts, &values, &self.settings.secrets.mentioned(&values))
+    }
+
+    /// Gives a job its key, where jobs have keys.
+    fn with_key(&self, body: &Body, prepared: Prepared) -> Result<Prepared, Failure> {
+        Ok(match (prepared, body, &self.settings.keys) {
+            (Prepared::Job { inputs, resources, key: _, round }, Body::Tool(tool), Some(keys)) => {
+                let secrets = self.settings.secrets.mentioned(&inputs);
+                let context = self.context(&inputs, body.effective());
+                let key = Some(keys.key(tool, &context, &secrets, resources)?);
+                Prepared::Job { inputs, resources, key, round }
+            }
+            (prepared, ..) => prepared,
+        })
+    }
+
+    /// The keys of jobs are left out.
     fn prepare(
         &self,
         node: &Node,
@@ -316,7 +401,7 @@ impl Worker<'_> {
         refuse_unknown(effective)?;
         let round = is_loop.then(|| given.clone());
         match body {
-            Body::Tool(tool) => {
+            Body::Tool(_) => {
                 let context = self.context(&inputs, effective);
                 let request = resource_request::request(effective, &context, self.settings.defaults)?;
                 let resources = Resources {
@@ -329,14 +414,7 @@ impl Worker<'_> {
                         .as_ref()
                         .map_or(0, |gpus| u32::try_from(gpus.count).unwrap_or(u32::MAX)),
                 };
-                let key = match &self.settings.keys {
-                    None => None,
-                    Some(keys) => {
-                        let secrets = self.settings.secrets.mentioned(&inputs);
-                        Some(keys.key(tool, &context, &secrets, resources)?)
-                    }
-                };
-                Ok(Prepared::Job { inputs, resources, key, round })
+                Ok(Prepared::Job { inputs, resources, key: None, round })
             }
             Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round }),
             Body::Generator(_) => {

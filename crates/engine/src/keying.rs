@@ -90,6 +90,13 @@ impl Keying {
         Ok(self.keys.job(tool_key, &facts, &Believed { origins: &*self.origins, made: &made }))
     }
 
+    /// The name of an evaluation that is made of these texts and sees these values; `None` where it is not known what
+    /// one of their files is.
+    pub fn evaluation(&self, texts: &[&str], values: &Value, secrets: &Secrets) -> Option<String> {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        self.keys.evaluation(texts, values, secrets, &Believed { origins: &*self.origins, made: &made }).ok()
+    }
+
     /// Takes note of the checksums of what a job made.
     pub fn learn(&self, outputs: &Value) {
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 
 mod earlier;
 mod entry;
+mod replaying;
 
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -418,7 +419,7 @@ impl<'a> Leader<'a> {
                 self.note_failure(format!("step {name}"), failure);
                 self.plan.merge_failed(step);
             }
-            Answer::Prepared(element, Ok(prepared)) => self.plan.prepared(element, prepared),
+            Answer::Prepared(element, prepared) => self.observed(element, prepared),
             Answer::Verified { run, recorded, missing: None } => self.reuse(*run, *recorded),
             Answer::Verified { run, recorded, missing: Some(why) } => {
                 let why = format!("{why} of {}", recorded.attempt);
@@ -428,15 +429,15 @@ impl<'a> Leader<'a> {
                 self.queue_new(*run, id, Some(why));
             }
             Answer::Recovered { run, unfinished, found } => self.recovered(*run, unfinished, found),
-            Answer::NextRound(element, Ok(inputs)) => self.plan.next_round(element, inputs),
+            Answer::NextRound(element, next) => self.observed_round(element, next),
             Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
-            Answer::Prepared(element, Err(failure))
-            | Answer::NextRound(element, Err(failure))
-            | Answer::Generated(element, Err(failure)) => {
-                self.note_failure(format!("step {}", self.plan.element_path(element)), failure);
-                self.plan.failed(element);
-            }
+            Answer::Generated(element, Err(failure)) => self.element_failed(element, failure),
         }
+    }
+
+    fn element_failed(&mut self, element: ElementRef, failure: Failure) {
+        self.note_failure(format!("step {}", self.plan.element_path(element)), failure);
+        self.plan.failed(element);
     }
 
     /// The next tool starts while the outputs of this one are collected, unless collecting falls behind.

@@ -12,6 +12,7 @@
 //! | [`journal`] | the thread that writes down what the leader does |
 //! | [`keying`] | the memo keys of jobs |
 //! | [`memo`] | results that earlier leaders recorded |
+//! | [`replay`] | what expressions gave that give something else each time |
 //! | [`export`] | where the outputs go at the end |
 //! | [`fold`] | status, statistics and messages from the stream of events |
 
@@ -26,4 +27,5 @@ pub mod keying;
 pub mod leader;
 pub mod memo;
 pub mod plan;
+pub mod replay;
 pub mod retry;

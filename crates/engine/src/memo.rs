@@ -21,6 +21,8 @@ pub struct Memo {
     unfinished: HashMap<String, Vec<Unfinished>>,
     /// How often each job was tried: the numbers of attempts go on from there.
     tries: HashMap<JobId, u32>,
+    /// What evaluations gave that give something else each time, by what they were made of.
+    evaluated: HashMap<String, Vec<(JobId, Value)>>,
 }
 
 /// A result and whose it was.
@@ -61,6 +63,9 @@ impl Memo {
                     }
                 }
                 Record::AttemptFailed { attempt, .. } => drop(open.remove(&attempt)),
+                Record::Evaluated { at, what, value } => {
+                    memo.evaluated.entry(what).or_default().push((at, value));
+                }
                 Record::InPlace { locations, .. } => memo.forget(&locations),
                 _ => {}
             }
@@ -101,6 +106,20 @@ impl Memo {
         let attempts = self.unfinished.get_mut(&key.hash)?;
         let index = attempts.iter().position(|unfinished| unfinished.attempt.job == *job).unwrap_or(0);
         if attempts.is_empty() { None } else { Some(attempts.swap_remove(index)) }
+    }
+
+    /// Takes what an evaluation gave that was made of the same; one at the same position first, and what `usable`
+    /// refuses never.
+    pub fn take_evaluated(
+        &mut self,
+        what: &str,
+        at: &JobId,
+        usable: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
+        let recorded = self.evaluated.get_mut(what)?;
+        recorded.retain(|(_, value)| usable(value));
+        let index = recorded.iter().position(|(position, _)| position == at).unwrap_or(0);
+        if recorded.is_empty() { None } else { Some(recorded.remove(index).1) }
     }
 
     /// How often a job was tried before.

@@ -347,7 +347,7 @@ impl Plan {
     }
 
     /// What a step runs; `None` where it does not run.
-    fn body(&self, step: StepRef) -> Option<Body> {
+    pub(crate) fn body(&self, step: StepRef) -> Option<Body> {
         match self.state(step) {
             Some(StepState::Running(run)) => Some(run.body.clone()),
             Some(_) => None,

@@ -162,6 +162,28 @@ impl Keys {
         Ok(self.whole(parts))
     }
 
+    /// The name of an evaluation: of texts that decide it, and of the values that it sees, with where their files
+    /// lie: what it gave may name them.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub fn evaluation(
+        &self,
+        texts: &[&str],
+        values: &Value,
+        secrets: &Secrets,
+        origins: &dyn Origins,
+    ) -> Result<String, NoKey> {
+        let unnamed =
+            |location: String, reason: String| NoKey::File { part: "values".to_owned(), location, reason };
+        let known = identity::text(values, secrets, origins)
+            .map_err(|identity::Unknown { location, reason }| unnamed(location, reason))?;
+        let written =
+            serde_json::to_string(values).map_err(|error| unnamed(String::new(), error.to_string()))?;
+        let pieces: Vec<&str> = texts.iter().copied().chain([known.as_str(), written.as_str()]).collect();
+        Ok(self.hash(&pieces))
+    }
+
     fn whole(&self, parts: Vec<(String, String)>) -> Key {
         let flat: Vec<&str> = parts.iter().flat_map(|(name, hash)| [name.as_str(), hash.as_str()]).collect();
         Key { hash: self.hash(&flat), parts }

@@ -69,6 +69,14 @@ impl SecretStore {
         Secrets(found.into_iter().collect())
     }
 
+    /// Whether all that looks like a placeholder in a value is one of this store.
+    pub fn knows(&self, value: &Value) -> bool {
+        let values = self.values();
+        let mut all = true;
+        each_text(value, &mut |text| all &= placeholders(text).all(|found| values.contains_key(found)));
+        all
+    }
+
     fn values(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<str>>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -126,3 +126,98 @@ steps:
     let (ended, _) = run(&two, recorded, |_| Act::Done);
     assert_eq!(submitted(&ended).len(), 1);
 }
+
+/// Everything that expressions can do with the clock and random numbers, and jobs that depend on it.
+const VOLATILE: &str = "
+class: Workflow
+inputs: {x: {type: {type: array, items: int}}}
+outputs:
+  b: {type: Any, outputSource: b/o}
+  f: {type: Any, outputSource: f/o}
+  s: {type: Any, outputSource: s/o}
+  l: {type: Any, outputSource: l/o}
+  m: {type: Any, outputSource: m/o}
+steps:
+  a: {run: TOOL, in: {n: x, i: {valueFrom: $(inputs.n + Math.random())}}, out: [o], scatter: n}
+  b: {run: TOOL, in: {i: a/o}, out: [o]}
+  e:
+    run: {class: ExpressionTool, inputs: {i: Any}, outputs: {o: Any}, expression: '${ return {o: new Date() + Math.random()}; }'}
+    in: {i: b/o}
+    out: [o]
+  f: {run: TOOL, in: {i: e/o}, out: [o]}
+  s: {run: TOOL, in: {i: f/o}, out: [o], when: $(Math.random() < 0.5)}
+  l:
+    run: TOOL
+    in: {i: x}
+    out: [o]
+    requirements:
+      cwltool:Loop:
+        loopWhen: $(inputs.i.length > 0)
+        loop: {i: {valueFrom: '$(inputs.i.slice(1).map(function() { return Math.random(); }))'}}
+        outputMethod: all
+  m: {run: MEMORY, in: {i: x}, out: [o]}
+";
+
+fn volatile() -> String {
+    let memory = "{class: CommandLineTool, baseCommand: y, inputs: {i: Any}, outputs: {o: Any}, \
+                  requirements: {ResourceRequirement: {ramMin: '$(256 + Math.floor(Math.random() * 1000))'}}}";
+    VOLATILE.replace("MEMORY", memory)
+}
+
+#[test]
+fn what_random_numbers_gave_is_given_again_wherever_the_journal_is_cut() {
+    let (whole, recorded) = run(&volatile(), Vec::new(), |_| Act::Done);
+    assert_ne!(whole.end, "failed", "{:?}", whole.failures);
+    for cut in 0..=recorded.len() {
+        let before = recorded[..cut].to_vec();
+        let finished: Vec<String> = before
+            .iter()
+            .filter_map(|record| match record {
+                Record::JobFinished { attempt, .. } => Some(attempt.job.to_string()),
+                _ => None,
+            })
+            .collect();
+        let (ended, after) = run(&volatile(), before, |_| Act::Done);
+        assert_ne!(ended.end, "failed", "cut at {cut}: {:?}", ended.failures);
+        for id in submitted(&ended) {
+            let job = id.split('#').next().expect("a job");
+            assert!(!finished.contains(&job.to_owned()), "cut at {cut}: {id} was finished");
+        }
+        let (third, _) = run(&volatile(), after, |_| Act::Done);
+        assert_eq!(submitted(&third), [""; 0], "cut at {cut}");
+        assert_eq!(third.end, ended.end, "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_edited_expression_is_evaluated_again() {
+    let (_, recorded) = run(&volatile(), Vec::new(), |_| Act::Done);
+    let edited = volatile().replace("inputs.n + Math", "inputs.n - Math");
+    let (ended, _) = run(&edited, recorded, |_| Act::Done);
+    let again = submitted(&ended);
+    assert!(["a[0]#2", "a[1]#2", "a[2]#2", "b#2"].iter().all(|id| again.contains(id)), "{again:?}");
+    assert!(!again.iter().any(|id| id.starts_with('l') || id.starts_with('m')), "{again:?}");
+}
+
+#[test]
+fn equal_elements_keep_their_own_random_numbers() {
+    let text = "
+class: Workflow
+inputs: {x: {type: {type: array, items: int}}}
+outputs: {o: {type: Any, outputSource: b/o}}
+steps:
+  a:
+    run: {class: ExpressionTool, inputs: {i: Any}, outputs: {o: Any}, expression: '${ return {o: [1, 1, 1]}; }'}
+    in: {i: x}
+    out: [o]
+  b:
+    run: {class: ExpressionTool, inputs: {i: Any}, outputs: {o: Any}, expression: '${ return {o: Math.random()}; }'}
+    in: {i: a/o}
+    out: [o]
+    scatter: i
+";
+    let (first, recorded) = run(text, Vec::new(), |_| Act::Done);
+    let (second, _) = run(text, recorded, |_| Act::Done);
+    assert_ne!(first.end, "failed");
+    assert_eq!(second.end, first.end);
+}

@@ -13,6 +13,7 @@ mod job_commands;
 mod names;
 mod output_buckets;
 mod readme;
+mod replay;
 mod restart;
 mod runs;
 mod s3_faults;
