@@ -81,11 +81,9 @@ fn a_log_file_that_cannot_be_written_is_named() {
 
 #[test]
 fn commands_to_come_say_so() {
-    for name in ["doctor"] {
-        let answer = moil(name);
-        assert_eq!(answer.code, ExitCode::FAILURE);
-        assert_eq!(answer.stderr, format!("moil: error: '{name}' is not supported yet\n"));
-    }
+    let answer = moil("doctor");
+    assert_eq!(answer.code, ExitCode::FAILURE);
+    assert_eq!(answer.stderr, "moil: error: 'doctor' is not supported yet\n");
     let answer = moil("doctr");
     assert_eq!(answer.code, ExitCode::USAGE);
     assert_eq!(answer.stderr, "moil: error: unknown command 'doctr'\n  hint: did you mean 'doctor'?\n");

@@ -96,7 +96,7 @@ fn workers(store: &Path) -> Vec<u32> {
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
         let parent = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         // The process that a worker starts its tools with has the same words; the worker is its parent.
-        let is = |word: &str| words.iter().any(|found| *found == word.as_bytes());
+        let is = |word: &str| words.contains(&word.as_bytes());
         (is("worker") && is(&store)).then(|| {
             let parent =
                 parent.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).map(str::to_owned);
