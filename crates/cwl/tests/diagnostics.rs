@@ -17,7 +17,7 @@ fn sources(directory: &Path, into: &mut Vec<String>) {
         let path = entry.expect("an entry").path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
-            if !matches!(name, "tests" | "examples" | "target") {
+            if !matches!(name, "tests" | "examples" | "target" | "testing") {
                 sources(&path, into);
             }
         } else if name.ends_with(".rs") && !name.contains("tests") {
