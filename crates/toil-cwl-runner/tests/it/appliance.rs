@@ -15,7 +15,7 @@ use super::call;
 const MOIL: &str = env!("CARGO_BIN_EXE_moil");
 
 /// The registry of the cluster; `None` where there is no cluster.
-fn registry() -> Option<String> {
+pub fn registry() -> Option<String> {
     if let Ok(registry) = std::env::var("MOIL_TEST_KUBERNETES") {
         return Some(registry);
     }
@@ -29,7 +29,7 @@ fn registry() -> Option<String> {
 }
 
 /// `kubectl`, with a document on its standard input. What it prints, or what it complains of.
-fn kubectl(words: &[&str], document: &str) -> Result<String, String> {
+pub fn kubectl(words: &[&str], document: &str) -> Result<String, String> {
     let mut child = Command::new("kubectl")
         .args(words)
         .stdin(Stdio::piped())
@@ -99,17 +99,22 @@ fn run_pod(name: &str, image: &str, user: u32, script: &str) -> String {
     log.unwrap_or_else(|error| panic!("{error} {state:?}"))
 }
 
-#[test]
-fn kubernetes_runs_the_appliance_as_any_user_without_capabilities() {
-    let Some(registry) = registry() else { return };
-    let place = format!("{registry}/test/moil:{}", std::process::id());
+/// Makes the image of this moil and pushes it; gives its name with its digest.
+pub fn push(place: &str) -> String {
     let pushed =
-        Command::new(MOIL).args(["appliance", "push", &place, "--insecure"]).output().expect("moil runs");
+        Command::new(MOIL).args(["appliance", "push", place, "--insecure"]).output().expect("moil runs");
     let complaint = String::from_utf8_lossy(&pushed.stderr);
     assert!(pushed.status.success(), "{complaint}");
     let printed = String::from_utf8(pushed.stdout).expect("it is text");
     let image = printed.trim();
     assert!(image.starts_with(&format!("{place}@sha256:")), "{image}");
+    image.to_owned()
+}
+
+#[test]
+fn kubernetes_runs_the_appliance_as_any_user_without_capabilities() {
+    let Some(registry) = registry() else { return };
+    let image = &push(&format!("{registry}/test/moil:{}", std::process::id()));
     // The user of the image, and one whom it does not know.
     for user in [1000, 1_000_660_000] {
         let log = run_pod(&format!("appliance-{}-{user}", std::process::id()), image, user, SCRIPT);

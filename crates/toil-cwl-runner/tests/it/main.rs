@@ -10,6 +10,7 @@ mod elsewhere;
 mod generators;
 mod images;
 mod job_commands;
+mod kubernetes;
 mod names;
 mod output_buckets;
 mod readme;

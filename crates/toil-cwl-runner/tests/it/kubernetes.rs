@@ -1,0 +1,219 @@
+//! Runs on a real cluster, with the image and the S3 server of conformance/kubernetes.
+
+// Whether there is one is known from the environment.
+#![allow(clippy::disallowed_methods)]
+
+use std::process::{Child, Command, Output};
+use std::sync::OnceLock;
+
+use super::appliance::{kubectl, push, registry};
+use super::sandbox::{Sandbox, eventually};
+
+/// Each word in a pod of its own, together with the text of a file and what is told of a secret; then all lines together.
+const WORDS: &str = r#"
+cwlVersion: v1.2
+class: Workflow
+$namespaces: {cwltool: "http://commonwl.org/cwltool#"}
+requirements:
+  ScatterFeatureRequirement: {}
+  ResourceRequirement: {coresMin: 0.1, ramMin: 50, tmpdirMin: 10, outdirMin: 10}
+hints: {"cwltool:Secrets": {secrets: [pw]}}
+inputs: {words: "string[]", file: File, pw: string}
+outputs:
+  all: {type: File, outputSource: join/all}
+steps:
+  write:
+    scatter: word
+    in: {word: words, file: file, pw: pw}
+    out: [one]
+    run:
+      class: CommandLineTool
+      hints: {"cwltool:Secrets": {secrets: [pw]}}
+      requirements: {EnvVarRequirement: {envDef: {PW: $(inputs.pw)}}}
+      baseCommand: [sh, -c, 'sleep SECONDS; echo $0 $(cat $1) ${#PW}']
+      inputs:
+        word: {type: string, inputBinding: {position: 1}}
+        file: {type: File, inputBinding: {position: 2}}
+        pw: string
+      outputs: {one: stdout}
+      stdout: word.txt
+  join:
+    in: {ones: write/one}
+    out: [all]
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {ones: {type: 'File[]', inputBinding: {position: 1}}}
+      outputs: {all: stdout}
+      stdout: all.txt
+"#;
+
+/// The image of this moil in the cluster's registry, and the Secret that opens its S3.
+fn image(registry: &str) -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let credentials = "[default]\naws_access_key_id = test\naws_secret_access_key = test\n";
+        let secret = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "aws-credentials"},
+            "stringData": {"credentials": credentials},
+        });
+        kubectl(&["apply", "-f", "-"], &secret.to_string()).expect("the Secret is made");
+        push(&format!("{registry}/test/runs:{}", std::process::id()))
+    })
+}
+
+/// A sandbox whose jobs take that many seconds.
+fn words(seconds: u32) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.cwl", WORDS.replace("SECONDS", &seconds.to_string()));
+    sandbox.write("file.txt", "text");
+    sandbox.write("job.yml", "words: [a, b, c]\nfile: {class: File, path: file.txt}\npw: hunter2\n");
+    sandbox
+}
+
+const ALL: &str = "a text 7\nb text 7\nc text 7\n";
+
+/// The program with all that it needs to find the cluster; `name` is that of the job store and of the owner.
+fn program(sandbox: &Sandbox, registry: &str, name: &str, more: &[&str]) -> Command {
+    let store = format!("aws:us-east-1:{name}-{}", std::process::id());
+    let common =
+        ["--batchSystem", "kubernetes", "--jobStore", &store, "--outdir", "out", "--retryCount", "0"];
+    let words: Vec<&str> =
+        common.into_iter().chain(more.iter().copied()).chain(["main.cwl", "job.yml"]).collect();
+    let mut command = sandbox.program(&words);
+    let variable = |name: &str| std::env::var(name).expect("it is set in the cluster's network");
+    command
+        .env("KUBECONFIG", variable("KUBECONFIG"))
+        .env("AWS_ENDPOINT_URL", variable("MOIL_TEST_KUBERNETES_S3"))
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("TOIL_AWS_SECRET_NAME", "aws-credentials")
+        .env("TOIL_APPLIANCE_SELF", image(registry))
+        .env("TOIL_KUBERNETES_OWNER", name);
+    command
+}
+
+fn end(child: Child) -> Output {
+    child.wait_with_output().expect("it ends")
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Pods of an owner: their names and phases.
+fn pods(owner: &str) -> Vec<String> {
+    let columns = "custom-columns=NAME:.metadata.name,PHASE:.status.phase";
+    let words = ["get", "pods", "-l", &format!("moil/owner={owner}"), "--no-headers", "-o", columns];
+    let list = kubectl(&words, "").expect("pods are listed");
+    let mut pods: Vec<String> = list.lines().map(str::to_owned).collect();
+    pods.sort();
+    pods
+}
+
+fn running(owner: &str) -> usize {
+    pods(owner).iter().filter(|pod| pod.ends_with("Running")).count()
+}
+
+/// Whether anything of an owner is left.
+fn left(owner: &str) -> String {
+    let label = format!("moil/owner={owner}");
+    let words = ["get", "jobs,pods,secrets,configmaps", "-l", &label, "-o", "name"];
+    kubectl(&words, "").expect("they are listed")
+}
+
+#[test]
+fn kubernetes_runs_a_workflow_with_inputs_and_secrets() {
+    let Some(registry) = registry() else { return };
+    let (sandbox, owner) = (words(2), "moil-plain");
+    let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
+    eventually("pods are at work", || running(owner) > 0);
+    let label = format!("moil/owner={owner}");
+    let specs = kubectl(&["get", "jobs,pods,configmaps", "-l", &label, "-o", "yaml"], "").expect("listed");
+    assert!(specs.contains("moil/attempt") && !specs.contains("hunter2"));
+    let output = end(child);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(!told(&output).contains("hunter2"));
+    assert_eq!(sandbox.read("out/all.txt"), ALL);
+    eventually("nothing is left", || left(owner).is_empty());
+}
+
+#[test]
+fn kubernetes_leaders_follow_one_another_and_nothing_runs_twice() {
+    let Some(registry) = registry() else { return };
+    for (owner, signal) in [("moil-killed", "-KILL"), ("moil-drained", "-TERM")] {
+        let sandbox = words(8);
+        let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
+        eventually("all pods are at work", || running(owner) == 3);
+        let before = pods(owner);
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+        let first = end(child);
+        assert_eq!(pods(owner), before, "{}", told(&first));
+        let output = end(program(&sandbox, &registry, owner, &["--restart"]).spawn().expect("it starts"));
+        assert!(output.status.success(), "{}", told(&output));
+        let attached = told(&output).matches("is still running, started by an earlier leader").count();
+        assert_eq!(attached, 3, "{}", told(&output));
+        assert_eq!(sandbox.read("out/all.txt"), ALL);
+        eventually("nothing is left", || left(owner).is_empty());
+    }
+}
+
+#[test]
+fn kubernetes_pods_that_ended_without_a_leader_count() {
+    let Some(registry) = registry() else { return };
+    let (sandbox, owner) = (words(3), "moil-alone");
+    let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
+    eventually("all pods are at work", || running(owner) == 3);
+    let killed = Command::new("kill").args(["-KILL", &child.id().to_string()]).status();
+    assert!(killed.expect("kill is there").success());
+    end(child);
+    eventually("all have ended", || running(owner) == 0);
+    // Even their Jobs are gone: the results are in the store.
+    kubectl(&["delete", "jobs", "-l", &format!("moil/owner={owner}"), "--wait"], "")
+        .expect("they are deleted");
+    let output = end(program(&sandbox, &registry, owner, &["--restart"]).spawn().expect("it starts"));
+    assert!(output.status.success(), "{}", told(&output));
+    let started = told(&output).matches("still running").count();
+    assert_eq!(started, 0, "{}", told(&output));
+    assert_eq!(sandbox.read("out/all.txt"), ALL);
+    eventually("nothing is left", || left(owner).is_empty());
+}
+
+#[test]
+fn kubernetes_says_why_a_job_failed() {
+    let Some(registry) = registry() else { return };
+    let tool = |line: &str| {
+        format!(
+            "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: [sh, -c, '{line}']\ninputs: []\noutputs: []\n\
+             requirements: {{ResourceRequirement: {{coresMin: 0.1, ramMin: 50, tmpdirMin: 10, outdirMin: 10}}}}\n"
+        )
+    };
+    let cases = [
+        ("moil-code", "echo trouble >&2; exit 7", "exited with code 7"),
+        ("moil-code", "echo trouble >&2; exit 7", "| trouble"),
+    ];
+    for (owner, line, expected) in cases {
+        let sandbox = Sandbox::with(&tool(line));
+        sandbox.write("job.yml", "{}\n");
+        let output =
+            end(program(&sandbox, &registry, owner, &["--clean", "always"]).spawn().expect("it starts"));
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(told(&output).contains(expected), "{expected}: {}", told(&output));
+        eventually("nothing is left", || left(owner).is_empty());
+    }
+    // Whoever deletes a pod is not taken for the tool.
+    let (sandbox, owner) = (words(60), "moil-deleted");
+    let child = program(&sandbox, &registry, owner, &["--stopOnFirstFailure"]).spawn().expect("it starts");
+    eventually("all pods are at work", || running(owner) == 3);
+    kubectl(&["delete", "pods", "-l", &format!("moil/owner={owner}"), "--now", "--wait=false"], "")
+        .expect("deleted");
+    eventually("they are replaced", || running(owner) == 3);
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(asked.expect("kill is there").success());
+    let output = end(child);
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
+    eventually("nothing is left", || left(owner).is_empty());
+}
