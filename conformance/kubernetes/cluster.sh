@@ -44,10 +44,11 @@ build() {
     echo "Kubernetes $version"
 }
 
-# The process whose child is the first one of the namespaces. Its number may have gone to another since.
+# The process whose child is the first one of the namespaces. Its number may have gone to another since. Any clone may
+# have started it.
 holder() {
     local pid
-    pid=$(cat "$state/pid" 2>/dev/null) && grep -qzxF "$here/node.sh" "/proc/$pid/cmdline" 2>/dev/null && echo "$pid"
+    pid=$(cat "$state/pid" 2>/dev/null) && grep -qz '/conformance/kubernetes/node\.sh$' "/proc/$pid/cmdline" 2>/dev/null && echo "$pid"
 }
 
 # within COMMAND…: in the cluster's network.
