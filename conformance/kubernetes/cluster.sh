@@ -103,11 +103,13 @@ up() {
             >init.log 2>&1 </dev/null &
         echo $! >pid
     )
-    for _ in $(seq 600); do
+    local try
+    for try in $(seq 600); do
         if [ -e "$state/started" ]; then
             within kubectl get nodes 2>/dev/null | grep -q ' Ready' &&
                 within kubectl get serviceaccount default >/dev/null 2>&1 && return
-        elif ! holder >/dev/null; then
+        elif [ "$try" -gt 20 ] && ! holder >/dev/null; then
+            # Until then it may not be known by its own words yet.
             break
         fi
         sleep 0.1

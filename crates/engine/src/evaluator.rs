@@ -22,7 +22,9 @@ use moil_job::failure::{Failure, FailureKind};
 use moil_job::resources::Resources;
 use moil_job::result::{JobResult, Outcome};
 use moil_job::secret::SecretStore;
+use moil_job::spec::AttemptId;
 
+use crate::caching::{self, Cached};
 use crate::generator::{Generated, Generator, Load};
 use crate::graph::{Body, Node};
 use crate::keying::Keying;
@@ -47,6 +49,10 @@ pub enum Task {
     Recover { run: Box<Run>, unfinished: Unfinished, word: String },
     /// Give what an earlier leader recorded of an element its key.
     Key { element: ElementRef, body: Body, prepared: Prepared },
+    /// Find the result of a job in the call cache.
+    Find { run: Box<Run> },
+    /// Keep a result in the call cache.
+    Keep { attempt: AttemptId, key: String, result: Box<JobResult> },
     /// Load the process that a generator made.
     Generate { element: ElementRef, generator: Arc<Generator>, given: ValueMap, outputs: Value },
 }
@@ -68,6 +74,12 @@ pub enum Answer {
     /// To [`Task::Recover`].
     #[expect(missing_docs, reason = "the fields are those of the task")]
     Recovered { run: Box<Run>, unfinished: Unfinished, found: Found },
+    /// To [`Task::Find`]: the result, if there is one, or why the cache cannot be used.
+    #[expect(missing_docs, reason = "the fields are those of the task")]
+    Found { run: Box<Run>, found: Result<Option<Box<JobResult>>, String> },
+    /// To [`Task::Keep`]: the result with its files in the cache, or as it was and why it could not be kept.
+    #[expect(missing_docs, reason = "the fields are those of the task")]
+    Kept { attempt: AttemptId, result: Box<JobResult>, failed: Option<String> },
     /// To [`Task::Generate`].
     Generated(ElementRef, Result<Generated, Failure>),
 }
@@ -108,6 +120,8 @@ pub struct Settings {
     pub keys: Option<Arc<Keying>>,
     /// Where workers in other processes leave results; `None` where there never were any.
     pub exchange: Option<Arc<dyn Exchange>>,
+    /// The call cache.
+    pub cache: Option<Cached>,
     /// `--cwl-loop-iteration-limit`.
     pub loop_limit: u32,
     /// How many threads evaluate.
@@ -243,6 +257,24 @@ impl Worker<'_> {
                 let found = found.unwrap_or_else(|failure| Found::Spoilt(failure.message));
                 Answer::Recovered { run, unfinished, found }
             }
+            Task::Find { run } => {
+                let find = || match (&self.settings.cache, &run.cache_key) {
+                    (Some(cache), Some(key)) => Ok(cache.find(key, &*self.settings.files)?.map(Box::new)),
+                    _ => Ok(None),
+                };
+                let found = guarded(find).map_err(|failure| caching::words(&failure));
+                Answer::Found { run, found }
+            }
+            Task::Keep { attempt, key, result } => {
+                let keep = || match &self.settings.cache {
+                    Some(cache) => cache.keep(&key, &result, &*self.settings.files),
+                    None => Ok(None),
+                };
+                match guarded(keep) {
+                    Ok(kept) => Answer::Kept { attempt, result: kept.map_or(result, Box::new), failed: None },
+                    Err(failure) => Answer::Kept { attempt, result, failed: Some(caching::words(&failure)) },
+                }
+            }
             Task::Generate { element, generator, given, outputs } => {
                 let generate = || generator.generate(&given, &outputs, &*self.settings.load);
                 Answer::Generated(element, guarded(generate))
@@ -332,14 +364,24 @@ impl Worker<'_> {
 
     /// Gives a job its key, where jobs have keys.
     fn with_key(&self, body: &Body, prepared: Prepared) -> Result<Prepared, Failure> {
-        Ok(match (prepared, body, &self.settings.keys) {
-            (Prepared::Job { inputs, resources, key: _, round }, Body::Tool(tool), Some(keys)) => {
+        Ok(match (prepared, body) {
+            (Prepared::Job { inputs, resources, round, .. }, Body::Tool(tool)) => {
                 let secrets = self.settings.secrets.mentioned(&inputs);
                 let context = self.context(&inputs, body.effective());
-                let key = Some(keys.key(tool, &context, &secrets, resources)?);
-                Prepared::Job { inputs, resources, key, round }
+                let key = match &self.settings.keys {
+                    Some(keys) => Some(keys.key(tool, &context, &secrets, resources)?),
+                    None => None,
+                };
+                let cache_key = match &self.settings.cache {
+                    // What a tool made of secrets does not outlive the run.
+                    Some(cache) if secrets.is_empty() => {
+                        cache.keys.key(tool, &context, &secrets, resources)?.ok().map(|key| key.hash)
+                    }
+                    _ => None,
+                };
+                Prepared::Job { inputs, resources, key, cache_key, round }
             }
-            (prepared, ..) => prepared,
+            (prepared, _) => prepared,
         })
     }
 
@@ -414,7 +456,7 @@ impl Worker<'_> {
                         .as_ref()
                         .map_or(0, |gpus| u32::try_from(gpus.count).unwrap_or(u32::MAX)),
                 };
-                Ok(Prepared::Job { inputs, resources, key: None, round })
+                Ok(Prepared::Job { inputs, resources, key: None, cache_key: None, round })
             }
             Body::Workflow(_) => Ok(Prepared::Workflow { inputs, round }),
             Body::Generator(_) => {

@@ -4,6 +4,7 @@
 //! while its window has room, admits jobs, journals one group, and acts.
 //! Nothing else touches the plan, the books or the executor.
 
+mod cached;
 mod earlier;
 mod entry;
 mod replaying;
@@ -27,6 +28,7 @@ use moil_job::spec::{Attempt, AttemptId, Job, JobId};
 use moil_job::store::StoreError;
 
 use crate::admission::{Admission, Capacity};
+use crate::caching::Cached;
 use crate::evaluator::{Answer, Evaluators, Task};
 use crate::journal::{Journal, Written};
 use crate::keying::Keying;
@@ -94,6 +96,8 @@ pub struct Helpers<'a> {
     pub exchange: Option<Arc<dyn Exchange>>,
     /// Learns what jobs made, where their results are recorded.
     pub keys: Option<Arc<Keying>>,
+    /// The call cache.
+    pub cache: Option<Cached>,
     /// Told what happens.
     pub events: &'a mut dyn FnMut(&Event),
 }
@@ -123,6 +127,8 @@ pub struct Leader<'a> {
     running: HashMap<AttemptId, (Entry, Resources)>,
     /// Those among `running` whose tools have ended: what they were granted was given back.
     finishing: HashSet<AttemptId>,
+    /// Those that are done, and whose results are being copied into the cache.
+    keeping: HashMap<AttemptId, Entry>,
     delayed: BinaryHeap<Delayed>,
     failures: Vec<(String, Arc<Failure>)>,
     /// The steps with many elements that have begun.
@@ -148,6 +154,7 @@ impl<'a> Leader<'a> {
             unrecorded: VecDeque::new(),
             running: HashMap::new(),
             finishing: HashSet::new(),
+            keeping: HashMap::new(),
             delayed: BinaryHeap::new(),
             failures: Vec::new(),
             large_steps: HashSet::new(),
@@ -220,7 +227,8 @@ impl<'a> Leader<'a> {
         let evaluating = self.evaluating > 0 && !self.stopping;
         let waiting = self.admission.waiting() + self.unrecorded.len() + self.delayed.len();
         let nothing_to_come = self.stopping || self.plan.end().is_some() || waiting == 0;
-        let idle = !evaluating && self.running.is_empty() && nothing_to_come;
+        let working = evaluating || !self.running.is_empty() || !self.keeping.is_empty();
+        let idle = !working && nothing_to_come;
         match &mut self.helpers.journal {
             Some(journal) if idle => {
                 journal.flush_notes();
@@ -285,6 +293,7 @@ impl<'a> Leader<'a> {
             step: run.step_name,
             no_key,
             again,
+            cache_key: run.cache_key,
             tries: Tries::default(),
         }
     }
@@ -292,6 +301,11 @@ impl<'a> Leader<'a> {
     fn queue_new(&mut self, run: Run, id: JobId, again: Option<String>) {
         let resources = run.resources;
         let entry = self.entry(run, id, again);
+        if let Some(failure) = self.change_of_cache(&entry) {
+            self.record_failure(&format!("job {}", entry.job.name), &failure);
+            self.give_up(&entry, Arc::new(failure));
+            return;
+        }
         match self.admission.refusal(&resources) {
             None => self.record_attempt(entry, resources),
             Some(words) => {
@@ -430,6 +444,8 @@ impl<'a> Leader<'a> {
             }
             Answer::Recovered { run, unfinished, found } => self.recovered(*run, unfinished, found),
             Answer::NextRound(element, next) => self.observed_round(element, next),
+            Answer::Found { run, found } => self.found(*run, found),
+            Answer::Kept { attempt, result, failed } => self.kept(attempt, *result, failed),
             Answer::Generated(element, Ok(generated)) => self.plan.generated(element, generated),
             Answer::Generated(element, Err(failure)) => self.element_failed(element, failure),
         }
@@ -450,19 +466,24 @@ impl<'a> Leader<'a> {
     }
 
     fn finished(&mut self, attempt: AttemptId, outcome: Outcome) {
-        let Some((entry, granted)) = self.running.remove(&attempt) else { return };
+        let Some((mut entry, granted)) = self.running.remove(&attempt) else { return };
         if !self.finishing.remove(&attempt) {
             self.admission.release(&granted);
         }
         match outcome {
             // What is not recorded has not happened.
             Outcome::Done(_) if self.refused => {}
-            Outcome::Done(result) => {
-                let name = Arc::clone(&entry.job.name);
-                self.succeeded(attempt, name, entry.step, entry.element, result);
-            }
+            Outcome::Done(result) => match entry.cache_key.take() {
+                Some(key) => self.keep(attempt, entry, key, result),
+                None => self.done(attempt, entry, result),
+            },
             Outcome::Failed(failure) => self.attempt_failed(attempt, entry, granted, Arc::from(failure)),
         }
+    }
+
+    fn done(&mut self, attempt: AttemptId, entry: Entry, result: JobResult) {
+        let name = Arc::clone(&entry.job.name);
+        self.succeeded(attempt, name, entry.step, entry.element, result);
     }
 
     fn succeeded(
@@ -480,9 +501,7 @@ impl<'a> Leader<'a> {
         }
         let (status, usage) = (Status::Success, Some(result.usage));
         self.plan_event(Event::JobFinished { attempt, name, step, status, usage });
-        if let Some(keys) = &self.helpers.keys {
-            keys.learn(&result.outputs);
-        }
+        self.learn(&result.outputs);
         self.plan.finished(element, result.outputs);
     }
 

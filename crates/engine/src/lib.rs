@@ -11,12 +11,14 @@
 //! | [`leader`] | the loop that owns all run state |
 //! | [`journal`] | the thread that writes down what the leader does |
 //! | [`keying`] | the memo keys of jobs |
+//! | [`caching`] | results that are kept beyond the run |
 //! | [`memo`] | results that earlier leaders recorded |
 //! | [`replay`] | what expressions gave that give something else each time |
 //! | [`export`] | where the outputs go at the end |
 //! | [`fold`] | status, statistics and messages from the stream of events |
 
 pub mod admission;
+pub mod caching;
 pub mod evaluator;
 pub mod export;
 pub mod fold;

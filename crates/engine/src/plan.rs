@@ -202,7 +202,7 @@ impl Plan {
         let body = self.body(element.step);
         match (prepared, body) {
             (Prepared::Skipped, _) => self.skipped(element),
-            (Prepared::Job { inputs, resources, key, round }, Some(Body::Tool(tool))) => {
+            (Prepared::Job { inputs, resources, key, cache_key, round }, Some(Body::Tool(tool))) => {
                 self.remember_round(element, round);
                 let run = Run {
                     element,
@@ -213,6 +213,7 @@ impl Plan {
                     inputs,
                     resources,
                     key,
+                    cache_key,
                 };
                 self.runs.push_back(Box::new(run));
             }

@@ -22,7 +22,7 @@ pub fn written(prepared: &Prepared) -> Value {
     let mut add = |name: &str, value: Value| _ = fields.insert(name.into(), value);
     let (kind, round) = match prepared {
         Prepared::Skipped => ("skipped", &None),
-        Prepared::Job { inputs, resources, key: _, round } => {
+        Prepared::Job { inputs, resources, key: _, cache_key: _, round } => {
             add("inputs", inputs.clone());
             // Numbers without any digits lost.
             let resources = serde_json::to_string(resources).unwrap_or_default();
@@ -58,6 +58,7 @@ pub fn read(value: &Value) -> Option<Prepared> {
             inputs: value.field("inputs").clone(),
             resources: serde_json::from_str(value.field("resources").as_str()?).ok()?,
             key: None,
+            cache_key: None,
             round,
         },
         "workflow" => Prepared::Workflow { inputs: value.field("inputs").clone(), round },

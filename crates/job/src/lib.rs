@@ -16,10 +16,12 @@
 //! | [`record`] | records of the journal |
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
 //! | [`executor`] | the trait of those who run attempts |
+//! | [`cache`] | the trait of call caches |
 //! | [`exchange`] | the trait of what lies between a leader and workers in other processes |
 //! | [`store`] | the trait of job stores |
 //! | [`contents`] | the trait of those who keep output files |
 
+pub mod cache;
 pub mod contents;
 pub mod event;
 pub mod exchange;

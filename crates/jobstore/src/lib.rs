@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `bucket_store` | the job stores `aws:` and `s3:` (feature `aws`) |
+//! | [`call_cache`] | results that are kept beyond their runs |
 //! | [`content`] | what keeps output files |
 //! | [`exchange`] | attempts for workers in other processes |
 //! | [`memory`] | the store of a run that nothing has to survive |
@@ -23,6 +24,7 @@
 
 #[cfg(feature = "aws")]
 pub mod bucket_store;
+pub mod call_cache;
 pub mod content;
 pub mod exchange;
 pub mod file_store;

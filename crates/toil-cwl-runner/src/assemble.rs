@@ -42,6 +42,7 @@ use moil_worker::machine::Machine;
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
+use crate::cache;
 use crate::containers;
 use crate::elsewhere;
 use crate::generated;
@@ -185,16 +186,18 @@ pub fn run(
     };
     let load = generated::loader(settings, remote, sender.clone());
     let console = settings.tools.js_console.then(|| console(&sender));
+    let cache = cache::open(settings, loaded, &work.path, remote, store.as_ref(), surroundings.log)?;
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
     evaluation.exchange = store.as_ref().map(JobStore::exchange);
     if let Some(store) = &store {
-        evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote)));
+        evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote, &cache.files)));
         if store.is_in_doubt() {
             evaluation.files = Box::new(keys::Hashed(Arc::clone(remote)));
         }
     }
     let keying = evaluation.keys.clone();
+    evaluation.cache.clone_from(&cache.cached);
     let evaluators = Evaluators::start(evaluation, &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     let no_thread = |error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error);
@@ -244,6 +247,7 @@ pub fn run(
         journal,
         memo: store.as_ref().map(JobStore::memo).unwrap_or_default(),
         keys: keying,
+        cache: cache.cached,
         events: &mut |event| audience.hear(event),
     };
     let end = Leader::new(plan, policy(settings, &work.path), helpers).run(&receiver);
@@ -314,6 +318,7 @@ fn evaluator_settings(
         load,
         keys: None,
         exchange: None,
+        cache: None,
         loop_limit: u32::try_from(settings.tools.loop_limit).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     }

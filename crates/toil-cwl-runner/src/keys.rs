@@ -1,6 +1,6 @@
 //! What decides the results of jobs, for their memo keys.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moil_cwl::canonical;
@@ -17,17 +17,26 @@ use moil_worker::measure::Measures;
 use crate::job_store::JobStore;
 use crate::settings::{Engine, Settings};
 
-/// Makes the keys of a run.
-pub fn keying(settings: &Settings, store: &JobStore, remote: &Arc<Remote>) -> Keying {
+/// Makes the keys of a run. What lies below `others` was made by attempts of some run.
+pub fn keying(settings: &Settings, store: &JobStore, remote: &Arc<Remote>, others: &[PathBuf]) -> Keying {
+    let made = store.directory().map(Path::to_owned).into_iter().chain(others.iter().cloned()).collect();
+    let origins = FileOrigins::new(made, store.files_in_bucket(), Arc::clone(remote));
+    with_origins(settings, &store.secret(), origins)
+}
+
+/// Makes the keys of a cache. What lies below `made` was made by attempts.
+pub fn of_cache(settings: &Settings, secret: &[u8; 32], made: Vec<PathBuf>, remote: &Arc<Remote>) -> Keying {
+    with_origins(settings, secret, FileOrigins::new(made, None, Arc::clone(remote)))
+}
+
+fn with_origins(settings: &Settings, secret: &[u8; 32], origins: FileOrigins) -> Keying {
     let containers = settings.containers.engine != Engine::None;
     let default_image = settings.containers.default_image.clone();
     let image = move |effective: &Effective| {
         let named = effective.docker.as_ref().map(|(docker, _)| canonical::image(docker));
         named.or_else(|| default_image.clone()).filter(|_| containers)
     };
-    let made = store.directory().map(Path::to_owned).into_iter().collect();
-    let origins = FileOrigins::new(made, store.files_in_bucket(), Arc::clone(remote));
-    Keying::new(Keys::new(&store.secret()), Box::new(origins), Box::new(image), options(settings))
+    Keying::new(Keys::new(secret), Box::new(origins), Box::new(image), options(settings))
 }
 
 /// The options that decide what a job gives, wherever it runs.

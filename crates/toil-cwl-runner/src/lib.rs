@@ -46,6 +46,7 @@ pub mod aws;
 #[cfg(not(feature = "aws"))]
 #[path = "no_aws.rs"]
 pub mod aws;
+mod cache;
 pub mod commands;
 pub mod config_file;
 mod containers;

@@ -30,6 +30,7 @@ impl Leader<'_> {
                     self.evaluate(Task::Recover { run: Box::new(run), unfinished, word });
                 }
             }
+            _ if run.cache_key.is_some() => self.evaluate(Task::Find { run: Box::new(run) }),
             _ => self.queue_new(run, id, None),
         }
     }
@@ -83,9 +84,7 @@ impl Leader<'_> {
             status: Status::Reused,
             usage: None,
         });
-        if let Some(keys) = &self.helpers.keys {
-            keys.learn(&recorded.result.outputs);
-        }
+        self.learn(&recorded.result.outputs);
         self.plan.finished(run.element, recorded.result.outputs);
     }
 }

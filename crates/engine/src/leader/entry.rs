@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub no_key: Option<NoKey>,
     /// Why it runs although its result was recorded, until that is recorded.
     pub again: Option<String>,
+    /// The hash of its key in the call cache, if its result is to be kept there.
+    pub cache_key: Option<String>,
     pub tries: Tries,
     pub attempts: u32,
 }

@@ -99,6 +99,8 @@ pub struct Run {
     pub resources: Resources,
     /// Its key, or why it has none; `None` where nothing is recorded.
     pub key: Option<Result<Key, NoKey>>,
+    /// The hash of its key in the call cache, if its result may be there.
+    pub cache_key: Option<String>,
 }
 
 /// The inputs of a step, shared by its elements.
@@ -123,6 +125,8 @@ pub enum Prepared {
         resources: Resources,
         /// Its key, or why it has none; `None` where nothing is recorded.
         key: Option<Result<Key, NoKey>>,
+        /// The hash of its key in the call cache, if its result may be there.
+        cache_key: Option<String>,
         /// The step inputs of this round, kept where the step is a loop.
         round: Option<ValueMap>,
     },

@@ -250,7 +250,7 @@ fn prepare_element(
     }
     let inputs = Value::map(given);
     let prepared = match body {
-        Body::Tool(_) => Prepared::Job { inputs, resources: ONE_CORE, key: None, round },
+        Body::Tool(_) => Prepared::Job { inputs, resources: ONE_CORE, key: None, cache_key: None, round },
         Body::Workflow(_) => Prepared::Workflow { inputs, round },
         _ => Prepared::Outputs { outputs: outputs(inputs.field("i").clone()), round },
     };

@@ -12,6 +12,7 @@ use moil_cwl::process_inputs::InputOptions;
 use moil_cwl::resource_request::Defaults;
 use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
+use moil_engine::caching::Cached;
 use moil_engine::evaluator::{Evaluators, Settings};
 use moil_engine::graph::Node;
 use moil_engine::journal::Journal;
@@ -62,6 +63,8 @@ pub struct Case {
     pub at_work: Vec<&'static str>,
     /// Makes keys; none where it is `None`.
     pub keys: Option<Arc<Keying>>,
+    /// A call cache.
+    pub cache: Option<Cached>,
     pub act: Box<dyn FnMut(&Attempt) -> Act + Send>,
 }
 
@@ -230,6 +233,7 @@ impl Case {
             exchange: None,
             at_work: Vec::new(),
             keys: None,
+            cache: None,
             act: Box::new(act),
         }
     }
@@ -257,6 +261,7 @@ impl Case {
             load: Box::new(load),
             keys: self.keys.clone(),
             exchange: self.exchange.clone(),
+            cache: self.cache.clone(),
             loop_limit: 5,
             threads: 2,
         };
@@ -289,6 +294,7 @@ impl Case {
             memo: Memo::of(self.recorded.into_iter().map(|record| ("1-a".into(), record))),
             exchange: self.exchange,
             keys: self.keys,
+            cache: self.cache,
             events: &mut hear,
         };
         let RunEnd { outputs, failures, interrupted, fenced_by } =

@@ -1,5 +1,6 @@
 //! The plan by hand and the leader with a made-up executor.
 
+mod caching;
 mod elsewhere;
 mod fixture;
 mod generators;

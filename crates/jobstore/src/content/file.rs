@@ -67,7 +67,7 @@ impl Contents for FileContents {
 }
 
 /// Makes a file, or all files in a directory, read-only. Directories stay as they are, so that they can be removed.
-fn protect(path: &Path) -> io::Result<()> {
+pub(crate) fn protect(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
@@ -83,7 +83,7 @@ fn protect(path: &Path) -> io::Result<()> {
 }
 
 /// Copies a file, a link as a link, or a directory with all that is in it.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     if metadata.is_symlink() {
         std::os::unix::fs::symlink(fs::read_link(from)?, to)

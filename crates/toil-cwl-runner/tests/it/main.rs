@@ -3,6 +3,7 @@
 mod appliance;
 mod bad_input;
 mod buckets;
+mod cache;
 mod commands;
 mod docker;
 mod docs;
