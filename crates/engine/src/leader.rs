@@ -8,6 +8,7 @@ mod cached;
 mod earlier;
 mod entry;
 mod replaying;
+mod steps;
 
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -592,23 +593,6 @@ impl<'a> Leader<'a> {
         for event in self.plan.take_events() {
             self.note_step(&event);
             (self.helpers.events)(&event);
-        }
-    }
-}
-
-impl Leader<'_> {
-    /// Of a step with many elements it is noted how many: jobs that are not begun have no records of their own.
-    fn note_step(&mut self, event: &Event) {
-        let Some(journal) = &mut self.helpers.journal else { return };
-        match event {
-            Event::StepStarted { step, elements } if *elements > 1 => {
-                self.large_steps.insert(Arc::clone(step));
-                journal.note(Record::StepStarted { step: Arc::clone(step), elements: *elements });
-            }
-            Event::StepFinished { step, .. } if self.large_steps.remove(step) => {
-                journal.note(Record::StepFinished { step: Arc::clone(step) });
-            }
-            _ => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use futures_util::StreamExt as _;
@@ -72,6 +73,8 @@ struct Active {
     job: Option<String>,
     secret: Option<String>,
     cancelled: bool,
+    /// The same, for the task that makes its Job.
+    stop: Arc<AtomicBool>,
     /// Its result is being read.
     ending: bool,
     /// What was said last of why it waits.
@@ -190,7 +193,9 @@ impl Lead {
         if self.active.contains_key(&attempt.id) {
             return;
         }
-        self.active.insert(attempt.id.clone(), Active::default());
+        let active = Active::default();
+        let stop = Arc::clone(&active.stop);
+        self.active.insert(attempt.id.clone(), active);
         let (cluster, settings, owner) =
             (self.cluster.clone(), Arc::clone(&self.settings), Arc::clone(&self.owner));
         let (exchange, making, told) =
@@ -199,7 +204,7 @@ impl Lead {
             // It is never closed.
             let _turn = making.acquire().await;
             let id = attempt.id.clone();
-            let made = make(&attempt, exchange, &cluster, &settings, &owner, &told).await;
+            let made = make(&attempt, exchange, &cluster, &settings, &owner, &told, &stop).await;
             let _ = told.send(match made {
                 Ok((word, job, secret)) => Told::Made { id, word, job, secret },
                 Err(failure) => Told::NotMade { id, failure },
@@ -212,7 +217,8 @@ impl Lead {
         if std::mem::replace(&mut active.cancelled, true) {
             return;
         }
-        // One that is still being made is removed when it is there.
+        // One that is still being made is removed when it is there, if it will be.
+        active.stop.store(true, Ordering::Relaxed);
         if let Some(job) = active.job.clone() {
             self.remove(id.clone(), job);
         }
@@ -356,7 +362,7 @@ impl Lead {
             };
             let outcome = match outcome {
                 Outcome::Failed(failure) if cancelled && failure.kind == FailureKind::Lost => {
-                    Outcome::Failed(Box::new(Failure::new(FailureKind::Cancelled, "it was cancelled")))
+                    Outcome::Failed(Box::new(was_cancelled()))
                 }
                 outcome => outcome,
             };
@@ -413,6 +419,10 @@ impl Lead {
     }
 }
 
+fn was_cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "it was cancelled")
+}
+
 /// Makes all that an attempt needs in the cluster: gives its word, its Job, and its Secret.
 async fn make(
     attempt: &Attempt,
@@ -421,6 +431,7 @@ async fn make(
     settings: &Settings,
     owner: &Value,
     told: &UnboundedSender<Told>,
+    stop: &AtomicBool,
 ) -> Result<(String, String, Option<String>), Box<Failure>> {
     let handed = attempt.clone();
     let word = tokio::task::spawn_blocking(move || exchange.hand_over(&handed)).await;
@@ -443,6 +454,9 @@ async fn make(
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let mut said = false;
     loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Box::new(was_cancelled()));
+        }
         match cluster.make(&job).await {
             Created::Done => return Ok((word, name, secret)),
             Created::Refused(failure) => return Err(failure),

@@ -9,7 +9,7 @@ use moil_job::failure::FailureKind;
 use moil_job::record::Record;
 use moil_job::result::JobResult;
 
-use super::leader::{Act, Case, Ended, STEPS};
+use super::leader::{Act, Case, Ended, SCATTER};
 use super::restart::{keys, submitted};
 
 /// A cache in memory.
@@ -42,7 +42,7 @@ impl CallCache for Fake {
 
 /// A run with a cache and what was recorded before; with what it recorded.
 fn run(cache: &Arc<Fake>, recorded: Vec<Record>, act: fn(&str) -> Act) -> (Ended, Vec<Record>) {
-    let mut case = Case::new(STEPS, move |attempt| act(&attempt.job.id.0));
+    let mut case = Case::new(SCATTER, move |attempt| act(&attempt.job.id.0));
     case.keys = keys();
     case.cache = keys().map(|keys| Cached { cache: Arc::clone(cache) as _, keys });
     case.recorded = recorded;
@@ -59,7 +59,7 @@ fn a_later_run_takes_results_and_records_them_as_its_own() {
     let (second, recorded) = run(&cache, Vec::new(), |_| Act::Done);
     assert_eq!(submitted(&second), [""; 0]);
     assert_eq!(second.end, first.end);
-    assert_eq!(second.events.iter().filter(|event| event.starts_with("reused")).count(), 3);
+    assert_eq!(second.events.iter().filter(|event| event.starts_with("reused")).count(), 4);
     // A leader after it needs no cache.
     let (third, _) = run(&Arc::default(), recorded, |_| Act::Done);
     assert_eq!(submitted(&third), [""; 0]);
@@ -80,5 +80,5 @@ fn a_cache_that_cannot_be_used_stops_nothing() {
     let cache = Arc::new(Fake { broken: true, ..Fake::default() });
     let (ended, _) = run(&cache, Vec::new(), |_| Act::Done);
     assert_ne!(ended.end, "failed", "{:?}", ended.failures);
-    assert_eq!(submitted(&ended).len(), 3);
+    assert_eq!(submitted(&ended).len(), 4);
 }

@@ -1,5 +1,7 @@
 //! From options to settings.
 
+mod batch;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,9 +12,8 @@ use moil_jobstore::locator::{Locator, RecordsIn};
 use super::error::SettingsError;
 use super::value;
 use super::{
-    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Kubernetes, Log, Note,
-    OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix,
-    Tools,
+    Action, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Log, Note, OutputBucket, Part,
+    Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix, Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -47,20 +48,11 @@ pub fn resolve(
     source.verdicts()?;
     let action = source.action();
     let workflow = source.workflow(workflow, action, job_store_word.as_deref())?;
-    let batch = batch_system(&source)?;
+    let batch = batch::batch_system(&source)?;
     let retries = source.retries()?;
     let files = source.files()?;
     let store = source.store(job_store_word)?;
-    let needs_store = match batch {
-        BatchSystem::SingleMachine => None,
-        BatchSystem::Processes => Some(("processes", "--jobStore DIRECTORY")),
-        BatchSystem::Kubernetes => Some(("kubernetes", "--jobStore aws:REGION:NAME")),
-    };
-    if let Some((name, option)) = needs_store.filter(|_| store.locator.is_none() && action == Action::Run) {
-        let error = UsageError::new(format!("--batchSystem {name} needs a job store"))
-            .with_hint(format!("workers share nothing else with the leader: add {option}"));
-        return Err(SettingsError::Refused(error));
-    }
+    batch::check_store(batch, &store, action)?;
     let settings = Settings {
         action,
         workflow,
@@ -360,21 +352,6 @@ impl Source<'_> {
         })
     }
 
-    fn kubernetes(&self) -> Result<Kubernetes, UsageError> {
-        Ok(Kubernetes {
-            owner: self.owned("--kubernetesOwner"),
-            context: self.owned("--kubernetesContext"),
-            namespace: self.owned("--kubernetesNamespace"),
-            host_path: self.owned("--kubernetesHostPath"),
-            service_account: self.owned("--kubernetesServiceAccount"),
-            pod_timeout: self.read("--kubernetesPodTimeout", value::seconds, Duration::from_secs(120))?,
-            privileged: self.flag("--kubernetesPrivileged", false),
-            seccomp: self.owned("--kubernetesSeccompProfile"),
-            pod_security_context: self.path("--kubernetesPodSecurityContext"),
-            security_context: self.path("--kubernetesSecurityContext"),
-        })
-    }
-
     fn tool_environment(&mut self, set: &[(String, OsString)]) -> (Preserved, Vec<(OsString, OsString)>) {
         let mut worker: BTreeMap<OsString, OsString> =
             self.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -597,40 +574,4 @@ fn locator(text: &str, from: &str, cwd: &Path) -> Result<Locator, SettingsError>
         let error = UsageError::new(format!("{from}: {error}"));
         if text.starts_with("google:") { SettingsError::Refused(error) } else { error.into() }
     })
-}
-
-const OTHER_BATCH_SYSTEMS: &[&str] = &[
-    "aws_batch",
-    "grid_engine",
-    "gridEngine",
-    "htcondor",
-    "lsf",
-    "mesos",
-    "parasol",
-    "slurm",
-    "tes",
-    "torque",
-];
-
-fn batch_system(source: &Source<'_>) -> Result<BatchSystem, SettingsError> {
-    let Some(given) = source.given.last("--batchSystem") else { return Ok(BatchSystem::SingleMachine) };
-    let (spelled, name) = (&given.spelled, given.value.as_str());
-    match name {
-        "single_machine" | "singleMachine" => Ok(BatchSystem::SingleMachine),
-        "processes" => Ok(BatchSystem::Processes),
-        "kubernetes" => Ok(BatchSystem::Kubernetes),
-        other if OTHER_BATCH_SYSTEMS.contains(&other) => Err(SettingsError::Refused(
-            UsageError::new(format!("{spelled} {other} is not supported"))
-                .with_hint("jobs run on this machine (single_machine) or on Kubernetes (kubernetes)"),
-        )),
-        other => {
-            let known = ["single_machine", "kubernetes"].into_iter();
-            let hint = match crate::suggest::nearest(other, known) {
-                Some(name) => format!("did you mean {name}?"),
-                None => "choose single_machine or kubernetes".to_owned(),
-            };
-            let error = UsageError::new(format!("{spelled} '{other}' is unknown"));
-            Err(error.with_hint(hint).into())
-        }
-    }
 }
