@@ -85,6 +85,8 @@ fn answer(stream: &TcpStream, address: &str, state: &Mutex<State>) -> Option<()>
             }
         }
     };
+    // What follows the answer to HEAD would be taken for the beginning of the next one.
+    let text = if method == "HEAD" { "" } else { text };
     let length = text.len();
     let mut stream = stream;
     write!(stream, "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{text}").ok()
