@@ -107,8 +107,9 @@ fn an_edited_step_runs_again_and_what_depends_on_it() {
 
 #[test]
 fn a_step_that_moved_takes_the_result_of_its_old_place() {
-    let (_, recorded) = run(STEPS, Vec::new(), |_| Act::Done);
-    let (ended, _) = run(&STEPS.replace("a:", "first:").replace("a/o", "first/o"), recorded, |_| Act::Done);
+    // Without equal jobs, of which another one's result might be taken.
+    let (_, recorded) = run(SCATTER, Vec::new(), |_| Act::Done);
+    let (ended, _) = run(&SCATTER.replace("a:", "first:").replace("a/o", "first/o"), recorded, |_| Act::Done);
     assert_eq!(submitted(&ended), [""; 0]);
 }
 
