@@ -78,6 +78,7 @@ impl RetryPolicy {
             | FailureKind::Expression
             | FailureKind::Unsupported
             | FailureKind::CannotStart
+            | FailureKind::Refused
             | FailureKind::Cancelled
             | FailureKind::Internal => return None,
         };

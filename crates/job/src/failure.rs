@@ -33,6 +33,8 @@ pub enum FailureKind {
     CannotStart,
     /// The attempt was lost with the machine or process that ran it.
     Lost,
+    /// What runs jobs does not take this one as it is, or somebody ended it there: trying again changes nothing.
+    Refused,
     /// It was cancelled: by a signal, or because something else failed.
     Cancelled,
     /// The system refused something: a directory that cannot be made, a file that cannot be read.

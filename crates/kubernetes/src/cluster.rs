@@ -1,12 +1,16 @@
 //! The API server: a client that is patient with it.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher;
 use kube::{Client, Config, ResourceExt as _};
 use moil_job::failure::{Failure, FailureKind};
 use serde::Serialize;
@@ -15,20 +19,45 @@ use serde_json::{Value, json};
 
 use crate::manifest::{self, SECRETS_KEY};
 use crate::names;
+use crate::outcome::{Standing, standing};
 use crate::settings::Settings;
 
-/// How long a server that cannot be reached, or that fails, is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a server is waited for that cannot be reached, that fails, or that does not know the leader any more: pods go
+/// on meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The same before it has ever answered.
+const FIRST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// After how long that is said.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// One namespace of a cluster, as a run uses it.
+/// The longest pause that a server may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
+
+/// One namespace of a cluster, as a run uses it. Clones share the connection.
 #[derive(Clone)]
 pub struct Cluster {
-    client: Client,
+    link: Arc<Link>,
     /// The namespace.
     pub namespace: String,
+}
+
+/// The connection, and what it was made of.
+struct Link {
+    client: RwLock<Client>,
+    kubeconfigs: Vec<PathBuf>,
+    context: Option<String>,
+    /// What was in these files.
+    read: Mutex<Vec<Vec<u8>>>,
+    /// The server has answered.
+    has_answered: AtomicBool,
+    /// It was said that it does not.
+    said: AtomicBool,
+    warn: Arc<dyn Fn(String) + Send + Sync>,
 }
 
 /// What came of making a Job.
@@ -43,34 +72,44 @@ pub enum Created {
 }
 
 impl Cluster {
-    /// Finds the cluster: the context that is named, else that of the kubeconfig, else the pod's own.
+    /// Finds the cluster: the context that is named, else that of the kubeconfig, else the pod's own. `warn` is told when
+    /// the server is silent, and when it answers again.
     ///
     /// # Errors
     /// There is none, or its configuration cannot be used.
-    pub async fn connect(settings: &Settings) -> Result<Self, Failure> {
-        let none = |error: &dyn std::fmt::Display| {
-            Failure::new(FailureKind::BadInput, "there is no Kubernetes cluster to use")
-                .with_cause(error)
-                .with_advice("set KUBECONFIG, make ~/.kube/config, or run in a pod with a service account")
-        };
-        let mut kubeconfig: Option<Kubeconfig> = None;
-        for path in &settings.kubeconfigs {
-            let next = Kubeconfig::read_from(path).map_err(|error| none(&error))?;
-            kubeconfig = Some(match kubeconfig {
-                None => next,
-                Some(first) => first.merge(next).map_err(|error| none(&error))?,
-            });
-        }
-        let config = match kubeconfig {
-            None => Config::incluster().map_err(|error| none(&error))?,
-            Some(kubeconfig) => {
-                let options = KubeConfigOptions { context: settings.context.clone(), ..Default::default() };
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| none(&error))?
-            }
-        };
+    pub async fn connect(
+        settings: &Settings,
+        warn: Arc<dyn Fn(String) + Send + Sync>,
+    ) -> Result<Self, Failure> {
+        let read = contents(&settings.kubeconfigs);
+        let config = config(&settings.kubeconfigs, settings.context.as_deref()).await?;
         let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| none(&error))?;
-        Ok(Self { client, namespace })
+        let client = Client::try_from(config).map_err(|error| no_cluster(&error))?;
+        let link = Link {
+            client: RwLock::new(client),
+            kubeconfigs: settings.kubeconfigs.clone(),
+            context: settings.context.clone(),
+            read: Mutex::new(read),
+            has_answered: AtomicBool::new(false),
+            said: AtomicBool::new(false),
+            warn,
+        };
+        Ok(Self { link: Arc::new(link), namespace })
+    }
+
+    /// Reads the configuration anew, since the server does not know us any more. Says whether there is another one now.
+    pub async fn renew(&self) -> bool {
+        let read = contents(&self.link.kubeconfigs);
+        if *self.link.read.lock().unwrap_or_else(PoisonError::into_inner) == read {
+            return false;
+        }
+        let Ok(config) = config(&self.link.kubeconfigs, self.link.context.as_deref()).await else {
+            return false;
+        };
+        let Ok(client) = Client::try_from(config) else { return false };
+        *self.link.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        *self.link.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        true
     }
 
     fn api<K>(&self) -> Api<K>
@@ -78,12 +117,76 @@ impl Cluster {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        let client = self.link.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Api::namespaced(client, &self.namespace)
     }
 
     /// The pods of the namespace.
     pub fn pods(&self) -> Api<Pod> {
         self.api()
+    }
+
+    /// The Jobs of the namespace.
+    pub fn jobs(&self) -> Api<Job> {
+        self.api()
+    }
+
+    /// What Kubernetes tells of the objects of the namespace.
+    pub fn events(&self) -> Api<Event> {
+        self.api()
+    }
+
+    /// Whether the container of a pod has ended, or the pod is gone.
+    pub async fn has_stopped(&self, pod: &str) -> bool {
+        let found = self.patient(|| async { self.pods().get_opt(pod).await }).await;
+        found.is_ok_and(|found| found.is_none_or(|pod| matches!(standing(&pod), Standing::Ended(_))))
+    }
+
+    /// Makes a call until it succeeds, or fails in a way that will not pass, or patience is at an end.
+    async fn patient<T, F, R>(&self, mut call: F) -> Result<T, kube::Error>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, kube::Error>>,
+    {
+        let link = &self.link;
+        let began = tokio::time::Instant::now();
+        let mut pause = Duration::from_millis(250);
+        loop {
+            let error = match call().await {
+                Err(error) if passes(&error).is_some() => error,
+                answer => {
+                    link.has_answered.store(true, Ordering::Relaxed);
+                    if link.said.swap(false, Ordering::Relaxed) {
+                        (link.warn)("the API server answers again".to_owned());
+                    }
+                    return answer;
+                }
+            };
+            let has_answered = link.has_answered.load(Ordering::Relaxed);
+            let (is_stranger, patience) = match is_unauthorized(&error) {
+                true if !has_answered => return Err(error),
+                true => (true, PATIENCE),
+                false => (false, if has_answered { PATIENCE } else { FIRST_PATIENCE }),
+            };
+            if began.elapsed() >= patience {
+                return Err(error);
+            }
+            if is_stranger && self.renew().await {
+                continue;
+            }
+            if began.elapsed() > SILENCE && !link.said.swap(true, Ordering::Relaxed) {
+                let why = match is_stranger {
+                    true => {
+                        "the API server does not take the leader's credentials any more: renew them where KUBECONFIG says"
+                    }
+                    false => "the API server does not answer",
+                };
+                let minutes = patience.as_secs() / 60;
+                (link.warn)(format!("{why}; it is tried again for {minutes} minutes: {error}"));
+            }
+            tokio::time::sleep(passes(&error).flatten().unwrap_or(pause)).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
     }
 
     /// Makes the object that owns all others of a run, so that they outlive the leader and go together; gives the
@@ -98,12 +201,10 @@ impl Cluster {
             "data": {"store": settings.store},
         });
         let made: ConfigMap = match self.create(&map).await {
-            Err(error) if is_conflict(&error) => {
-                let api = self.api::<ConfigMap>();
-                patient(|| api.get(&name))
-                    .await
-                    .map_err(|error| self.failure("read the ConfigMap", &name, &error))?
-            }
+            Err(error) if is_conflict(&error) => self
+                .patient(|| self.get::<ConfigMap>(&name))
+                .await
+                .map_err(|error| self.failure("read the ConfigMap", &name, &error))?,
             made => made.map_err(|error| self.failure("make the ConfigMap", &name, &error))?,
         };
         Ok(
@@ -124,10 +225,9 @@ impl Cluster {
     ///
     /// # Errors
     /// The server refuses, or cannot be reached.
-    pub async fn jobs(&self, run: &str) -> Result<Vec<(String, String)>, Failure> {
-        let api = self.api::<Job>();
+    pub async fn known(&self, run: &str) -> Result<Vec<(String, String)>, Failure> {
         let parameters = ListParams::default().labels(&selector(run));
-        let list = patient(|| api.list(&parameters)).await;
+        let list = self.patient(|| async { self.jobs().list(&parameters).await }).await;
         let list = list.map_err(|error| self.failure("list the Jobs of", run, &error))?;
         let known = |job: &Job| Some((job.annotations().get(names::ATTEMPT)?.clone(), job.name_any()));
         Ok(list
@@ -143,14 +243,9 @@ impl Cluster {
     /// # Errors
     /// The server refuses, or cannot be reached.
     pub async fn is_over(&self, job: &str) -> Result<bool, Failure> {
-        let api = self.api::<Job>();
-        let found = patient(|| api.get_opt(job)).await;
+        let found = self.patient(|| async { self.jobs().get_opt(job).await }).await;
         let found = found.map_err(|error| self.failure("read the Job", job, &error))?;
-        let is_end = |kind: &str| ["Complete", "Failed"].contains(&kind);
-        Ok(found.is_none_or(|job| {
-            let conditions = job.status.unwrap_or_default().conditions.unwrap_or_default();
-            conditions.iter().any(|condition| is_end(&condition.type_) && condition.status == "True")
-        }))
+        Ok(found.is_none_or(|job| has_ended(&job)))
     }
 
     /// Makes a Job. One that is there already is this one, if it was made from the same.
@@ -161,7 +256,7 @@ impl Cluster {
             Err(error) if is_conflict(&error) => match self.is_same(name, job).await {
                 Ok(true) => Created::Done,
                 Ok(false) => Created::Refused(Box::new(
-                    Failure::new(FailureKind::System, format!("there is another Job {name} already"))
+                    Failure::new(FailureKind::Refused, format!("there is another Job {name} already"))
                         .with_advice(format!("remove it: kubectl delete job {name} -n {}", self.namespace)),
                 )),
                 Err(error) => Created::Refused(Box::new(self.failure("read the Job", name, &error))),
@@ -171,13 +266,18 @@ impl Cluster {
             {
                 Created::NoRoom(status.message.clone())
             }
-            Err(error) => Created::Refused(Box::new(self.failure("make the Job", name, &error))),
+            Err(error) => {
+                let mut failure = self.failure("make the Job", name, &error);
+                if matches!(error, kube::Error::Api(status) if status.code < 500) {
+                    failure.kind = FailureKind::Refused;
+                }
+                Created::Refused(Box::new(failure))
+            }
         }
     }
 
     async fn is_same(&self, name: &str, job: &Value) -> Result<bool, kube::Error> {
-        let api = self.api::<Job>();
-        let there = patient(|| api.get(name)).await?;
+        let there = self.patient(|| self.get::<Job>(name)).await?;
         let digest = job["metadata"]["annotations"][names::DIGEST].as_str();
         let same = there.annotations().get(names::DIGEST).map(String::as_str) == digest;
         Ok(same && there.metadata.deletion_timestamp.is_none())
@@ -221,6 +321,14 @@ impl Cluster {
         self.delete::<Secret>(name).await
     }
 
+    async fn get<K>(&self, name: &str) -> Result<K, kube::Error>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        self.api::<K>().get(name).await
+    }
+
     async fn create<K>(&self, object: &Value) -> Result<K, kube::Error>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>
@@ -231,9 +339,8 @@ impl Cluster {
         K::DynamicType: Default,
     {
         let object: K = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
-        let api = self.api::<K>();
-        let parameters = PostParams::default();
-        patient(|| api.create(&parameters, &object)).await
+        let (object, parameters) = (&object, PostParams::default());
+        self.patient(|| async { self.api::<K>().create(&parameters, object).await }).await
     }
 
     async fn delete<K>(&self, name: &str) -> Result<(), Failure>
@@ -241,9 +348,8 @@ impl Cluster {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
-        let api = self.api::<K>();
         let parameters = DeleteParams::background();
-        match patient(|| api.delete(name, &parameters)).await {
+        match self.patient(|| async { self.api::<K>().delete(name, &parameters).await }).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(self.failure("remove", name, &error)),
             Ok(_) => Ok(()),
@@ -274,30 +380,80 @@ fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
-/// Whether a call can be right when it is made again.
-fn may_pass(error: &kube::Error) -> bool {
+/// Whether a call can be right when it is made again, and when that should be, if the server says so.
+fn passes(error: &kube::Error) -> Option<Option<Duration>> {
     match error {
-        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
-        _ => false,
+        kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
+            let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+            Some((seconds > 0).then(|| Duration::from_secs(seconds.into()).min(LONGEST_ASKED)))
+        }
+        kube::Error::Api(status) if status.code == 401 => Some(None),
+        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => Some(None),
+        _ => None,
     }
 }
 
-/// Makes a call until it succeeds, or fails in a way that will not pass, or patience is at an end.
-async fn patient<T, F, R>(mut call: F) -> Result<T, kube::Error>
-where
-    F: FnMut() -> R,
-    R: Future<Output = Result<T, kube::Error>>,
-{
-    let began = tokio::time::Instant::now();
-    let mut pause = Duration::from_millis(250);
-    loop {
-        match call().await {
-            Err(error) if may_pass(&error) && began.elapsed() < PATIENCE => {
-                tokio::time::sleep(pause).await;
-                pause = LONGEST_PAUSE.min(pause * 2);
-            }
-            answer => return answer,
+fn is_unauthorized(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 401)
+}
+
+/// Whether what was asked for is not there.
+pub fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// The server's words to a watch that it does not serve.
+fn refusal(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// Whether a watch fails for want of a right.
+pub fn is_forbidden(error: &watcher::Error) -> bool {
+    refusal(error) == Some(403)
+}
+
+/// Whether a watch fails since the server does not know us any more.
+pub fn is_stranger(error: &watcher::Error) -> bool {
+    refusal(error) == Some(401)
+}
+
+/// Whether a Job is over.
+pub fn has_ended(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let is_end = |kind: &str| ["Complete", "Failed"].contains(&kind);
+    conditions.into_iter().flatten().any(|condition| is_end(&condition.type_) && condition.status == "True")
+}
+
+fn contents(files: &[PathBuf]) -> Vec<Vec<u8>> {
+    files.iter().map(|file| std::fs::read(file).unwrap_or_default()).collect()
+}
+
+fn no_cluster(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::BadInput, "there is no Kubernetes cluster to use")
+        .with_cause(error)
+        .with_advice("set KUBECONFIG, make ~/.kube/config, or run in a pod with a service account")
+}
+
+async fn config(kubeconfigs: &[PathBuf], context: Option<&str>) -> Result<Config, Failure> {
+    let mut kubeconfig: Option<Kubeconfig> = None;
+    for path in kubeconfigs {
+        let next = Kubeconfig::read_from(path).map_err(|error| no_cluster(&error))?;
+        kubeconfig = Some(match kubeconfig {
+            None => next,
+            Some(first) => first.merge(next).map_err(|error| no_cluster(&error))?,
+        });
+    }
+    match kubeconfig {
+        None => Config::incluster().map_err(|error| no_cluster(&error)),
+        Some(kubeconfig) => {
+            let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_cluster(&error))
         }
     }
 }

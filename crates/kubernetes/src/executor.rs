@@ -46,9 +46,9 @@ impl KubernetesExecutor {
             .build()
             .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
         let (cluster, owner, known) = runtime.block_on(async {
-            let cluster = Cluster::connect(&settings).await?;
+            let cluster = Cluster::connect(&settings, Arc::clone(&warn)).await?;
             let owner = cluster.own(&settings).await?;
-            let known = cluster.jobs(&settings.run).await?;
+            let known = cluster.known(&settings.run).await?;
             Ok::<_, Failure>((cluster, owner, known))
         })?;
         let (commands, receiver) = unbounded_channel();

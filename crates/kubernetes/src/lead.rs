@@ -1,37 +1,43 @@
 //! The task that owns all that is known of pods: it makes Jobs, watches their pods, and tells what comes of them.
 
-use std::collections::HashMap;
+mod making;
+mod watching;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use futures_util::stream::BoxStream;
+use k8s_openapi::api::core::v1::Event as Occurrence;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use moil_job::exchange::Exchange;
 use moil_job::executor::{Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::result::Outcome;
-use moil_job::spec::{Attempt, AttemptId};
-use moil_job::wire;
+use moil_job::spec::{Attempt, AttemptId, JobId};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Duration, Instant, sleep, sleep_until};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use crate::cluster::{self, Cluster, Created};
-use crate::manifest::{self, Order};
-use crate::names;
-use crate::outcome::{Standing, standing};
+use self::making::Stop;
+use crate::cluster::{self, Cluster};
+use crate::outcome::Standing;
 use crate::settings::Settings;
+use crate::waiting::Wait;
 
-/// How many Jobs are made at a time.
-const MAKING: usize = 8;
+/// How many Jobs there are at most that have no pod yet.
+const WITHOUT_POD: usize = 24;
 
-/// How long to wait before a namespace that had no room is asked again.
-const NO_ROOM: Duration = Duration::from_secs(5);
+/// After how long without a pod at work it is asked what Kubernetes says.
+const ASK: Duration = Duration::from_secs(5);
+
+/// How long the last lines of a tool are waited for, once its end is known.
+const LAST_LINES: Duration = Duration::from_secs(3);
 
 /// What the leader asks for.
 pub enum Command {
@@ -55,7 +61,7 @@ pub enum Command {
 /// What tasks of this one tell it.
 enum Told {
     /// The Job of an attempt is there.
-    Made { id: AttemptId, word: String, job: String, secret: Option<String> },
+    Made { id: AttemptId, word: String, job: String, secret: Option<String>, turn: OwnedSemaphorePermit },
     /// It will not be.
     NotMade { id: AttemptId, failure: Box<Failure> },
     /// What came of an attempt.
@@ -63,7 +69,7 @@ enum Told {
     /// Something that people should know of an attempt.
     Note { id: AttemptId, text: String },
     /// A Job is removed or over; if it has no pod, none will come.
-    NoPod { id: AttemptId },
+    NoPod { id: AttemptId, why: &'static str },
 }
 
 /// An attempt that was submitted or attached to, and not reported.
@@ -74,13 +80,23 @@ struct Active {
     secret: Option<String>,
     cancelled: bool,
     /// The same, for the task that makes its Job.
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
+    /// Its turn to be without a pod.
+    turn: Option<OwnedSemaphorePermit>,
     /// Its result is being read.
     ending: bool,
+    /// Somebody has removed its Job.
+    removed: bool,
+    /// The node of its pod.
+    node: Option<String>,
+    /// What it waits for that has an end.
+    wait: Option<Wait<Instant>>,
     /// What was said last of why it waits.
     said: Option<String>,
-    /// Since when its image cannot be had.
-    no_image: Option<(Instant, String)>,
+    /// What Kubernetes told last of its pod.
+    heard: Option<String>,
+    /// Who follows the log of its pod.
+    log: Option<JoinHandle<()>>,
 }
 
 /// The task.
@@ -96,7 +112,21 @@ pub struct Lead {
     ids: HashMap<String, AttemptId>,
     /// How it stands with pods, by the words of their attempts.
     pods: HashMap<String, Standing>,
+    /// Attempts with a Job and without a worker, by their Jobs.
+    idle: HashMap<String, AttemptId>,
+    /// When to look at an attempt again.
+    looks: BinaryHeap<Reverse<(Instant, AttemptId)>>,
+    /// Kubernetes is asked what it says.
+    asking: bool,
+    /// It does not say: the leader may not see its events.
+    deaf: bool,
+    /// The nodes on which attempts at a job were lost.
+    avoid: HashMap<JobId, BTreeSet<String>>,
+    /// Jobs whose last attempt somebody has removed.
+    removed: HashSet<JobId>,
     making: Arc<Semaphore>,
+    /// A Job is gone, so that there may be room for another.
+    room: Arc<Notify>,
     told: UnboundedSender<Told>,
     hear: Option<UnboundedReceiver<Told>>,
     /// Who waits for the end.
@@ -124,7 +154,14 @@ impl Lead {
             active: HashMap::new(),
             ids: HashMap::new(),
             pods: HashMap::new(),
-            making: Arc::new(Semaphore::new(MAKING)),
+            idle: HashMap::new(),
+            looks: BinaryHeap::new(),
+            asking: false,
+            deaf: false,
+            avoid: HashMap::new(),
+            removed: HashSet::new(),
+            making: Arc::new(Semaphore::new(WITHOUT_POD)),
+            room: Arc::new(Notify::new()),
             told,
             hear: Some(hear),
             closing: None,
@@ -135,13 +172,36 @@ impl Lead {
     pub async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
         let Some(mut hear) = self.hear.take() else { return };
         let config = watcher::Config::default().labels(&cluster::selector(&self.settings.run));
-        let mut pods = std::pin::pin!(watch(self.cluster.pods(), config).default_backoff());
+        let watched = |cluster: &Cluster| {
+            let pods = watch(cluster.pods(), config.clone()).default_backoff().boxed();
+            (pods, watch(cluster.jobs(), config.clone()).default_backoff().boxed())
+        };
+        let (mut pods, mut jobs) = watched(&self.cluster);
+        let mut events: Option<BoxStream<'_, watcher::Result<Event<Occurrence>>>> = None;
         let mut warned = false;
+        let mut stranger = false;
         loop {
+            if std::mem::take(&mut stranger) && self.cluster.renew().await {
+                (pods, jobs) = watched(&self.cluster);
+            }
             if self.closing.is_some() && self.active.is_empty() {
                 break;
             }
-            let deadline = self.next_deadline();
+            match (self.asking, &events) {
+                (true, None) => {
+                    let config = watcher::Config::default();
+                    events = Some(watch(self.cluster.events(), config).default_backoff().boxed());
+                }
+                (false, Some(_)) => events = None,
+                _ => {}
+            }
+            let next_look = self.looks.peek().map(|Reverse((at, _))| *at);
+            let next_event = async {
+                match &mut events {
+                    Some(events) => events.next().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.command(command),
@@ -154,12 +214,22 @@ impl Lead {
                         self.pod(event);
                     }
                     // It is tried again, for as long as it takes.
-                    Err(error) if !std::mem::replace(&mut warned, true) => {
-                        (self.warn)(format!("the pods of this run cannot be watched now: {error}"));
-                    }
-                    Err(_) => {}
+                    Err(error) => stranger = self.not_watched("pods", &error, &mut warned),
                 },
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.give_up_images(),
+                Some(event) = jobs.next() => match event {
+                    Ok(event) => self.job(event),
+                    Err(error) => stranger = self.not_watched("Jobs", &error, &mut warned),
+                },
+                Some(event) = next_event => match event {
+                    Ok(Event::Apply(event) | Event::InitApply(event)) => self.event(&event),
+                    Ok(_) => {}
+                    // They make messages better, and nothing depends on them.
+                    Err(error) => {
+                        self.deaf = cluster::is_forbidden(&error);
+                        self.asking = !self.deaf;
+                    }
+                },
+                () = sleep_until(next_look.unwrap_or_else(Instant::now)), if next_look.is_some() => self.look_again(),
             }
         }
         if let Err(failure) = self.cluster.disown(&self.settings).await {
@@ -170,6 +240,14 @@ impl Lead {
         }
     }
 
+    /// Says whether the server does not know us any more.
+    fn not_watched(&self, what: &str, error: &watcher::Error, warned: &mut bool) -> bool {
+        if !std::mem::replace(warned, true) {
+            (self.warn)(format!("the {what} of this run cannot be watched now: {error}"));
+        }
+        cluster::is_stranger(error)
+    }
+
     fn command(&mut self, command: Command) {
         match command {
             Command::Submit(attempts) => attempts.into_iter().for_each(|attempt| self.submit(attempt)),
@@ -178,6 +256,7 @@ impl Lead {
                 let active = Active { job: Some(job.clone()), word: Some(word.clone()), ..Active::default() };
                 self.active.insert(attempt.clone(), active);
                 self.ids.insert(word.clone(), attempt.clone());
+                self.waits(&attempt, &job);
                 self.look(&word);
                 self.expect_pod(attempt, job);
             }
@@ -189,36 +268,13 @@ impl Lead {
         }
     }
 
-    fn submit(&mut self, attempt: Attempt) {
-        if self.active.contains_key(&attempt.id) {
-            return;
-        }
-        let active = Active::default();
-        let stop = Arc::clone(&active.stop);
-        self.active.insert(attempt.id.clone(), active);
-        let (cluster, settings, owner) =
-            (self.cluster.clone(), Arc::clone(&self.settings), Arc::clone(&self.owner));
-        let (exchange, making, told) =
-            (Arc::clone(&self.exchange), Arc::clone(&self.making), self.told.clone());
-        tokio::spawn(async move {
-            // It is never closed.
-            let _turn = making.acquire().await;
-            let id = attempt.id.clone();
-            let made = make(&attempt, exchange, &cluster, &settings, &owner, &told, &stop).await;
-            let _ = told.send(match made {
-                Ok((word, job, secret)) => Told::Made { id, word, job, secret },
-                Err(failure) => Told::NotMade { id, failure },
-            });
-        });
-    }
-
     fn cancel(&mut self, id: &AttemptId) {
         let Some(active) = self.active.get_mut(id) else { return };
         if std::mem::replace(&mut active.cancelled, true) {
             return;
         }
         // One that is still being made is removed when it is there, if it will be.
-        active.stop.store(true, Ordering::Relaxed);
+        active.stop.stop();
         if let Some(job) = active.job.clone() {
             self.remove(id.clone(), job);
         }
@@ -231,7 +287,7 @@ impl Lead {
             if let Err(failure) = cluster.remove_job(&job).await {
                 warn(failure.message);
             }
-            let _ = told.send(Told::NoPod { id });
+            let _ = told.send(Told::NoPod { id, why: "its Job was removed" });
         });
     }
 
@@ -240,20 +296,22 @@ impl Lead {
         let (cluster, told) = (self.cluster.clone(), self.told.clone());
         tokio::spawn(async move {
             if matches!(cluster.is_over(&job).await, Ok(true)) {
-                let _ = told.send(Told::NoPod { id });
+                let _ = told.send(Told::NoPod { id, why: "its Job is over or gone, and so is its pod" });
             }
         });
     }
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Made { id, word, job, secret } => {
+            Told::Made { id, word, job, secret, turn } => {
                 let Some(active) = self.active.get_mut(&id) else { return };
                 active.word = Some(word.clone());
                 active.job = Some(job.clone());
                 active.secret = secret;
+                active.turn = Some(turn);
                 let cancelled = active.cancelled;
                 self.ids.insert(word.clone(), id.clone());
+                self.waits(&id, &job);
                 match cancelled {
                     true => self.remove(id, job),
                     false => self.look(&word),
@@ -266,77 +324,16 @@ impl Lead {
                     (self.reporter)(Report::Note(id, text));
                 }
             }
-            Told::NoPod { id } => {
-                let Some(active) = self.active.get(&id) else { return };
-                let has_pod = active.word.as_ref().is_some_and(|word| self.pods.contains_key(word));
-                if !has_pod {
-                    self.end(&id, Failure::new(FailureKind::Lost, "its Job was removed"));
-                }
-            }
+            Told::NoPod { id, why } => self.no_pod(&id, why),
         }
     }
 
-    fn pod(&mut self, event: Event<Pod>) {
-        let (pod, is_gone) = match event {
-            Event::Apply(pod) | Event::InitApply(pod) => (pod, false),
-            Event::Delete(pod) => (pod, true),
-            // Those that are not listed were deleted meanwhile.
-            Event::Init => return self.pods.clear(),
-            Event::InitDone => return self.find_lost(),
-        };
-        let Some(word) = pod.annotations().get(names::ATTEMPT).cloned() else { return };
-        match (standing(&pod), is_gone) {
-            (Standing::Ended(failure), _) => drop(self.pods.insert(word.clone(), Standing::Ended(failure))),
-            (_, true) => {
-                let gone = Failure::new(FailureKind::Lost, format!("its pod {} was deleted", pod.name_any()));
-                self.pods.insert(word.clone(), Standing::Ended(gone));
-            }
-            (standing, false) => drop(self.pods.insert(word.clone(), standing)),
-        }
-        self.look(&word);
-        if is_gone {
-            self.pods.remove(&word);
-        }
-    }
-
-    /// After all pods were listed anew: an attempt without one may have lost it while nobody looked.
-    fn find_lost(&mut self) {
-        for (id, active) in &self.active {
-            if let (Some(word), Some(job), false) = (&active.word, &active.job, active.ending)
-                && !self.pods.contains_key(word)
-            {
-                self.expect_pod(id.clone(), job.clone());
-            }
-        }
-    }
-
-    /// Acts on how it stands with the pod of an attempt.
-    fn look(&mut self, word: &str) {
-        let (Some(id), Some(standing)) = (self.ids.get(word).cloned(), self.pods.get(word).cloned()) else {
-            return;
-        };
-        let Some(active) = self.active.get_mut(&id) else { return };
-        if !matches!(standing, Standing::NoImage(_)) {
-            active.no_image = None;
-        }
-        match standing {
-            Standing::Ended(failure) => self.end(&id, failure),
-            Standing::Running => active.said = None,
-            Standing::Waiting(why) => {
-                if why != active.said {
-                    active.said.clone_from(&why);
-                    if let Some(why) = why {
-                        (self.reporter)(Report::Note(id, format!("waits: {why}")));
-                    }
-                }
-            }
-            Standing::NoImage(words) => {
-                if active.no_image.is_none() {
-                    (self.reporter)(Report::Note(id, format!("waits for the image of the worker: {words}")));
-                }
-                let since = active.no_image.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-                active.no_image = Some((since, words));
-            }
+    /// No pod will come, if none is there.
+    fn no_pod(&mut self, id: &AttemptId, why: &str) {
+        let Some(active) = self.active.get(id) else { return };
+        let has_pod = active.word.as_ref().is_some_and(|word| self.pods.contains_key(word));
+        if !has_pod {
+            self.end(id, Failure::new(FailureKind::Lost, why));
         }
     }
 
@@ -347,10 +344,12 @@ impl Lead {
         if std::mem::replace(&mut active.ending, true) {
             return;
         }
-        let cancelled = active.cancelled;
-        let (exchange, told, id) = (Arc::clone(&self.exchange), self.told.clone(), id.clone());
-        tokio::task::spawn_blocking(move || {
-            let outcome = match exchange.outcome(&word, &id) {
+        let (log, exchange) = (active.log.take(), Arc::clone(&self.exchange));
+        let (told, id) = (self.told.clone(), id.clone());
+        tokio::spawn(async move {
+            let asked = id.clone();
+            let read = tokio::task::spawn_blocking(move || exchange.outcome(&word, &asked));
+            let outcome = match read.await.unwrap_or_else(|error| Err(making::defect(&error))) {
                 Ok(Some(Outcome::Failed(left)))
                     if left.kind == FailureKind::Lost && failure.kind != FailureKind::Lost =>
                 {
@@ -360,22 +359,37 @@ impl Lead {
                 Ok(None) => Outcome::Failed(Box::new(failure)),
                 Err(failure) => Outcome::Failed(Box::new(failure)),
             };
-            let outcome = match outcome {
-                Outcome::Failed(failure) if cancelled && failure.kind == FailureKind::Lost => {
-                    Outcome::Failed(Box::new(was_cancelled()))
-                }
-                outcome => outcome,
-            };
+            if let Some(mut log) = log
+                && timeout(LAST_LINES, &mut log).await.is_err()
+            {
+                log.abort();
+            }
             let _ = told.send(Told::Over { id, outcome });
         });
     }
 
     fn over(&mut self, id: &AttemptId, outcome: Outcome) {
-        let Some(active) = self.active.remove(id) else { return };
+        let Some(mut active) = self.active.remove(id) else { return };
+        self.started(active.job.as_deref());
         if let Some(word) = &active.word {
             self.ids.remove(word);
             self.pods.remove(word);
         }
+        if let Some(log) = active.log.take() {
+            log.abort();
+        }
+        let outcome = match outcome {
+            Outcome::Failed(failure) if failure.kind == FailureKind::Lost => {
+                Outcome::Failed(Box::new(self.lost(id, &active, *failure)))
+            }
+            outcome => {
+                self.removed.remove(&id.job);
+                if matches!(outcome, Outcome::Done(_)) {
+                    self.avoid.remove(&id.job);
+                }
+                outcome
+            }
+        };
         let (cluster, warn) = (self.cluster.clone(), Arc::clone(&self.warn));
         tokio::spawn(async move {
             if let Some(secret) = &active.secret
@@ -383,7 +397,7 @@ impl Lead {
             {
                 warn(failure.message);
             }
-            if let Some(job) = active.job.filter(|_| !active.cancelled)
+            if let Some(job) = active.job.filter(|_| !active.cancelled && !active.removed)
                 && let Err(failure) = cluster.remove_job(&job).await
             {
                 warn(failure.message);
@@ -392,81 +406,25 @@ impl Lead {
         (self.reporter)(Report::Finished(id.clone(), outcome));
     }
 
-    /// When the next attempt is given up whose image cannot be had.
-    fn next_deadline(&self) -> Option<Instant> {
-        let since =
-            self.active.values().filter_map(|active| active.no_image.as_ref()).map(|(since, _)| *since).min();
-        since.map(|since| since + self.settings.pod_timeout)
-    }
-
-    fn give_up_images(&mut self) {
-        let now = Instant::now();
-        let late = |active: &Active| {
-            let (since, words) = active.no_image.as_ref()?;
-            (*since + self.settings.pod_timeout <= now).then(|| words.clone())
-        };
-        let late: Vec<(AttemptId, String)> =
-            self.active.iter().filter_map(|(id, active)| Some((id.clone(), late(active)?))).collect();
-        for (id, words) in late {
-            let failure = Failure::new(
-                FailureKind::Image,
-                format!("the image of the worker, {}, cannot be had", self.settings.image),
-            )
-            .with_cause(words)
-            .with_advice("correct TOIL_APPLIANCE_SELF, or push the image: moil appliance push");
-            self.over(&id, Outcome::Failed(Box::new(failure)));
+    /// What is told of a lost attempt, and what the next one has from it.
+    fn lost(&mut self, id: &AttemptId, active: &Active, failure: Failure) -> Failure {
+        if active.cancelled {
+            return making::was_cancelled();
         }
-    }
-}
-
-fn was_cancelled() -> Failure {
-    Failure::new(FailureKind::Cancelled, "it was cancelled")
-}
-
-/// Makes all that an attempt needs in the cluster: gives its word, its Job, and its Secret.
-async fn make(
-    attempt: &Attempt,
-    exchange: Arc<dyn Exchange>,
-    cluster: &Cluster,
-    settings: &Settings,
-    owner: &Value,
-    told: &UnboundedSender<Told>,
-    stop: &AtomicBool,
-) -> Result<(String, String, Option<String>), Box<Failure>> {
-    let handed = attempt.clone();
-    let word = tokio::task::spawn_blocking(move || exchange.hand_over(&handed)).await;
-    let word = word.map_err(|error| {
-        Box::new(
-            Failure::new(FailureKind::Internal, "moil failed while it handed over a job").with_cause(error),
-        )
-    })??;
-    let secret = match attempt.secrets.is_empty() {
-        true => None,
-        false => Some(names::job(&settings.owner, &settings.run, &word, "secrets")),
-    };
-    if let Some(secret) = &secret {
-        let text = String::from_utf8_lossy(&wire::write_secrets(&attempt.secrets)).into_owned();
-        cluster.keep_secrets(secret, &text, settings, owner).await?;
-    }
-    let order =
-        Order { word: &word, step: &attempt.job.name, granted: &attempt.granted, secrets: secret.as_deref() };
-    let job = manifest::job(&order, settings, owner);
-    let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let mut said = false;
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Box::new(was_cancelled()));
+        if active.removed {
+            // Once may be a slip, or a cluster that cleans up.
+            return match self.removed.insert(id.job.clone()) {
+                true => Failure { message: "its Job was deleted".to_owned(), ..failure },
+                false => Failure::new(
+                    FailureKind::Refused,
+                    "its Job was deleted twice: that is taken for the wish that it does not run",
+                ),
+            };
         }
-        match cluster.make(&job).await {
-            Created::Done => return Ok((word, name, secret)),
-            Created::Refused(failure) => return Err(failure),
-            Created::NoRoom(words) => {
-                if !std::mem::replace(&mut said, true) {
-                    let text = format!("waits for room in the namespace: {words}");
-                    let _ = told.send(Told::Note { id: attempt.id.clone(), text });
-                }
-                sleep(NO_ROOM).await;
-            }
+        self.removed.remove(&id.job);
+        if let Some(node) = &active.node {
+            self.avoid.entry(id.job.clone()).or_default().insert(node.clone());
         }
+        failure
     }
 }

@@ -9,13 +9,18 @@
 //! | [`names`] | names and labels |
 //! | [`manifest`] | the Job of an attempt |
 //! | [`outcome`] | how it stands with an attempt, from its pod |
+//! | [`events`] | what Kubernetes tells of those that have not begun |
+//! | [`waiting`] | how long what a pod waits for may take |
 //! | [`cluster`] | the API server |
 //! | [`executor`] | the executor |
 
 pub mod cluster;
+pub mod events;
 pub mod executor;
 mod lead;
+mod logs;
 pub mod manifest;
 pub mod names;
 pub mod outcome;
 pub mod settings;
+pub mod waiting;

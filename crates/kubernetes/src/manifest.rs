@@ -36,6 +36,8 @@ pub struct Order<'a> {
     pub granted: &'a Resources,
     /// The Secret with what its inputs hide.
     pub secrets: Option<&'a str>,
+    /// Nodes on which earlier attempts at the job were lost: others are better.
+    pub avoid: &'a [String],
 }
 
 /// The Job of an attempt, as JSON. `owner` is a reference to what owns it.
@@ -128,6 +130,7 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
         "containers": [{
             "name": CONTAINER,
             "image": settings.image,
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "command": command,
             "env": environment,
             "resources": resources(order.granted),
@@ -136,10 +139,21 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
         }],
         "volumes": volumes,
     });
+    if !order.avoid.is_empty() {
+        pod["affinity"] = elsewhere(order.avoid);
+    }
     if let Some(account) = &settings.service_account {
         pod["serviceAccountName"] = account.as_str().into();
     }
     pod
+}
+
+/// A preference only: of a cluster with one node there is no other.
+fn elsewhere(avoid: &[String]) -> Value {
+    let expression = json!({"key": "kubernetes.io/hostname", "operator": "NotIn", "values": avoid});
+    json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 100, "preference": {"matchExpressions": [expression]}},
+    ]}})
 }
 
 /// The key of a Secret with what a job's inputs hide.

@@ -1,17 +1,23 @@
 //! How it stands with an attempt, read from its pod: from status, container state and conditions, never guessed.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use moil_job::failure::{Failure, FailureKind};
 
 /// How it stands with a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// It has not begun, and why, in the words of Kubernetes.
+    /// It has no node, and why, in the words of the scheduler.
     Waiting(Option<String>),
+    /// It has a node, which makes it ready, or cannot, in its words.
+    Starting(Option<String>),
     /// It cannot begin, since its image cannot be had, in the words of Kubernetes. It is tried again for some time.
     NoImage(String),
     /// Its worker is at work.
     Running,
+    /// It is being removed, and has so long to end; if its node does not say more, this is why.
+    Leaving(Duration, Failure),
     /// Its worker is gone. If it left no result, this is why.
     Ended(Failure),
 }
@@ -19,8 +25,11 @@ pub enum Standing {
 /// What a container says that waits for its image.
 const IMAGE: &[&str] = &["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
 
-/// What a container says that can never begin.
+/// What a container says that cannot begin; its node tries again.
 const CANNOT_BEGIN: &[&str] = &["CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
+
+/// How long a pod that is removed has to end, where it does not say, in seconds.
+const GRACE: i64 = 30;
 
 /// Reads a pod.
 pub fn standing(pod: &Pod) -> Standing {
@@ -40,11 +49,17 @@ pub fn standing(pod: &Pod) -> Standing {
         });
     }
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
-        return Standing::Ended(
-            disrupted(pod).unwrap_or_else(|| {
-                lost(&on("its pod ended without a word", node.as_deref()), status.message)
-            }),
-        );
+        return Standing::Ended(disrupted(pod).unwrap_or_else(|| {
+            let refused = status.reason.as_deref().map(|reason| format!("its pod did not start ({reason})"));
+            let what = refused.unwrap_or_else(|| "its pod ended without a word".to_owned());
+            lost(&on(&what, node.as_deref()), status.message)
+        }));
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(GRACE);
+        let failure =
+            disrupted(pod).unwrap_or_else(|| lost(&on("its pod was deleted", node.as_deref()), None));
+        return Standing::Leaving(Duration::from_secs(grace.unsigned_abs()), failure);
     }
     match state {
         Some(ContainerState { running: Some(_), .. }) => Standing::Running,
@@ -54,11 +69,12 @@ pub fn standing(pod: &Pod) -> Standing {
             if IMAGE.contains(&reason.as_str()) {
                 Standing::NoImage(words)
             } else if CANNOT_BEGIN.contains(&reason.as_str()) {
-                Standing::Waiting(Some(words))
+                Standing::Starting(Some(words))
             } else {
-                Standing::Waiting(None)
+                Standing::Starting(None)
             }
         }
+        _ if node.is_some() => Standing::Starting(None),
         _ => Standing::Waiting(unschedulable(pod)),
     }
 }
@@ -125,7 +141,7 @@ fn terminated_failure(
         }
         Some("ContainerCannotRun" | "StartError") => {
             let failure =
-                Failure::new(FailureKind::System, on("the worker cannot be started in its image", node))
+                Failure::new(FailureKind::Refused, on("the worker cannot be started in its image", node))
                     .with_advice(
                         "the image must have moil inside: see TOIL_APPLIANCE_SELF and `moil appliance push`",
                     );
@@ -141,18 +157,25 @@ fn terminated_failure(
     }
 }
 
+/// The limit that ours has, in GiB for people.
 fn memory_limit(pod: &Pod) -> Option<String> {
     let limits = pod.spec.as_ref()?.containers.first()?.resources.as_ref()?.limits.as_ref()?;
-    Some(limits.get("memory")?.0.clone())
+    let limit = &limits.get("memory")?.0;
+    let mib = limit.strip_suffix("Mi").and_then(|number| number.parse::<f64>().ok());
+    Some(match mib {
+        Some(mib) if mib >= 1000.0 => format!("{:.1} GiB", mib / 1024.0),
+        Some(mib) => format!("{mib} MiB"),
+        None => limit.clone(),
+    })
 }
 
-fn on(what: &str, node: Option<&str>) -> String {
+pub(crate) fn on(what: &str, node: Option<&str>) -> String {
     match node {
         Some(node) => format!("{what} on {node}"),
         None => what.to_owned(),
     }
 }
 
-fn lost(message: &str, words: Option<String>) -> Failure {
+pub(crate) fn lost(message: &str, words: Option<String>) -> Failure {
     Failure { cause: words.filter(|words| !words.is_empty()), ..Failure::new(FailureKind::Lost, message) }
 }

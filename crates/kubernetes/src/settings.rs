@@ -44,6 +44,8 @@ pub struct Settings {
     pub security_context: Option<Value>,
     /// How long a pod may be about to start, once it has a node and its image.
     pub pod_timeout: Duration,
+    /// What workers say is told while they say it.
+    pub live_logs: bool,
 }
 
 impl Settings {
@@ -68,6 +70,7 @@ impl Settings {
             pod_security_context: None,
             security_context: None,
             pod_timeout: Duration::from_secs(120),
+            live_logs: false,
         }
     }
 }

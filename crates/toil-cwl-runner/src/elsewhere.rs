@@ -97,6 +97,7 @@ pub fn kubernetes(
         host_path: options.host_path.clone(),
         privileged: options.privileged,
         pod_timeout: options.pod_timeout,
+        live_logs: settings.log.real_time,
         pod_security_context: security(&options.pod_security_context)?,
         security_context: security(&options.security_context)?,
         ..PodSettings::new(&owner, store.run(), store.name(), image, command)

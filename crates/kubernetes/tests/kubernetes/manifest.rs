@@ -15,7 +15,7 @@ fn settings() -> Settings {
 }
 
 fn order() -> Order<'static> {
-    Order { word: "12-abcdef/align~5B3~5D.2", step: "align_4", granted: &GRANTED, secrets: None }
+    Order { word: "12-abcdef/align~5B3~5D.2", step: "align_4", granted: &GRANTED, secrets: None, avoid: &[] }
 }
 
 /// The Job, after it was seen to be one.

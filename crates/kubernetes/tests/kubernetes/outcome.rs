@@ -18,24 +18,32 @@ fn with_state(phase: &str, state: Value) -> Pod {
     }]}))
 }
 
+fn without_node(mut pod: Pod) -> Pod {
+    pod.spec.as_mut().expect("there is one").node_name = None;
+    pod
+}
+
 #[test]
 fn what_has_not_begun_says_why() {
     let unschedulable = "0/1 nodes are available: 1 Insufficient memory.";
     let condition = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}]);
     let cases = [
         (
-            pod(json!({"phase": "Pending", "conditions": condition})),
+            without_node(pod(json!({"phase": "Pending", "conditions": condition}))),
             Standing::Waiting(Some(unschedulable.into())),
         ),
-        (pod(json!({"phase": "Pending"})), Standing::Waiting(None)),
-        (pod(json!({})), Standing::Waiting(None)),
-        (with_state("Pending", json!({"waiting": {"reason": "ContainerCreating"}})), Standing::Waiting(None)),
+        (pod(json!({"phase": "Pending"})), Standing::Starting(None)),
+        (without_node(pod(json!({}))), Standing::Waiting(None)),
+        (
+            with_state("Pending", json!({"waiting": {"reason": "ContainerCreating"}})),
+            Standing::Starting(None),
+        ),
         (
             with_state(
                 "Pending",
                 json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"s\" not found"}}),
             ),
-            Standing::Waiting(Some("secret \"s\" not found".into())),
+            Standing::Starting(Some("secret \"s\" not found".into())),
         ),
         (
             with_state(
@@ -70,7 +78,7 @@ fn what_has_ended_says_how() {
     };
     let evicted = |words: &str| pod(json!({"phase": "Failed", "reason": "Evicted", "message": words}));
     let cases = [
-        (terminated("OOMKilled", 137), FailureKind::OutOfMemory, "out of memory at 4160Mi on node-7"),
+        (terminated("OOMKilled", 137), FailureKind::OutOfMemory, "out of memory at 4.1 GiB on node-7"),
         (
             terminated("Error", 1),
             FailureKind::Lost,
@@ -83,7 +91,7 @@ fn what_has_ended_says_how() {
         ),
         (
             terminated("StartError", 128),
-            FailureKind::System,
+            FailureKind::Refused,
             "the worker cannot be started in its image on node-7",
         ),
         (
@@ -117,4 +125,20 @@ fn what_has_ended_says_how() {
         let Standing::Ended(failure) = standing(&pod) else { panic!("{:?}", pod.status) };
         assert_eq!((failure.kind, failure.message.as_str()), (kind, message));
     }
+}
+
+#[test]
+fn what_is_removed_has_its_time_to_end_and_says_why() {
+    let mut leaving = with_state("Running", json!({"running": {}}));
+    leaving.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
+    leaving.metadata.deletion_grace_period_seconds = Some(7);
+    let Standing::Leaving(grace, failure) = standing(&leaving) else { panic!("{:?}", standing(&leaving)) };
+    assert_eq!((grace.as_secs(), failure.message.as_str()), (7, "its pod was deleted on node-7"));
+    let condition =
+        json!([{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]);
+    leaving.status.as_mut().expect("there is one").conditions =
+        serde_json::from_value(condition).expect("conditions");
+    let Standing::Leaving(_, failure) = standing(&leaving) else { panic!("{:?}", standing(&leaving)) };
+    assert_eq!(failure.message, "its node was lost or is not to be used on node-7");
 }
