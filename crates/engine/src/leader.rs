@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use moil_cwl::expression::ConsoleText;
 use moil_cwl::value::Value;
-use moil_job::event::{Event, Status};
+use moil_job::event::{Event, Retry, Status};
 use moil_job::exchange::Exchange;
 use moil_job::executor::{Executor, Report};
 use moil_job::failure::{Failure, FailureKind};
@@ -529,7 +529,11 @@ impl<'a> Leader<'a> {
             name: Arc::clone(&entry.job.name),
             step: Arc::clone(&entry.step),
             failure: Arc::clone(&failure),
-            retry_in: again.map(|(wait, _)| wait.as_secs_f64()),
+            retry: again.map(|(wait, resources)| Retry {
+                wait: wait.as_secs_f64(),
+                number: Some(self.policy.retry.number(&failure.kind, &entry.tries)),
+                more: (resources != granted).then_some(resources),
+            }),
         });
         match again {
             Some((wait, resources)) => {

@@ -89,6 +89,14 @@ impl RetryPolicy {
         };
         Some((wait, next))
     }
+
+    /// Which attempt the next one is after failures of this kind, and how many there may be.
+    pub fn number(&self, kind: &FailureKind, tries: &Tries) -> (u32, u32) {
+        match kind {
+            FailureKind::Lost => (tries.lost.saturating_add(1), self.losses.saturating_add(1)),
+            _ => (tries.own.saturating_add(1), self.count.saturating_add(1)),
+        }
+    }
 }
 
 /// Twice as much, or all there is; `None` where that is no more than before.

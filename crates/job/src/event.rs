@@ -10,6 +10,17 @@ use crate::resources::Resources;
 use crate::result::Usage;
 use crate::spec::AttemptId;
 
+/// The next attempt at a job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// Seconds until then.
+    pub wait: f64,
+    /// Which one it is of those that failures of this kind allow, and how many they allow, if that is known.
+    pub number: Option<(u32, u32)>,
+    /// What it is granted, where that is more than before.
+    pub more: Option<Resources>,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -73,8 +84,8 @@ pub enum Event {
         step: Arc<str>,
         /// Why.
         failure: Arc<Failure>,
-        /// Seconds until the next attempt; `None` if there will be none.
-        retry_in: Option<f64>,
+        /// The next attempt; `None` if there will be none.
+        retry: Option<Retry>,
     },
     /// A line of a tool's own output, while it runs.
     ToolOutput {

@@ -139,7 +139,9 @@ impl Cluster {
     /// Whether the container of a pod has ended, or the pod is gone.
     pub async fn has_stopped(&self, pod: &str) -> bool {
         let found = self.patient(|| async { self.pods().get_opt(pod).await }).await;
-        found.is_ok_and(|found| found.is_none_or(|pod| matches!(standing(&pod), Standing::Ended(_))))
+        found.is_ok_and(|found| {
+            found.is_none_or(|pod| matches!(standing(&pod), Standing::Ended(_) | Standing::EndedItself(_)))
+        })
     }
 
     /// Makes a call until it succeeds, or fails in a way that will not pass, or patience is at an end.

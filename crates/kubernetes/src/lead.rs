@@ -333,12 +333,13 @@ impl Lead {
         let Some(active) = self.active.get(id) else { return };
         let has_pod = active.word.as_ref().is_some_and(|word| self.pods.contains_key(word));
         if !has_pod {
-            self.end(id, Failure::new(FailureKind::Lost, why));
+            self.end(id, Failure::new(FailureKind::Lost, why), false);
         }
     }
 
-    /// A worker is gone, or will not come: what it left is what came of the attempt, and else `failure` is.
-    fn end(&mut self, id: &AttemptId, failure: Failure) {
+    /// A worker is gone, or will not come: what it left is what came of the attempt, and else `failure` is, also where it
+    /// left no more than that it was asked to end. `by_itself`: nobody has asked it to.
+    fn end(&mut self, id: &AttemptId, failure: Failure, by_itself: bool) {
         let Some(active) = self.active.get_mut(id) else { return };
         let Some(word) = active.word.clone() else { return };
         if std::mem::replace(&mut active.ending, true) {
@@ -350,9 +351,7 @@ impl Lead {
             let asked = id.clone();
             let read = tokio::task::spawn_blocking(move || exchange.outcome(&word, &asked));
             let outcome = match read.await.unwrap_or_else(|error| Err(making::defect(&error))) {
-                Ok(Some(Outcome::Failed(left)))
-                    if left.kind == FailureKind::Lost && failure.kind != FailureKind::Lost =>
-                {
+                Ok(Some(Outcome::Failed(left))) if left.kind == FailureKind::Lost && !by_itself => {
                     Outcome::Failed(Box::new(failure))
                 }
                 Ok(Some(outcome)) => outcome,

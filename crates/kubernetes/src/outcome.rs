@@ -18,8 +18,11 @@ pub enum Standing {
     Running,
     /// It is being removed, and has so long to end; if its node does not say more, this is why.
     Leaving(Duration, Failure),
-    /// Its worker is gone. If it left no result, this is why.
+    /// Its worker is gone, since Kubernetes or somebody ended it. If it left no result, or only says that it was asked to
+    /// end, this is why.
     Ended(Failure),
+    /// Its worker has ended by itself. If it left no result, this is why.
+    EndedItself(Failure),
 }
 
 /// What a container says that waits for its image.
@@ -37,16 +40,21 @@ pub fn standing(pod: &Pod) -> Standing {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     let state = status.container_statuses.iter().flatten().next().and_then(|status| status.state.clone());
     if let Some(terminated) = state.as_ref().and_then(|state| state.terminated.as_ref()) {
-        return Standing::Ended(match disrupted(pod) {
-            Some(failure) => failure,
-            None => terminated_failure(
-                terminated.reason.as_deref(),
-                terminated.exit_code,
-                terminated.message.as_deref(),
-                node.as_deref(),
-                memory_limit(pod).as_deref(),
-            ),
-        });
+        if let Some(failure) = disrupted(pod) {
+            return Standing::Ended(failure);
+        }
+        let failure = terminated_failure(
+            terminated.reason.as_deref(),
+            terminated.exit_code,
+            terminated.message.as_deref(),
+            node.as_deref(),
+            memory_limit(pod).as_deref(),
+        );
+        return match (failure.kind == FailureKind::Lost, pod.metadata.deletion_timestamp.is_some()) {
+            (true, true) => Standing::Ended(lost(&on("its pod was deleted", node.as_deref()), None)),
+            (true, false) => Standing::EndedItself(failure),
+            (false, _) => Standing::Ended(failure),
+        };
     }
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
         return Standing::Ended(disrupted(pod).unwrap_or_else(|| {

@@ -41,7 +41,9 @@ impl<Instant: Copy + std::ops::Add<Duration, Output = Instant>> Wait<Instant> {
             Standing::NoImage(words) => (Why::Image(words.clone()), timeout),
             Standing::Starting(words) => (Why::Start(words.clone()), timeout),
             Standing::Leaving(grace, failure) => (Why::Leave(failure.clone()), *grace + SILENCE),
-            Standing::Waiting(_) | Standing::Running | Standing::Ended(_) => return None,
+            Standing::Waiting(_) | Standing::Running | Standing::Ended(_) | Standing::EndedItself(_) => {
+                return None;
+            }
         };
         let until = match current {
             Some(current) if std::mem::discriminant(&current.why) == std::mem::discriminant(&why) => {

@@ -76,7 +76,7 @@ pub fn kubernetes(
         Failure::new(FailureKind::BadInput, "there is no image for worker pods")
             .with_advice("make one with `moil appliance push REGISTRY` and name it with TOIL_APPLIANCE_SELF")
     })?;
-    store.keep_settings(&WorkerForm::of(settings)?.write())?;
+    store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     let options = &settings.kubernetes;
     let user = || known("USER").map_or_else(user_number, str::to_owned);
     let owner = options.owner.clone().unwrap_or_else(user);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use moil_cwl::expression::ConsoleText;
 use moil_engine::fold::status::{Counts, RunStatus};
-use moil_job::event::{Event, Status};
+use moil_job::event::{Event, Retry, Status};
 use moil_job::failure::FailureKind;
 
 use crate::log::Level;
@@ -29,10 +29,10 @@ pub fn plain_line(event: &Event) -> Option<String> {
         Event::StepStarted { step, elements } => format!("[step {step}] start ({elements} jobs)"),
         Event::StepFinished { step, status } => format!("[step {step}] {}", status.words()),
         Event::JobFinished { name, status, .. } => format!("[job {name}] {}", status.words()),
-        Event::JobFailed { name, retry_in: Some(seconds), failure, .. } => {
-            format!("[job {name}] failed ({}); next try in {seconds:.0} s", failure.message)
+        Event::JobFailed { name, retry: Some(retry), failure, .. } => {
+            format!("[job {name}] failed: {}; {}", failure.message, next_attempt(&failure.kind, retry))
         }
-        Event::JobFailed { name, retry_in: None, failure, .. } => {
+        Event::JobFailed { name, retry: None, failure, .. } => {
             let cancelled = failure.kind == FailureKind::Cancelled;
             let status = if cancelled { Status::Cancelled } else { Status::Failed };
             format!("[job {name}] {}", status.words())
@@ -41,6 +41,25 @@ pub fn plain_line(event: &Event) -> Option<String> {
         Event::Note { name, text } => format!("[job {name}] {text}"),
         Event::JobStarted { .. } | Event::Console(_) | Event::Warning(_) => return None,
     })
+}
+
+/// `attempt 2 of 3 with 8.0 GiB in 5 s`.
+fn next_attempt(kind: &FailureKind, retry: &Retry) -> String {
+    let mut words = match retry.number {
+        Some((number, all)) => format!("attempt {number} of {all}"),
+        None => "next attempt".to_owned(),
+    };
+    let size = |mib: u64| match mib {
+        0..1000 => format!("{mib} MiB"),
+        _ => format!("{:.1} GiB", mib as f64 / 1024.0),
+    };
+    match (retry.more, kind) {
+        (Some(more), FailureKind::OutOfDisk) => words += &format!(" with {} of disk", size(more.disk_mib())),
+        (Some(more), _) => words += &format!(" with {}", size(more.ram_mib)),
+        (None, _) => {}
+    }
+    let _ = write!(words, " in {:.0} s", retry.wait);
+    words
 }
 
 /// What an event says in words of its own, beside any display of the progress.
@@ -167,6 +186,42 @@ mod tests {
         screen.clear();
         display.clear(&mut screen).expect("memory");
         assert_eq!(screen, b"\x1b[2A\x1b[J");
+    }
+
+    #[test]
+    fn a_failure_says_what_comes_next() {
+        use moil_job::failure::Failure;
+        use moil_job::resources::Resources;
+        use moil_job::spec::{AttemptId, JobId};
+
+        let said = |kind: FailureKind, message: &str, retry: Retry| {
+            let attempt = AttemptId { job: JobId("call[3]".into()), number: 1 };
+            let (failure, retry) = (Failure::new(kind, message).into(), Some(retry));
+            let failed =
+                Event::JobFailed { attempt, name: "call_4".into(), step: "call".into(), failure, retry };
+            plain_line(&failed).expect("a line")
+        };
+        let more = Resources { cores: 1.0, ram_mib: 8192, tmpdir_mib: 1024, outdir_mib: 1024, gpus: 0 };
+        assert_eq!(
+            said(
+                FailureKind::OutOfMemory,
+                "out of memory at 4.0 GiB on node-7",
+                Retry { wait: 5.0, number: Some((2, 3)), more: Some(more) }
+            ),
+            "[job call_4] failed: out of memory at 4.0 GiB on node-7; attempt 2 of 3 with 8.0 GiB in 5 s"
+        );
+        assert_eq!(
+            said(
+                FailureKind::OutOfDisk,
+                "no space",
+                Retry { wait: 0.0, number: Some((2, 2)), more: Some(more) }
+            ),
+            "[job call_4] failed: no space; attempt 2 of 2 with 2.0 GiB of disk in 0 s"
+        );
+        assert_eq!(
+            said(FailureKind::Lost, "gone", Retry { wait: 0.0, number: None, more: None }),
+            "[job call_4] failed: gone; next attempt in 0 s"
+        );
     }
 
     #[test]

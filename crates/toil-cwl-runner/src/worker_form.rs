@@ -75,6 +75,11 @@ impl WorkerForm {
         })
     }
 
+    /// For workers whose output is kept by others, as that of pods is: they say what their tools say in any case.
+    pub fn that_says_all(self) -> Self {
+        Self { real_time: true, ..self }
+    }
+
     /// As it is stored.
     pub fn write(&self) -> Vec<u8> {
         // Structs with texts and numbers can always be written.

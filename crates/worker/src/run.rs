@@ -404,7 +404,12 @@ impl Run<'_> {
                         ": it used more memory than the {granted} MiB that it may (--strict-memory-limit)"
                     )
                 }
-                _ => ": the machine was out of memory".to_owned(),
+                _ => match self.config.out_of_memory.limit() {
+                    Some(limit) => {
+                        format!(": it used more memory than the {} MiB that there are", limit >> 20)
+                    }
+                    None => ": the machine was out of memory".to_owned(),
+                },
             };
             failure.message.push_str(&why);
         }

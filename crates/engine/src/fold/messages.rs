@@ -38,14 +38,14 @@ pub fn message(event: &Event, seconds: f64) -> Option<Value> {
             "cpu_seconds": usage.map(|usage| usage.cpu.as_secs_f64()),
             "peak_memory_bytes": usage.map(|usage| usage.peak_memory),
         }),
-        Event::JobFailed { attempt, name, step, failure, retry_in } => json!({
+        Event::JobFailed { attempt, name, step, failure, retry } => json!({
             "event": "job_failed",
             "job": attempt.job.to_string(),
             "attempt": attempt.number,
             "name": &**name,
             "step": &**step,
             "failure": &**failure,
-            "retry_in_seconds": retry_in,
+            "retry_in_seconds": retry.map(|retry| retry.wait),
         }),
         Event::Warning(text) => json!({ "event": "warning", "message": text }),
         Event::Note { name, text } => json!({ "event": "note", "name": &**name, "message": text }),

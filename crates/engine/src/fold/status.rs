@@ -49,10 +49,10 @@ impl RunStatus {
                 counts.running = counts.running.saturating_sub(1);
                 counts.done += 1;
             }
-            Event::JobFailed { step, retry_in, .. } => {
+            Event::JobFailed { step, retry, .. } => {
                 let counts = self.steps.entry(Arc::clone(step)).or_default();
                 counts.running = counts.running.saturating_sub(1);
-                counts.failed += usize::from(retry_in.is_none());
+                counts.failed += usize::from(retry.is_none());
             }
             // Steps without jobs of their own (expressions, nested workflows, skipped ones) are done as a whole.
             Event::StepFinished { step, status } => {

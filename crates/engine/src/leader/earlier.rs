@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moil_job::event::{Event, Status};
+use moil_job::event::{Event, Retry, Status};
 use moil_job::record::Record;
 use moil_job::spec::JobId;
 
@@ -61,8 +61,9 @@ impl Leader<'_> {
                     journal.add(Record::AttemptFailed { attempt: attempt.clone(), failure, retry });
                 }
                 let (name, step) = (run.name.as_str().into(), Arc::clone(&run.step_name));
-                let (failure, retry_in) = (Arc::from(failure), Some(0.0));
-                self.plan_event(Event::JobFailed { attempt, name, step, failure, retry_in });
+                let (failure, retry) =
+                    (Arc::from(failure), Some(Retry { wait: 0.0, number: None, more: None }));
+                self.plan_event(Event::JobFailed { attempt, name, step, failure, retry });
                 self.queue_new(run, id, None);
             }
             Found::Result(result) => {

@@ -31,7 +31,7 @@ impl Lead {
         };
         let Some(word) = pod.annotations().get(names::ATTEMPT).cloned() else { return };
         let standing = match (standing(&pod), is_gone) {
-            (ended @ Standing::Ended(_), _) => ended,
+            (ended @ (Standing::Ended(_) | Standing::EndedItself(_)), _) => ended,
             (Standing::Leaving(_, failure), true) => Standing::Ended(failure),
             (_, true) => Standing::Ended(Failure::new(
                 FailureKind::Lost,
@@ -53,7 +53,10 @@ impl Lead {
 
     /// Begins to follow the log of a pod, if it is wanted and the pod has one.
     fn follow(&mut self, word: &str, pod: &Pod) {
-        let has_log = matches!(self.pods.get(word), Some(Standing::Running | Standing::Ended(_)));
+        let has_log = matches!(
+            self.pods.get(word),
+            Some(Standing::Running | Standing::Ended(_) | Standing::EndedItself(_))
+        );
         let Some(id) = self.ids.get(word).filter(|_| has_log && self.settings.live_logs) else { return };
         let Some(active) = self.active.get_mut(id).filter(|active| active.log.is_none() && !active.ending)
         else {
@@ -110,7 +113,7 @@ impl Lead {
                     .with_advice(
                         "see docs/kubernetes.md on what pods need, and the options of pods that change it",
                     );
-                self.end(&id, failure);
+                self.end(&id, failure, false);
             }
             Said::NoPodYet(words) => self.note(&id, format!("waits: {words}")),
             Said::Note(words) => self.note(&id, words),
@@ -172,7 +175,8 @@ impl Lead {
         let job = active.job.clone();
         self.look_at(&id);
         match standing {
-            Standing::Ended(failure) => self.end(&id, failure),
+            Standing::Ended(failure) => self.end(&id, failure, false),
+            Standing::EndedItself(failure) => self.end(&id, failure, true),
             Standing::Running => self.started(job.as_deref()),
             Standing::Waiting(Some(why)) | Standing::Starting(Some(why)) => {
                 self.note(&id, format!("waits: {why}"))
@@ -214,7 +218,7 @@ impl Lead {
                 let timeout = self.settings.pod_timeout;
                 let (node, heard) = (active.node.as_deref(), active.heard.as_deref());
                 let failure = wait.given_up(&self.settings.image, node, heard, timeout);
-                self.end(&id, failure);
+                self.end(&id, failure, false);
             }
         }
     }

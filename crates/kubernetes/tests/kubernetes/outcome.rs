@@ -122,7 +122,9 @@ fn what_has_ended_says_how() {
         (pod(json!({"phase": "Failed"})), FailureKind::Lost, "its pod ended without a word on node-7"),
     ];
     for (pod, kind, message) in cases {
-        let Standing::Ended(failure) = standing(&pod) else { panic!("{:?}", pod.status) };
+        let (Standing::Ended(failure) | Standing::EndedItself(failure)) = standing(&pod) else {
+            panic!("{:?}", pod.status)
+        };
         assert_eq!((failure.kind, failure.message.as_str()), (kind, message));
     }
 }
@@ -141,4 +143,11 @@ fn what_is_removed_has_its_time_to_end_and_says_why() {
         serde_json::from_value(condition).expect("conditions");
     let Standing::Leaving(_, failure) = standing(&leaving) else { panic!("{:?}", standing(&leaving)) };
     assert_eq!(failure.message, "its node was lost or is not to be used on node-7");
+
+    // The worker says only that it was asked to end.
+    let mut ended = with_state("Failed", json!({"terminated": {"reason": "Completed", "exitCode": 0}}));
+    assert!(matches!(standing(&ended), Standing::EndedItself(_)));
+    ended.metadata.deletion_timestamp = leaving.metadata.deletion_timestamp;
+    let Standing::Ended(failure) = standing(&ended) else { panic!("{:?}", standing(&ended)) };
+    assert_eq!(failure.message, "its pod was deleted on node-7");
 }

@@ -3,8 +3,12 @@
 // Whether there is one is known from the environment.
 #![allow(clippy::disallowed_methods)]
 
+mod faults;
+mod space;
+
+use std::io::BufRead as _;
 use std::process::{Child, Command, Output};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock, RwLockReadGuard};
 
 use super::appliance::{kubectl, push, registry};
 use super::sandbox::{Sandbox, eventually};
@@ -48,20 +52,39 @@ steps:
       stdout: all.txt
 "#;
 
-/// The image of this moil in the cluster's registry, and the Secret that opens its S3.
+/// Held by those that need the cluster whole; those that break it hold all of it.
+static CLUSTER: RwLock<()> = RwLock::new(());
+
+/// The cluster's registry, and the whole cluster for as long as this is kept.
+fn cluster() -> Option<(String, RwLockReadGuard<'static, ()>)> {
+    let registry = registry()?;
+    Some((registry, CLUSTER.read().unwrap_or_else(std::sync::PoisonError::into_inner)))
+}
+
+/// The Secret that opens the cluster's S3.
+fn secret() -> serde_json::Value {
+    let credentials = "[default]\naws_access_key_id = test\naws_secret_access_key = test\n";
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "aws-credentials"},
+        "stringData": {"credentials": credentials},
+    })
+}
+
+/// The image of this moil in the cluster's registry, and the Secret.
 fn image(registry: &str) -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        let credentials = "[default]\naws_access_key_id = test\naws_secret_access_key = test\n";
-        let secret = serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "aws-credentials"},
-            "stringData": {"credentials": credentials},
-        });
-        kubectl(&["apply", "-f", "-"], &secret.to_string()).expect("the Secret is made");
+        kubectl(&["apply", "-f", "-"], &secret().to_string()).expect("the Secret is made");
         push(&format!("{registry}/test/runs:{}", std::process::id()))
     })
+}
+
+/// What a program says, line by line.
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let stderr = child.stderr.take().expect("it is piped");
+    std::io::BufReader::new(stderr).lines().map_while(Result::ok)
 }
 
 /// A sandbox whose jobs take that many seconds.
@@ -126,7 +149,7 @@ fn left(owner: &str) -> String {
 
 #[test]
 fn kubernetes_runs_a_workflow_with_inputs_and_secrets() {
-    let Some(registry) = registry() else { return };
+    let Some((registry, _whole)) = cluster() else { return };
     let (sandbox, owner) = (words(2), "moil-plain");
     let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
     eventually("pods are at work", || running(owner) > 0);
@@ -142,7 +165,7 @@ fn kubernetes_runs_a_workflow_with_inputs_and_secrets() {
 
 #[test]
 fn kubernetes_leaders_follow_one_another_and_nothing_runs_twice() {
-    let Some(registry) = registry() else { return };
+    let Some((registry, _whole)) = cluster() else { return };
     for (owner, signal) in [("moil-killed", "-KILL"), ("moil-drained", "-TERM")] {
         let sandbox = words(8);
         let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
@@ -163,7 +186,7 @@ fn kubernetes_leaders_follow_one_another_and_nothing_runs_twice() {
 
 #[test]
 fn kubernetes_pods_that_ended_without_a_leader_count() {
-    let Some(registry) = registry() else { return };
+    let Some((registry, _whole)) = cluster() else { return };
     let (sandbox, owner) = (words(3), "moil-alone");
     let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
     eventually("all pods are at work", || running(owner) == 3);
@@ -184,7 +207,7 @@ fn kubernetes_pods_that_ended_without_a_leader_count() {
 
 #[test]
 fn kubernetes_says_why_a_job_failed() {
-    let Some(registry) = registry() else { return };
+    let Some((registry, _whole)) = cluster() else { return };
     let tool = |line: &str| {
         format!(
             "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: [sh, -c, '{line}']\ninputs: []\noutputs: []\n\

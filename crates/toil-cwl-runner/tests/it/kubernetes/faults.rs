@@ -1,0 +1,202 @@
+//! What goes wrong on a cluster, and what is said of it. Each test has a namespace of its own.
+
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::space::{SAY, Space, in_time, scatter};
+use super::{cluster, end, kubectl, told};
+
+/// What the program said, after it ended with this code.
+#[track_caller]
+fn ended(child: Child, code: i32) -> String {
+    let output = end(child);
+    assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+    told(&output)
+}
+
+fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+}
+
+#[test]
+fn kubernetes_quotas_are_waited_for() {
+    let Some((registry, _whole)) = cluster() else { return };
+    for (name, limits, words) in [
+        ("pods", json!({"pods": "2"}), "waits: Error creating: pods"),
+        ("jobs", json!({"count/jobs.batch": "2"}), "waits for room in the namespace: "),
+    ] {
+        let space = Space::new(&format!("quota-{name}"), &[]);
+        space.apply(&json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": limits},
+        }));
+        let sandbox = scatter(8, &format!("sleep 1; {SAY}"));
+        let said = ended(space.program(&sandbox, &registry, &[]).spawn().expect("it starts"), 0);
+        assert!(said.contains(words) && said.contains("exceeded quota: few"), "{said}");
+        in_time("nothing is left", 30, || space.is_clean());
+    }
+}
+
+#[test]
+fn kubernetes_security_levels_work_or_say_what_is_to_be_done() {
+    let Some((registry, _whole)) = cluster() else { return };
+    for level in ["baseline", "restricted"] {
+        let space = Space::new(level, &[("pod-security.kubernetes.io/enforce", level)]);
+        let sandbox = scatter(1, SAY);
+        let refused = space.program(&sandbox, &registry, &["--clean", "always"]).spawn().expect("it starts");
+        let said = ended(refused, 1);
+        assert!(said.contains("the cluster does not take its pod"), "{said}");
+        assert!(said.contains(&format!("violates PodSecurity \"{level}:latest\"")), "{said}");
+        let context =
+            r#"{"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}"#;
+        sandbox.write("pod.json", context);
+        let words = ["--kubernetesPodSecurityContext", "pod.json"];
+        ended(space.program(&sandbox, &registry, &words).spawn().expect("it starts"), 0);
+    }
+}
+
+#[test]
+fn kubernetes_memory_that_is_not_enough_is_told_and_doubled() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("memory", &[]);
+    // With 64 MiB for the worker. The kernel takes the tool, or what is easier to spare: the worker, where the tool keeps
+    // little in its own memory.
+    let tool = "a=$(head -c 80000000 /dev/zero | tr '\\0' x) && echo -n $0";
+    let shared =
+        "echo 1000 >/proc/1/oom_score_adj; dd if=/dev/zero of=/dev/shm/x bs=1M count=62 && echo -n $0";
+    for (line, ram, words) in [
+        (tool, 32, "it used more memory than the 96 MiB that there are; attempt 2 of 4 with 64 MiB"),
+        (shared, 2, "out of memory at 66 MiB on "),
+    ] {
+        let sandbox = scatter(1, line);
+        let document = sandbox.read("main.cwl").replace("ramMin: 32", &format!("ramMin: {ram}"));
+        sandbox.write("main.cwl", document);
+        let words_of_retries = ["--retryCount", "3", "--doubleMem", "--retryBackoffSeconds", "0"];
+        let child = space.program(&sandbox, &registry, &words_of_retries).spawn().expect("it starts");
+        let said = ended(child, 0);
+        assert!(said.contains(words), "{said}");
+        in_time("nothing is left", 30, || space.is_clean());
+    }
+}
+
+#[test]
+fn kubernetes_images_that_cannot_be_had_or_have_no_moil_are_told() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("images", &[]);
+    let (missing, empty) = (format!("{registry}/test/none:1"), format!("{registry}/library/busybox:latest"));
+    for (image, words) in [
+        (missing, ["the image of the worker, ", ", cannot be had", "not found"]),
+        (
+            empty,
+            [
+                "the worker cannot be started in its image",
+                "the image must have moil inside",
+                "TOIL_APPLIANCE_SELF",
+            ],
+        ),
+    ] {
+        let sandbox = scatter(1, SAY);
+        let options = ["--clean", "always", "--kubernetesPodTimeout", "8"];
+        let mut program = space.program(&sandbox, &registry, &options);
+        let said = ended(program.env("TOIL_APPLIANCE_SELF", image).spawn().expect("it starts"), 1);
+        for words in words {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        in_time("nothing is left", 30, || space.is_clean());
+    }
+}
+
+#[test]
+fn kubernetes_what_fits_nowhere_is_told_at_once() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("large", &[]);
+    let sandbox = scatter(1, SAY);
+    let large = sandbox.read("main.cwl").replace("ramMin: 32", "ramMin: 900000");
+    sandbox.write("main.cwl", large);
+    let child = space.program(&sandbox, &registry, &["--clean", "always"]).spawn().expect("it starts");
+    in_time("its pod is there", 30, || !space.pods("Pending").is_empty());
+    std::thread::sleep(Duration::from_secs(1));
+    signal(&child, "-INT");
+    let said = ended(child, 130);
+    assert!(said.contains("waits: 0/1 nodes are available: 1 Insufficient memory."), "{said}");
+    in_time("nothing is left", 30, || space.is_clean());
+}
+
+#[test]
+fn kubernetes_jobs_that_are_deleted_are_made_again_once() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("deleted", &[]);
+    let sandbox = scatter(1, &format!("sleep 600; {SAY}"));
+    let child = space.program(&sandbox, &registry, &["--clean", "always"]).spawn().expect("it starts");
+    let mut before = Vec::new();
+    for _ in 0..2 {
+        in_time("another Job is at work", 60, || space.jobs() != before && !space.pods("Running").is_empty());
+        before = space.jobs();
+        space.kubectl(&["delete", "--wait=false", &before.concat()], "").expect("it is deleted");
+        in_time("it is gone", 60, || space.pods("Running").is_empty());
+    }
+    let said = ended(child, 1);
+    assert!(said.contains("failed: its Job was deleted; attempt 2 of 6"), "{said}");
+    assert!(
+        said.contains("its Job was deleted twice: that is taken for the wish that it does not run"),
+        "{said}"
+    );
+    in_time("nothing is left", 60, || space.is_clean());
+}
+
+#[test]
+fn kubernetes_evicted_pods_are_replaced() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("evicted", &[]);
+    let sandbox = scatter(2, &format!("sleep 5; {SAY}"));
+    let child = space.program(&sandbox, &registry, &[]).spawn().expect("it starts");
+    in_time("both are at work", 60, || space.pods("Running").len() == 2);
+    let pod = space.pods("Running").remove(0).replace("pod/", "");
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}});
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}/eviction", space.name);
+    kubectl(&["create", "--raw", &path, "-f", "-"], &eviction.to_string()).expect("it is evicted");
+    let said = ended(child, 0);
+    assert!(said.contains("failed: its pod was evicted, as when a node is drained on "), "{said}");
+    in_time("nothing is left", 30, || space.is_clean());
+}
+
+#[test]
+fn kubernetes_tools_can_be_heard_while_they_work() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("heard", &[]);
+    let sandbox = scatter(2, "echo begun $0 >&2; sleep 8; echo ended $0 >&2; echo -n $0");
+    let mut child = space.program(&sandbox, &registry, &["--realTimeLogging"]).spawn().expect("it starts");
+    let mut lines = super::lines(&mut child);
+    let heard = lines.find(|line| line.contains("begun 1")).expect("it is heard");
+    assert!(heard.contains("[say_2] begun 1"), "{heard}");
+    assert_eq!(space.pods("Running").len(), 2, "before its end");
+    let rest: Vec<String> = lines.collect();
+    assert!(end(child).status.success());
+    for number in ["0", "1"] {
+        let line = format!("ended {number}");
+        assert_eq!(rest.iter().filter(|told| told.contains(&line)).count(), 1, "{rest:?}");
+    }
+}
+
+#[test]
+fn kubernetes_owners_do_not_see_one_another() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("owners", &[]);
+    let run = |owner: &str, seconds: u32| {
+        let sandbox = scatter(1, &format!("sleep {seconds}; {SAY}"));
+        let store = format!("aws:us-east-1:{}-{owner}", space.name);
+        let mut program = space.program(&sandbox, &registry, &["--jobStore", &store]);
+        (program.env("TOIL_KUBERNETES_OWNER", owner).spawn().expect("it starts"), sandbox)
+    };
+    let (first, _ada) = run("ada", 600);
+    in_time("it is at work", 60, || space.pods("Running").len() == 1);
+    let (second, _bob) = run("bob", 1);
+    ended(second, 0);
+    in_time("the other's pod goes on, and is the only one", 30, || space.pods("Running").len() == 1);
+    assert!(space.pods("Running")[0].starts_with("pod/ada-toil-say-"));
+    signal(&first, "-INT");
+    ended(first, 130);
+    in_time("nothing is left", 60, || space.is_clean());
+}

@@ -1,0 +1,120 @@
+//! A namespace for a test, and a workflow for it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::{kubectl, program, secret};
+use crate::sandbox::Sandbox;
+
+/// A namespace with the Secret that opens S3; goes with the test.
+pub struct Space {
+    pub name: String,
+}
+
+impl Space {
+    pub fn new(name: &str, labels: &[(&str, &str)]) -> Self {
+        let name = format!("moil-{name}-{}", std::process::id());
+        let labels: Map<String, Value> =
+            labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let space =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        kubectl(&["apply", "-f", "-"], &space.to_string()).expect("the namespace is made");
+        let space = Self { name };
+        space.apply(&secret());
+        in_time("its service account is there", 30, || space.get(&["serviceaccount", "default"]).is_ok());
+        space
+    }
+
+    pub fn apply(&self, document: &Value) {
+        self.kubectl(&["apply", "-f", "-"], &document.to_string()).expect("it is applied");
+    }
+
+    pub fn kubectl(&self, words: &[&str], document: &str) -> Result<String, String> {
+        let words: Vec<&str> = ["-n", &self.name].into_iter().chain(words.iter().copied()).collect();
+        kubectl(&words, document)
+    }
+
+    fn get(&self, words: &[&str]) -> Result<String, String> {
+        let words: Vec<&str> = ["get"].into_iter().chain(words.iter().copied()).collect();
+        self.kubectl(&words, "")
+    }
+
+    /// Names of pods that are in a phase.
+    pub fn pods(&self, phase: &str) -> Vec<String> {
+        let field = format!("--field-selector=status.phase={phase}");
+        let list = self.get(&["pods", &field, "-o", "name"]).expect("pods are listed");
+        list.lines().map(str::to_owned).collect()
+    }
+
+    pub fn jobs(&self) -> Vec<String> {
+        let list = self.get(&["jobs", "-o", "name"]).expect("Jobs are listed");
+        list.lines().map(str::to_owned).collect()
+    }
+
+    /// Nothing of moil's is left.
+    pub fn is_clean(&self) -> bool {
+        let label = "app.kubernetes.io/managed-by=moil";
+        self.get(&["jobs,pods,secrets,configmaps", "-l", label, "-o", "name"]).expect("listed").is_empty()
+    }
+
+    /// The program in this namespace.
+    pub fn program(&self, sandbox: &Sandbox, registry: &str, more: &[&str]) -> Command {
+        let mut words = vec!["--kubernetesNamespace", &self.name];
+        words.extend(more);
+        program(sandbox, registry, &self.name, &words)
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let _ = kubectl(&["delete", "namespace", &self.name, "--wait=false"], "");
+    }
+}
+
+/// As `eventually`, with more time: what a cluster does takes seconds.
+#[track_caller]
+pub fn in_time(what: &str, seconds: u64, mut test: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !test() {
+        assert!(began.elapsed() < Duration::from_secs(seconds), "not in {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The tool says its number.
+pub const SAY: &str = "echo -n $0";
+
+/// A sandbox whose workflow runs a line of the shell so many times; each says its number.
+pub fn scatter(times: usize, line: &str) -> Sandbox {
+    let line = serde_json::to_string(line).expect("a text");
+    let sandbox = Sandbox::with(&format!(
+        r#"
+cwlVersion: v1.2
+class: Workflow
+requirements:
+  ScatterFeatureRequirement: {{}}
+  ResourceRequirement: {{coresMin: 0.05, ramMin: 32, tmpdirMin: 10, outdirMin: 10}}
+inputs: {{numbers: "int[]"}}
+outputs: {{all: {{type: "string[]", outputSource: say/word}}}}
+steps:
+  say:
+    scatter: number
+    in: {{number: numbers}}
+    out: [word]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, {line}]
+      inputs: {{number: {{type: int, inputBinding: {{position: 1}}}}}}
+      outputs:
+        word:
+          type: string
+          outputBinding: {{glob: word, loadContents: true, outputEval: "$(self[0].contents)"}}
+      stdout: word
+"#
+    ));
+    let numbers: Vec<String> = (0..times).map(|number| number.to_string()).collect();
+    sandbox.write("job.yml", format!("numbers: [{}]\n", numbers.join(", ")));
+    sandbox
+}
