@@ -6,6 +6,8 @@
 #   exec COMMAND…   runs a command in its network, with KUBECONFIG, PATH and MOIL_TEST_KUBERNETES set
 #   push FOLDER NAME  makes an image of a root file system and puts it into its registry
 #   stop COMPONENT, start COMPONENT  ends and starts one of its programs (their names: ls STATE/log)
+#   kill COMPONENT  ends one of its programs at once
+#   pause COMPONENT, resume COMPONENT  one of its programs does nothing meanwhile
 #   logs COMPONENT  shows what one of them said
 #   down            ends it with all that it runs
 set -euo pipefail
@@ -146,10 +148,16 @@ exec) within "${@:2}" ;;
 push) within "$here/images.sh" push "${2:?which folder?}" "${3:?which name?}" ;;
 stop) inside sh -c "kill \$(cat log/${2:?which component?}.pid)" ;;
 start) inside "$here/node.sh" start "${2:?which component?}" ;;
+kill)
+    # Until it is gone its place is taken.
+    inside sh -c "pid=\$(cat log/${2:?which component?}.pid) && kill -KILL \$pid && while kill -0 \$pid 2>/dev/null; do sleep 0.1; done"
+    ;;
+pause) inside sh -c "kill -STOP \$(cat log/${2:?which component?}.pid)" ;;
+resume) inside sh -c "kill -CONT \$(cat log/${2:?which component?}.pid)" ;;
 logs) cat "$state/log/${2:?of which component?}.log" ;;
 down) down ;;
 *)
-    sed -n '3,11s/^# *//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '3,13s/^# *//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -55,8 +55,8 @@ struct Link {
     read: Mutex<Vec<Vec<u8>>>,
     /// The server has answered.
     has_answered: AtomicBool,
-    /// It was said that it does not.
-    said: AtomicBool,
+    /// It was said that it does not: since it does not know us, or at all.
+    said: Mutex<Option<bool>>,
     warn: Arc<dyn Fn(String) + Send + Sync>,
 }
 
@@ -91,7 +91,7 @@ impl Cluster {
             context: settings.context.clone(),
             read: Mutex::new(read),
             has_answered: AtomicBool::new(false),
-            said: AtomicBool::new(false),
+            said: Mutex::new(None),
             warn,
         };
         Ok(Self { link: Arc::new(link), namespace })
@@ -144,6 +144,33 @@ impl Cluster {
         })
     }
 
+    /// The server has answered.
+    pub fn answers(&self) {
+        self.link.has_answered.store(true, Ordering::Relaxed);
+        if self.said().take().is_some() {
+            (self.link.warn)("the API server answers again".to_owned());
+        }
+    }
+
+    /// It does not, or not to us: says so, once.
+    pub fn is_silent(&self, is_stranger: bool, error: &dyn std::fmt::Display) {
+        if self.said().replace(is_stranger) == Some(is_stranger) {
+            return;
+        }
+        let why = match is_stranger {
+            true => {
+                "the API server does not take the leader's credentials any more: renew them where KUBECONFIG says"
+            }
+            false => "the API server does not answer",
+        };
+        let minutes = PATIENCE.as_secs() / 60;
+        (self.link.warn)(format!("{why}; it is tried again for {minutes} minutes: {error}"));
+    }
+
+    fn said(&self) -> MutexGuard<'_, Option<bool>> {
+        self.link.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes a call until it succeeds, or fails in a way that will not pass, or patience is at an end.
     async fn patient<T, F, R>(&self, mut call: F) -> Result<T, kube::Error>
     where
@@ -157,10 +184,7 @@ impl Cluster {
             let error = match call().await {
                 Err(error) if passes(&error).is_some() => error,
                 answer => {
-                    link.has_answered.store(true, Ordering::Relaxed);
-                    if link.said.swap(false, Ordering::Relaxed) {
-                        (link.warn)("the API server answers again".to_owned());
-                    }
+                    self.answers();
                     return answer;
                 }
             };
@@ -176,15 +200,8 @@ impl Cluster {
             if is_stranger && self.renew().await {
                 continue;
             }
-            if began.elapsed() > SILENCE && !link.said.swap(true, Ordering::Relaxed) {
-                let why = match is_stranger {
-                    true => {
-                        "the API server does not take the leader's credentials any more: renew them where KUBECONFIG says"
-                    }
-                    false => "the API server does not answer",
-                };
-                let minutes = patience.as_secs() / 60;
-                (link.warn)(format!("{why}; it is tried again for {minutes} minutes: {error}"));
+            if is_stranger || began.elapsed() > SILENCE {
+                self.is_silent(is_stranger, &error);
             }
             tokio::time::sleep(passes(&error).flatten().unwrap_or(pause)).await;
             pause = LONGEST_PAUSE.min(pause * 2);
@@ -366,7 +383,7 @@ impl Cluster {
         match error {
             kube::Error::Api(status) if status.code == 403 && !status.message.contains("quota") => failure
                 .with_cause(&status.message)
-                .with_advice("give the user or service account of the leader these rights: docs/kubernetes.md has the Role"),
+                .with_advice("give the user or service account of the leader the rights of examples/kubernetes/leader-role.yaml"),
             kube::Error::Api(status) => failure.with_cause(&status.message),
             error => failure.with_cause(error),
         }
@@ -423,6 +440,11 @@ pub fn is_forbidden(error: &watcher::Error) -> bool {
 /// Whether a watch fails since the server does not know us any more.
 pub fn is_stranger(error: &watcher::Error) -> bool {
     refusal(error) == Some(401)
+}
+
+/// Whether a watch has only to be begun anew, which happens from time to time.
+pub fn is_over_for_now(error: &watcher::Error) -> bool {
+    refusal(error) == Some(410)
 }
 
 /// Whether a Job is over.

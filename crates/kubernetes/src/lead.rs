@@ -178,11 +178,15 @@ impl Lead {
         };
         let (mut pods, mut jobs) = watched(&self.cluster);
         let mut events: Option<BoxStream<'_, watcher::Result<Event<Occurrence>>>> = None;
-        let mut warned = false;
-        let mut stranger = false;
+        let mut lost: Option<watcher::Error> = None;
         loop {
-            if std::mem::take(&mut stranger) && self.cluster.renew().await {
-                (pods, jobs) = watched(&self.cluster);
+            if let Some(error) = lost.take() {
+                let is_stranger = cluster::is_stranger(&error);
+                if is_stranger && self.cluster.renew().await {
+                    (pods, jobs) = watched(&self.cluster);
+                } else if !cluster::is_over_for_now(&error) {
+                    self.cluster.is_silent(is_stranger, &error);
+                }
             }
             if self.closing.is_some() && self.active.is_empty() {
                 break;
@@ -210,15 +214,15 @@ impl Lead {
                 Some(told) = hear.recv() => self.told(told),
                 Some(event) = pods.next() => match event {
                     Ok(event) => {
-                        warned = false;
+                        self.cluster.answers();
                         self.pod(event);
                     }
                     // It is tried again, for as long as it takes.
-                    Err(error) => stranger = self.not_watched("pods", &error, &mut warned),
+                    Err(error) => lost = Some(error),
                 },
                 Some(event) = jobs.next() => match event {
                     Ok(event) => self.job(event),
-                    Err(error) => stranger = self.not_watched("Jobs", &error, &mut warned),
+                    Err(error) => lost = Some(error),
                 },
                 Some(event) = next_event => match event {
                     Ok(Event::Apply(event) | Event::InitApply(event)) => self.event(&event),
@@ -238,14 +242,6 @@ impl Lead {
         if let Some(done) = self.closing {
             let _ = done.send(());
         }
-    }
-
-    /// Says whether the server does not know us any more.
-    fn not_watched(&self, what: &str, error: &watcher::Error, warned: &mut bool) -> bool {
-        if !std::mem::replace(warned, true) {
-            (self.warn)(format!("the {what} of this run cannot be watched now: {error}"));
-        }
-        cluster::is_stranger(error)
     }
 
     fn command(&mut self, command: Command) {

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod faults;
+mod outages;
 mod space;
 
 use std::io::BufRead as _;

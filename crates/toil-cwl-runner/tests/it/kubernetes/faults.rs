@@ -10,13 +10,13 @@ use super::{cluster, end, kubectl, told};
 
 /// What the program said, after it ended with this code.
 #[track_caller]
-fn ended(child: Child, code: i32) -> String {
+pub fn ended(child: Child, code: i32) -> String {
     let output = end(child);
     assert_eq!(output.status.code(), Some(code), "{}", told(&output));
     told(&output)
 }
 
-fn signal(child: &Child, signal: &str) {
+pub fn signal(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(sent.expect("kill is there").success());
 }

@@ -23,7 +23,7 @@ impl Space {
         kubectl(&["apply", "-f", "-"], &space.to_string()).expect("the namespace is made");
         let space = Self { name };
         space.apply(&secret());
-        in_time("its service account is there", 30, || space.get(&["serviceaccount", "default"]).is_ok());
+        in_time("its service account is there", 120, || space.get(&["serviceaccount", "default"]).is_ok());
         space
     }
 
