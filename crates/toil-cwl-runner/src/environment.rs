@@ -62,6 +62,7 @@ pub const TABLE: &[Variable] = &[
     runs("TOIL_APPLIANCE_SELF", "The image of worker pods.", "none"),
     later("TOIL_DOCKER_REGISTRY", KUBERNETES, "The registry of that image.", "none"),
     later("TOIL_DOCKER_NAME", KUBERNETES, "The name of that image.", "none"),
+    runs("KUBERNETES_SERVICE_HOST", "The leader runs in a pod, with which its directories go.", "none"),
     runs("KUBECONFIG", "Files that say how to reach the cluster.", "`~/.kube/config`, service account"),
     runs("DOCKER_CONFIG", "Where `config.json` has credentials of registries.", "`~/.docker`"),
     runs("REGISTRY_AUTH_FILE", "A further file with such credentials.", "none"),

@@ -5,6 +5,7 @@ mod bucket;
 #[cfg(not(feature = "aws"))]
 #[path = "home/no_bucket.rs"]
 mod bucket;
+mod pod;
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +21,7 @@ use moil_worker::downloads::Downloads;
 
 use crate::assemble::Downloader;
 use crate::job_store::JobStore;
-use crate::settings::{HandOver, Settings};
+use crate::settings::{BatchSystem, HandOver, Settings};
 
 /// Whether outputs can be written to their place.
 ///
@@ -31,6 +32,19 @@ pub fn check(settings: &Settings, remote: &Remote) -> Result<(), Failure> {
         Some(place) => bucket::check(settings, place, remote),
         None => check_output_directory(&settings.files.outdir),
     }
+}
+
+/// Whether outputs outlive the leader, which may run in a pod. Asks nobody.
+///
+/// # Errors
+/// They do not.
+pub fn check_that_it_stays(settings: &Settings) -> Result<(), Failure> {
+    let is_in_pod = settings.environment.known("KUBERNETES_SERVICE_HOST").is_some();
+    if !is_in_pod || settings.batch != BatchSystem::Kubernetes || settings.files.bucket.is_some() {
+        return Ok(());
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    pod::check(&settings.files.outdir, &mounts)
 }
 
 /// Where outputs go, for people.

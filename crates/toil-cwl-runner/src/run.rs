@@ -25,7 +25,7 @@ use crate::log_file::LogFile;
 use crate::prints::PartError;
 use crate::settings::{self, Action, BatchSystem, Settings};
 use crate::signals::Signals;
-use crate::{failure_report, inputs, prints, report, tls};
+use crate::{failure_report, home, inputs, prints, report, tls};
 
 /// The versions of CWL that can be run; one in development needs `--enable-dev`.
 pub const SUPPORTED_VERSIONS: &[&str] = &["v1.0", "v1.1", "v1.2"];
@@ -165,7 +165,9 @@ fn workflow(
     }
     // Before the inputs, since what stands for their secrets must be the same for every leader.
     let opened = match settings.action {
-        Action::Run => JobStore::open(settings, &buckets, log),
+        Action::Run => {
+            home::check_that_it_stays(settings).and_then(|()| JobStore::open(settings, &buckets, log))
+        }
         _ => Ok(Opened::None),
     };
     let store = match opened {

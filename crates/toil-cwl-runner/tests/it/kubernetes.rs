@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod faults;
+mod leader;
 mod outages;
 mod space;
 
@@ -240,4 +241,21 @@ fn kubernetes_says_why_a_job_failed() {
     let output = end(child);
     assert_eq!(output.status.code(), Some(130), "{}", told(&output));
     eventually("nothing is left", || left(owner).is_empty());
+}
+
+/// One request to the cluster's S3, which checks no signatures: the body of the answer.
+fn request(address: &str, method: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    assert!(head.contains(" 200 "), "{method} {path}: {answer}");
+    body.to_owned()
 }
