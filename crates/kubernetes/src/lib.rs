@@ -7,7 +7,10 @@
 //! |---|---|
 //! | [`settings`] | what the binary decides once for all pods |
 //! | [`names`] | names and labels |
+//! | [`notation`] | what people write about pods on a command line |
 //! | [`manifest`] | the Job of an attempt |
+//! | [`placement`] | on which nodes its pod may be |
+//! | [`template`] | what people set in pods themselves |
 //! | [`outcome`] | how it stands with an attempt, from its pod |
 //! | [`events`] | what Kubernetes tells of those that have not begun |
 //! | [`waiting`] | how long what a pod waits for may take |
@@ -21,6 +24,9 @@ mod lead;
 mod logs;
 pub mod manifest;
 pub mod names;
+pub mod notation;
 pub mod outcome;
+pub mod placement;
 pub mod settings;
+pub mod template;
 pub mod waiting;

@@ -1,11 +1,17 @@
 //! The Job of an attempt: a pure function of the attempt and the settings.
 
+use std::collections::HashSet;
+
+use moil_cwl::value::Value as CwlValue;
 use moil_job::resources::Resources;
+use moil_job::spec::Attempt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::names;
-use crate::settings::Settings;
+use crate::placement;
+use crate::settings::{Settings, VolumeSource};
+use crate::template;
 
 /// How long a Job that is over is kept, in seconds, should nobody remove it.
 const KEPT: u32 = 3600;
@@ -25,6 +31,9 @@ const SECRETS: &str = "/var/run/secrets/moil/job";
 /// The container of a pod.
 pub const CONTAINER: &str = "worker";
 
+/// The volume with the secrets of a job.
+pub const SECRETS_VOLUME: &str = "job";
+
 /// What a Job is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
@@ -38,6 +47,38 @@ pub struct Order<'a> {
     pub secrets: Option<&'a str>,
     /// Nodes on which earlier attempts at the job were lost: others are better.
     pub avoid: &'a [String],
+    /// Bytes of its inputs, as far as they are known.
+    pub inputs: u64,
+    /// Its tool names an image.
+    pub has_image: bool,
+}
+
+impl<'a> Order<'a> {
+    /// What the Job of an attempt is made for.
+    pub fn of(word: &'a str, attempt: &'a Attempt, secrets: Option<&'a str>, avoid: &'a [String]) -> Self {
+        Self {
+            word,
+            step: &attempt.job.name,
+            granted: &attempt.granted,
+            secrets,
+            avoid,
+            inputs: bytes(&attempt.job.inputs),
+            has_image: attempt.job.tool.effective.docker.is_some(),
+        }
+    }
+}
+
+/// Bytes of all files of an input object whose sizes are known, each once.
+fn bytes(inputs: &CwlValue) -> u64 {
+    let (mut seen, mut bytes) = (HashSet::new(), 0_u64);
+    inputs.visit_files(&mut |item| {
+        if let CwlValue::File(file) = item
+            && file.location.as_ref().is_none_or(|location| seen.insert(location))
+        {
+            bytes = bytes.saturating_add(file.size.unwrap_or(0));
+        }
+    });
+    bytes
 }
 
 /// The Job of an attempt, as JSON. `owner` is a reference to what owns it.
@@ -46,6 +87,33 @@ pub fn job(order: &Order<'_>, settings: &Settings, owner: &Value) -> Value {
     let name = names::job(&settings.owner, &settings.run, word, step);
     let mut labels = labels(settings);
     labels.insert("moil/job".to_owned(), names::label(step).into());
+    for (key, value) in &settings.job_labels {
+        labels.insert(key.clone(), value.as_str().into());
+    }
+    let mut annotations = json!({
+        names::ATTEMPT: word,
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    });
+    if let Some(profile) = &settings.apparmor {
+        let profile = match profile.as_str() {
+            "Unconfined" => "unconfined".to_owned(),
+            "RuntimeDefault" => "runtime/default".to_owned(),
+            path => format!("localhost/{path}"),
+        };
+        // Before 1.30 there is no field for it. Where there is one, both must say the same.
+        annotations[format!("container.apparmor.security.beta.kubernetes.io/{CONTAINER}")] = profile.into();
+    }
+    let mut template = json!({
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": pod(order, settings),
+    });
+    if let Some(wanted) = &settings.template {
+        template::merge(&mut template, wanted);
+    }
+    if let Some(queue) = &settings.queue {
+        // Kueue itself suspends such a Job, and lets it go when its turn comes.
+        labels.insert(names::QUEUE.to_owned(), queue.as_str().into());
+    }
     let mut job = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -62,16 +130,7 @@ pub fn job(order: &Order<'_>, settings: &Settings, owner: &Value) -> Value {
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": KEPT,
-            "template": {
-                "metadata": {
-                    "labels": labels,
-                    "annotations": {
-                        names::ATTEMPT: word,
-                        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-                    },
-                },
-                "spec": pod(order, settings),
-            },
+            "template": template,
         },
     });
     job["metadata"]["annotations"][names::DIGEST] = digest(&job).into();
@@ -98,28 +157,58 @@ fn digest(job: &Value) -> String {
 }
 
 fn pod(order: &Order<'_>, settings: &Settings) -> Value {
-    let mut volumes = vec![json!({"name": "work", "emptyDir": {}})];
-    if let Some(path) = &settings.host_path {
-        volumes[0] = json!({"name": "work", "hostPath": {"path": path, "type": "DirectoryOrCreate"}});
-    }
+    let mut volumes = vec![match &settings.host_path {
+        Some(path) => json!({"name": "work", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}),
+        None => json!({"name": "work", "emptyDir": {}}),
+    }];
     let mut mounts = vec![json!({"name": "work", "mountPath": settings.work_dir})];
-    let mut environment: Vec<Value> =
-        settings.environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    environment.push(json!({"name": "TOIL_WORKDIR", "value": settings.work_dir}));
-    environment.push(json!({"name": "HOME", "value": settings.work_dir}));
-    let mut command = settings.command.clone();
-    command.extend(["--attempt".to_owned(), order.word.to_owned()]);
+    let mut environment = settings.environment.clone();
+    environment.push(("TOIL_WORKDIR".to_owned(), settings.work_dir.clone()));
+    environment.push(("HOME".to_owned(), settings.work_dir.clone()));
+    let mut args = settings.command.clone();
+    args.extend(["--attempt".to_owned(), order.word.to_owned()]);
     if let Some(secret) = &settings.aws_secret {
         volumes.push(json!({"name": "aws", "secret": {"secretName": secret}}));
         mounts.push(json!({"name": "aws", "mountPath": AWS, "readOnly": true}));
-        environment
-            .push(json!({"name": "AWS_SHARED_CREDENTIALS_FILE", "value": format!("{AWS}/credentials")}));
-        environment.push(json!({"name": "AWS_CONFIG_FILE", "value": format!("{AWS}/config")}));
+        environment.push(("AWS_SHARED_CREDENTIALS_FILE".to_owned(), format!("{AWS}/credentials")));
+        environment.push(("AWS_CONFIG_FILE".to_owned(), format!("{AWS}/config")));
     }
     if let Some(secret) = order.secrets {
-        volumes.push(json!({"name": "job", "secret": {"secretName": secret}}));
-        mounts.push(json!({"name": "job", "mountPath": SECRETS, "readOnly": true}));
-        command.extend(["--secrets".to_owned(), format!("{SECRETS}/{SECRETS_KEY}")]);
+        volumes.push(json!({"name": SECRETS_VOLUME, "secret": {"secretName": secret}}));
+        mounts.push(json!({"name": SECRETS_VOLUME, "mountPath": SECRETS, "readOnly": true}));
+        args.extend(["--secrets".to_owned(), format!("{SECRETS}/{SECRETS_KEY}")]);
+    }
+    for (number, volume) in settings.volumes.iter().enumerate() {
+        let name = format!("volume-{}", number + 1);
+        let (kind, source) = match &volume.source {
+            // One that is missing is told, and not made as an empty directory.
+            VolumeSource::HostPath(path) => ("hostPath", json!({"path": path, "type": "Directory"})),
+            VolumeSource::Claim(claim) => ("persistentVolumeClaim", json!({"claimName": claim})),
+            VolumeSource::Secret(secret) => ("secret", json!({"secretName": secret})),
+            VolumeSource::ConfigMap(map) => ("configMap", json!({"name": map})),
+        };
+        let mut mount = json!({"name": name, "mountPath": volume.path});
+        if volume.read_only {
+            mount["readOnly"] = true.into();
+        }
+        volumes.push(json!({"name": name, kind: source}));
+        mounts.push(mount);
+    }
+    let mut container = json!({
+        "name": CONTAINER,
+        "image": settings.image,
+        // The image's entry point makes any user known to Apptainer.
+        "args": args,
+        "env": variables(environment),
+        "resources": resources(order, settings),
+        "securityContext": container_security(settings),
+        "volumeMounts": mounts,
+        // What an image without moil says, or a worker that found no store.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    });
+    if !settings.secret_environment.is_empty() {
+        let of = |secret: &String| json!({"secretRef": {"name": secret}});
+        container["envFrom"] = settings.secret_environment.iter().map(of).collect();
     }
     let mut pod = json!({
         "restartPolicy": "Never",
@@ -127,33 +216,31 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": 30,
         "securityContext": settings.pod_security_context.clone().unwrap_or_else(|| pod_security(settings)),
-        "containers": [{
-            "name": CONTAINER,
-            "image": settings.image,
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "command": command,
-            "env": environment,
-            "resources": resources(order.granted),
-            "securityContext": settings.security_context.clone().unwrap_or_else(|| security(settings)),
-            "volumeMounts": mounts,
-        }],
+        "containers": [container],
         "volumes": volumes,
     });
-    if !order.avoid.is_empty() {
-        pod["affinity"] = elsewhere(order.avoid);
-    }
     if let Some(account) = &settings.service_account {
         pod["serviceAccountName"] = account.as_str().into();
     }
+    if let Some(class) = &settings.priority_class {
+        pod["priorityClassName"] = class.as_str().into();
+    }
+    if !settings.pull_secrets.is_empty() {
+        let of = |secret: &String| json!({"name": secret});
+        pod["imagePullSecrets"] = settings.pull_secrets.iter().map(of).collect();
+    }
+    placement::place(&mut pod, order.avoid, settings);
     pod
 }
 
-/// A preference only: of a cluster with one node there is no other.
-fn elsewhere(avoid: &[String]) -> Value {
-    let expression = json!({"key": "kubernetes.io/hostname", "operator": "NotIn", "values": avoid});
-    json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
-        {"weight": 100, "preference": {"matchExpressions": [expression]}},
-    ]}})
+/// Variables as Kubernetes writes them. Of those with one name the last one counts.
+fn variables(environment: Vec<(String, String)>) -> Vec<Value> {
+    let mut last: Vec<(String, String)> = Vec::with_capacity(environment.len());
+    for (name, value) in environment {
+        last.retain(|(known, _)| *known != name);
+        last.push((name, value));
+    }
+    last.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
 /// The key of a Secret with what a job's inputs hide.
@@ -161,25 +248,42 @@ pub const SECRETS_KEY: &str = "secrets.json";
 
 /// User namespaces, in which tools run, are all the rights that a worker needs; the usual seccomp profile forbids them.
 fn pod_security(settings: &Settings) -> Value {
-    let seccomp = match settings.seccomp.as_str() {
-        kind @ ("Unconfined" | "RuntimeDefault") => json!({"type": kind}),
-        path => json!({"type": "Localhost", "localhostProfile": path}),
-    };
-    json!({"seccompProfile": seccomp})
+    json!({"seccompProfile": profile(&settings.seccomp)})
 }
 
-fn security(settings: &Settings) -> Value {
-    if settings.privileged {
-        return json!({"privileged": true});
+fn container_security(settings: &Settings) -> Value {
+    let mut security = match &settings.security_context {
+        Some(security) => security.clone(),
+        None if settings.privileged => json!({"privileged": true}),
+        None => json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}),
+    };
+    if let Some(apparmor) = &settings.apparmor {
+        security["appArmorProfile"] = profile(apparmor);
     }
-    json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}})
+    security
+}
+
+/// A profile of seccomp or AppArmor.
+fn profile(name: &str) -> Value {
+    match name {
+        kind @ ("Unconfined" | "RuntimeDefault") => json!({"type": kind}),
+        path => json!({"type": "Localhost", "localhostProfile": path}),
+    }
 }
 
 /// Cores are asked for, and not limited: a limit would hold up the worker itself. Memory and disk are both.
-fn resources(granted: &Resources) -> Value {
+fn resources(order: &Order<'_>, settings: &Settings) -> Value {
+    let granted = order.granted;
     let memory = format!("{}Mi", granted.ram_mib + OVERHEAD_MEMORY);
-    let disk = format!("{}Mi", granted.disk_mib() + OVERHEAD_DISK);
-    let mut limits = json!({"memory": memory, "ephemeral-storage": disk});
+    let mut disk = granted.disk_mib().saturating_add(OVERHEAD_DISK);
+    if !settings.sees_inputs {
+        disk = disk.saturating_add(order.inputs.div_ceil(1 << 20));
+    }
+    // With a directory of the node, images lie there.
+    if settings.host_path.is_none() && (order.has_image || settings.has_default_image) {
+        disk = disk.saturating_add(settings.image_disk_mib);
+    }
+    let mut limits = json!({"memory": memory, "ephemeral-storage": format!("{disk}Mi")});
     let mut requests = limits.clone();
     requests["cpu"] = cores(granted.cores).into();
     if granted.gpus > 0 {
@@ -193,4 +297,32 @@ fn resources(granted: &Resources) -> Value {
 /// A number of cores in the notation of Kubernetes: whole thousandths.
 fn cores(cores: f64) -> String {
     format!("{}m", (cores * 1000.0).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use moil_cwl::value::{Directory, File};
+
+    #[test]
+    fn bytes_of_inputs_are_counted_once() {
+        let file = |location: &str, size: u64, beside: Vec<CwlValue>| {
+            CwlValue::File(Arc::new(File {
+                location: Some(location.into()),
+                size: Some(size),
+                secondary_files: Arc::new(beside),
+                ..File::default()
+            }))
+        };
+        let directory = CwlValue::Directory(Arc::new(Directory {
+            listing: Some(Arc::new(vec![file("s3://b/d", 1000, Vec::new())])),
+            ..Directory::default()
+        }));
+        let reads = file("s3://b/a", 1, vec![file("s3://b/i", 10, Vec::new())]);
+        let inputs = CwlValue::list(vec![reads.clone(), reads, file("s3://b/c", 100, Vec::new()), directory]);
+        assert_eq!(bytes(&inputs), 1111);
+        assert_eq!(bytes(&CwlValue::Null), 0);
+    }
 }

@@ -14,6 +14,9 @@ pub const RUN: &str = "moil/run";
 /// The label that Toil's tools look for, with the run as well.
 pub const TOIL_RUN: &str = "toil_run";
 
+/// The label that Kueue looks for on Jobs.
+pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+
 /// The annotation with the word of the attempt.
 pub const ATTEMPT: &str = "moil/attempt";
 
@@ -43,6 +46,45 @@ pub fn label(text: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     let text: String = text.chars().map(safe).take(LONGEST).collect();
     text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
+}
+
+/// Whether a text can be the name of an object (RFC 1123 subdomain).
+pub fn is_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+/// Whether a text can be the key of a label or taint: a name, perhaps with a domain and `/` before it.
+pub fn is_label_key(key: &str) -> bool {
+    let name = match key.split_once('/') {
+        Some((domain, name)) if is_name(domain) => name,
+        Some(_) => return false,
+        None => key,
+    };
+    !name.is_empty() && is_label_value(name)
+}
+
+/// Whether a text can be the value of a label or taint.
+pub fn is_label_value(value: &str) -> bool {
+    label(value) == value
+}
+
+/// Whether a label or annotation is set by moil, or by Kubernetes for its Jobs.
+pub fn is_own(key: &str) -> bool {
+    let domain = key.split_once('/').map(|(domain, _)| domain);
+    matches!(domain, Some("moil" | "batch.kubernetes.io"))
+        || [
+            "app.kubernetes.io/name",
+            "app.kubernetes.io/managed-by",
+            TOIL_RUN,
+            "job-name",
+            "controller-uid",
+            QUEUE,
+        ]
+        .contains(&key)
 }
 
 /// A text as a part of a name; may be empty.

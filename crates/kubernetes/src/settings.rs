@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+/// Where workers work, as in Toil's image.
+pub const WORK_DIR: &str = "/var/lib/toil";
+
 /// How pods are made.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,10 +41,38 @@ pub struct Settings {
     pub privileged: bool,
     /// `Unconfined`, `RuntimeDefault`, or the path of a profile of the node.
     pub seccomp: String,
+    /// `Unconfined`, `RuntimeDefault`, or the name of a profile of the node; `None` for what the node does by itself.
+    pub apparmor: Option<String>,
     /// The security context of pods, in the place of ours.
     pub pod_security_context: Option<Value>,
     /// The security context of containers, in the place of ours.
     pub security_context: Option<Value>,
+    /// Labels that a node must have.
+    pub node_selector: Vec<(String, String)>,
+    /// Taints that pods bear, as objects of Kubernetes.
+    pub tolerations: Vec<Value>,
+    /// The priority class of pods.
+    pub priority_class: Option<String>,
+    /// Secrets with credentials for the registry of the image.
+    pub pull_secrets: Vec<String>,
+    /// Secrets whose keys become variables of the worker.
+    pub secret_environment: Vec<String>,
+    /// What else pods see of the cluster.
+    pub volumes: Vec<Volume>,
+    /// Labels of Jobs and pods beside ours.
+    pub job_labels: Vec<(String, String)>,
+    /// The queue of Kueue in which Jobs wait.
+    pub queue: Option<String>,
+    /// Jobs may run on nodes that can be taken away at any time.
+    pub preemptible: bool,
+    /// Disk for the image of a tool, in MiB, where images are kept in the pod.
+    pub image_disk_mib: u64,
+    /// Tools that name no image run in one all the same.
+    pub has_default_image: bool,
+    /// Workers see the inputs where they are, and need no disk for copies.
+    pub sees_inputs: bool,
+    /// Fields of pods, as [`crate::template::check`] gave them.
+    pub template: Option<Value>,
     /// How long a pod may be about to start, once it has a node and its image.
     pub pod_timeout: Duration,
     /// What workers say is told while they say it.
@@ -64,13 +95,51 @@ impl Settings {
             service_account: None,
             aws_secret: None,
             host_path: None,
-            work_dir: "/var/lib/toil".to_owned(),
+            work_dir: WORK_DIR.to_owned(),
             privileged: false,
             seccomp: "Unconfined".to_owned(),
+            apparmor: None,
             pod_security_context: None,
             security_context: None,
+            node_selector: Vec::new(),
+            tolerations: Vec::new(),
+            priority_class: None,
+            pull_secrets: Vec::new(),
+            secret_environment: Vec::new(),
+            volumes: Vec::new(),
+            job_labels: Vec::new(),
+            queue: None,
+            preemptible: false,
+            image_disk_mib: 0,
+            has_default_image: false,
+            sees_inputs: false,
+            template: None,
             pod_timeout: Duration::from_secs(120),
             live_logs: false,
         }
     }
+}
+
+/// Something that pods see beside what every pod has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// What it is.
+    pub source: VolumeSource,
+    /// Where it is seen in pods: an absolute path.
+    pub path: String,
+    /// Nothing can be written there.
+    pub read_only: bool,
+}
+
+/// What a volume is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeSource {
+    /// A directory of the nodes.
+    HostPath(String),
+    /// A PersistentVolumeClaim.
+    Claim(String),
+    /// A Secret.
+    Secret(String),
+    /// A ConfigMap.
+    ConfigMap(String),
 }

@@ -108,13 +108,7 @@ impl Maker {
             let text = String::from_utf8_lossy(&wire::write_secrets(&attempt.secrets)).into_owned();
             cluster.keep_secrets(secret, &text, settings, owner).await?;
         }
-        let order = Order {
-            word: &word,
-            step: &attempt.job.name,
-            granted: &attempt.granted,
-            secrets: secret.as_deref(),
-            avoid: &self.avoid,
-        };
+        let order = Order::of(&word, attempt, secret.as_deref(), &self.avoid);
         let job = manifest::job(&order, settings, owner);
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let mut said = false;

@@ -4,6 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use moil_job::resources::Resources;
 use moil_kubernetes::manifest::{self, Order};
 use moil_kubernetes::settings::Settings;
+use moil_kubernetes::{notation, template};
 use serde_json::{Value, json};
 
 const GRANTED: Resources =
@@ -15,7 +16,15 @@ fn settings() -> Settings {
 }
 
 fn order() -> Order<'static> {
-    Order { word: "12-abcdef/align~5B3~5D.2", step: "align_4", granted: &GRANTED, secrets: None, avoid: &[] }
+    Order {
+        word: "12-abcdef/align~5B3~5D.2",
+        step: "align_4",
+        granted: &GRANTED,
+        secrets: None,
+        avoid: &[],
+        inputs: 0,
+        has_image: false,
+    }
 }
 
 /// The Job, after it was seen to be one.
@@ -36,17 +45,107 @@ fn the_job_of_an_attempt() {
 
 #[test]
 fn a_job_with_all_that_can_be_set() {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let settings = Settings {
         service_account: Some("runner".into()),
         aws_secret: Some("aws-credentials".into()),
-        host_path: Some("/data/scratch".into()),
         seccomp: "profiles/moil.json".into(),
-        environment: vec![("AWS_REGION".into(), "us-west-2".into())],
+        apparmor: Some("moil".into()),
+        environment: vec![
+            pair("AWS_REGION", "us-west-1"),
+            pair("HOME", "/"),
+            pair("AWS_REGION", "us-west-2"),
+        ],
+        node_selector: vec![pair("disk", "ssd")],
+        tolerations: notation::tolerations("batch=yes:NoSchedule").expect("it is one"),
+        priority_class: Some("low".into()),
+        pull_secrets: vec!["registry".into()],
+        secret_environment: vec!["proxy".into()],
+        volumes: notation::volumes(
+            "/mnt/ref:/ref:ro,pvc:data:/data,secret:licence:/opt/licence,configMap:conf:/etc/ref",
+        )
+        .expect("they are volumes"),
+        job_labels: vec![pair("team", "genomes")],
+        queue: Some("night".into()),
+        preemptible: true,
+        image_disk_mib: 4096,
+        template: Some(
+            template::check(json!({
+                "metadata": {"annotations": {"example.com/cost": "genomes"}},
+                "spec": {
+                    "dnsPolicy": "None",
+                    "dnsConfig": {"nameservers": ["10.0.0.1"]},
+                    "containers": [{"name": "worker", "resources": {"limits": {"cpu": 2}}}],
+                },
+            }))
+            .expect("it is a template"),
+        ),
         ..settings()
     };
     let granted = Resources { gpus: 2, ..GRANTED };
-    let order = Order { secrets: Some("demo-secrets"), granted: &granted, ..order() };
+    let order = Order {
+        secrets: Some("demo-secrets"),
+        granted: &granted,
+        inputs: 1 << 30,
+        has_image: true,
+        ..order()
+    };
     insta::assert_snapshot!(serde_json::to_string_pretty(&job(&order, &settings)).expect("JSON"));
+}
+
+#[test]
+fn nodes_that_lost_an_attempt_are_avoided_beside_all_else() {
+    let avoid = ["node-7".to_owned()];
+    for (preemptible, preferences) in [(false, 1), (true, 6)] {
+        let job = job(&Order { avoid: &avoid, ..order() }, &Settings { preemptible, ..settings() });
+        let affinity = &job["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
+        let preferred =
+            affinity["preferredDuringSchedulingIgnoredDuringExecution"].as_array().expect("a list");
+        assert_eq!(preferred.len(), preferences);
+        let last = &preferred[preferences - 1];
+        assert_eq!(
+            (&last["weight"], &last["preference"]["matchExpressions"][0]["values"][0]),
+            (&json!(100), &json!("node-7"))
+        );
+        assert_eq!(affinity["requiredDuringSchedulingIgnoredDuringExecution"].is_null(), preemptible);
+    }
+}
+
+#[test]
+fn disk_counts_what_lies_in_the_pod() {
+    let disk = |order: Order<'_>, settings: Settings| {
+        let pod = job(&order, &settings)["spec"]["template"]["spec"].clone();
+        let disk = |list: &str| pod["containers"][0]["resources"][list]["ephemeral-storage"].clone();
+        assert_eq!(disk("limits"), disk("requests"));
+        disk("limits")
+    };
+    let settings = || Settings { image_disk_mib: 4096, ..settings() };
+    let scratch = 1024 + 1024 + 256;
+    let mib = |mib: u64| format!("{mib}Mi");
+    assert_eq!(disk(order(), settings()), mib(scratch));
+    let with = || Order { inputs: (5 << 20) + 1, has_image: true, ..order() };
+    assert_eq!(disk(with(), settings()), mib(scratch + 6 + 4096));
+    assert_eq!(disk(with(), Settings { sees_inputs: true, ..settings() }), mib(scratch + 4096));
+    assert_eq!(disk(with(), Settings { host_path: Some("/data".into()), ..settings() }), mib(scratch + 6));
+    assert_eq!(disk(order(), Settings { has_default_image: true, ..settings() }), mib(scratch + 4096));
+}
+
+#[test]
+fn apparmor_is_said_in_both_forms_and_beside_a_context_of_the_user() {
+    for (profile, annotation, kind) in [
+        ("Unconfined", "unconfined", "Unconfined"),
+        ("RuntimeDefault", "runtime/default", "RuntimeDefault"),
+        ("moil", "localhost/moil", "Localhost"),
+    ] {
+        let context = Some(json!({"runAsUser": 1000}));
+        let settings = Settings { apparmor: Some(profile.into()), security_context: context, ..settings() };
+        let template = &job(&order(), &settings)["spec"]["template"];
+        let key = "container.apparmor.security.beta.kubernetes.io/worker";
+        assert_eq!(template["metadata"]["annotations"][key], annotation);
+        let security = &template["spec"]["containers"][0]["securityContext"];
+        assert_eq!(security["appArmorProfile"]["type"], kind);
+        assert_eq!(security["runAsUser"], 1000);
+    }
 }
 
 #[test]
