@@ -1,6 +1,6 @@
 //! Templates of pods: fields that people set beside or in the place of ours, by the rules of strategic merge patches.
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{PodSecurityContext, PodTemplateSpec, SecurityContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -68,6 +68,22 @@ pub fn check(document: Value) -> Result<Value, String> {
     }
     known_fields::<PodTemplateSpec>("template", without_nulls(whole))?;
     Ok(template)
+}
+
+/// Sees that an object is a security context of pods.
+///
+/// # Errors
+/// As [`known_fields`].
+pub fn pod_security_context(object: Value) -> Result<Value, String> {
+    known_fields::<PodSecurityContext>("security context", object)
+}
+
+/// Sees that an object is a security context of containers.
+///
+/// # Errors
+/// As [`known_fields`].
+pub fn security_context(object: Value) -> Result<Value, String> {
+    known_fields::<SecurityContext>("security context", object)
 }
 
 /// Sees that an object has only fields that Kubernetes knows, and gives it back.

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use moil_job::executor::Reporter;
 use moil_job::failure::{Failure, FailureKind};
 use moil_kubernetes::executor::KubernetesExecutor;
-use moil_kubernetes::settings::Settings as PodSettings;
-use moil_salad::reader;
-use moil_salad::source::Source;
+use moil_kubernetes::settings::{Settings as PodSettings, WORK_DIR};
+use moil_kubernetes::template;
 use moil_worker::processes::{ProcessExecutor, WorkerProgram};
+use serde_json::Value;
 
 use crate::job_store::JobStore;
-use crate::settings::Settings;
+use crate::settings::{Engine, Kubernetes, Settings};
 use crate::worker_form::WorkerForm;
+use crate::yaml;
 
 /// Variables of the leader that workers in pods get, if they are set: where S3 and images are. No secrets.
 const HANDED_ON: &[&str] = &[
@@ -30,6 +31,10 @@ const HANDED_ON: &[&str] = &[
     "TOIL_S3_USE_SSL",
     "SINGULARITY_DOCKER_HUB_MIRROR",
 ];
+
+/// Those that name places for images: workers get them where these are places of pods.
+const PLACES: &[&str] =
+    &["CWL_SINGULARITY_CACHE", "CWL_SINGULARITY_IMAGES", "SINGULARITY_CACHEDIR", "APPTAINER_CACHEDIR"];
 
 /// The program that has the command `worker`.
 const PROGRAM: &str = "moil";
@@ -76,30 +81,48 @@ pub fn kubernetes(
         Failure::new(FailureKind::BadInput, "there is no image for worker pods")
             .with_advice("make one with `moil appliance push REGISTRY` and name it with TOIL_APPLIANCE_SELF")
     })?;
-    store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     let options = &settings.kubernetes;
+    let files = PodFiles::read(options)?;
+    store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     let user = || known("USER").map_or_else(user_number, str::to_owned);
     let owner = options.owner.clone().unwrap_or_else(user);
-    let command = [PROGRAM, "worker", "--store", store.name()].map(str::to_owned).to_vec();
-    let handed_on = HANDED_ON
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), settings.environment.get(name)?.to_str()?.to_owned())));
+    let mut command = [PROGRAM, "worker", "--store", store.name()].map(str::to_owned).to_vec();
+    if let Some(key) = &settings.store.encryption_key {
+        command.extend(["--sseKey".to_owned(), key.display().to_string()]);
+    }
+    let handed_on = handed_on(settings, &*warn);
     let set =
         settings.tools.set.iter().map(|(name, value)| (name.clone(), value.to_string_lossy().into_owned()));
-    let security = |path: &Option<PathBuf>| path.as_ref().map(|path| read_object(path)).transpose();
     let pods = PodSettings {
         kubeconfigs: kubeconfigs(settings),
         context: options.context.clone(),
         namespace: options.namespace.clone(),
-        environment: handed_on.chain(set).collect(),
+        environment: handed_on.into_iter().chain(set).collect(),
         service_account: options.service_account.clone(),
         aws_secret: known("TOIL_AWS_SECRET_NAME").map(str::to_owned),
         host_path: options.host_path.clone(),
         privileged: options.privileged,
         pod_timeout: options.pod_timeout,
         live_logs: settings.log.real_time,
-        pod_security_context: security(&options.pod_security_context)?,
-        security_context: security(&options.security_context)?,
+        apparmor: options.apparmor.clone(),
+        pod_security_context: files.pod_security,
+        security_context: files.security,
+        node_selector: options.node_selector.clone(),
+        tolerations: options.tolerations.clone(),
+        priority_class: options.priority_class.clone(),
+        pull_secrets: options.pull_secrets.clone(),
+        secret_environment: options.secret_environment.clone(),
+        volumes: options.volumes.clone(),
+        job_labels: options.job_labels.clone(),
+        queue: options.queue.clone(),
+        preemptible: options.preemptible,
+        image_disk_mib: match settings.containers.engine {
+            Engine::None => 0,
+            _ => options.image_disk.div_ceil(1 << 20),
+        },
+        has_default_image: settings.containers.default_image.is_some(),
+        sees_inputs: store.directory().is_some(),
+        template: files.template,
         ..PodSettings::new(&owner, store.run(), store.name(), image, command)
     };
     let pods = match &options.seccomp {
@@ -107,6 +130,46 @@ pub fn kubernetes(
         None => pods,
     };
     KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
+}
+
+/// The leader's variables for workers in pods; tells of places that pods do not see.
+fn handed_on(settings: &Settings, warn: &(dyn Fn(String) + Send + Sync)) -> Vec<(String, String)> {
+    let value = |name: &str| settings.environment.get(name)?.to_str().map(str::to_owned);
+    let plain = HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?)));
+    let places =
+        PLACES.iter().filter_map(|name| Some((*name, value(name).filter(|place| !place.is_empty())?)));
+    let places = places.filter_map(|(name, place)| {
+        // Below it each pod has room of its own, if it has no other.
+        let in_pods = Path::new(&place).starts_with(WORK_DIR);
+        if in_pods || settings.kubernetes.shares(Path::new(&place), true) {
+            return Some((name.to_owned(), place));
+        }
+        warn(format!(
+            "{name} is not handed on to pods, which do not see {place}: images are kept below {WORK_DIR} there"
+        ));
+        None
+    });
+    plain.chain(places).collect()
+}
+
+/// What files say of pods.
+struct PodFiles {
+    pod_security: Option<Value>,
+    security: Option<Value>,
+    template: Option<Value>,
+}
+
+impl PodFiles {
+    fn read(options: &Kubernetes) -> Result<Self, Failure> {
+        let object = |path: &Option<PathBuf>, check: fn(Value) -> Result<Value, String>| {
+            path.as_ref().map(|path| read_object(path, check)).transpose()
+        };
+        Ok(Self {
+            pod_security: object(&options.pod_security_context, template::pod_security_context)?,
+            security: object(&options.security_context, template::security_context)?,
+            template: object(&options.pod_template, template::check)?,
+        })
+    }
 }
 
 /// What a user without a name is called.
@@ -126,18 +189,116 @@ fn kubeconfigs(settings: &Settings) -> Vec<PathBuf> {
     files.into_iter().filter(|path| path.is_file()).collect()
 }
 
-/// An object of Kubernetes in a YAML or JSON file.
-fn read_object(path: &Path) -> Result<serde_json::Value, Failure> {
+/// An object of Kubernetes in a YAML or JSON file, which `check` sees before anything runs.
+fn read_object(path: &Path, check: fn(Value) -> Result<Value, String>) -> Result<Value, Failure> {
     let wrong = |cause: String| {
         Failure::new(FailureKind::BadInput, format!("cannot use {}", path.display())).with_cause(cause)
     };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let source = Source { uri: path.display().to_string(), text };
-    let (node, diagnostics) = reader::read(&Arc::new(source));
-    if let Some(diagnostic) = diagnostics.first() {
-        return Err(wrong(diagnostic.message.clone()));
+    yaml::read(&path.display().to_string(), &text).and_then(check).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::argparse;
+    use crate::environment::Environment;
+    use crate::settings;
+
+    fn settings(line: &str, variables: &[(&str, &str)]) -> Settings {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let environment = Environment::new(variables.iter().map(|(name, value)| (name.into(), value.into())));
+        let parsed = argparse::parse(&words, &|_| false).expect("it is understood");
+        settings::resolve(parsed, &environment, Path::new("/here"), false).expect("it is valid")
     }
-    let node = node.ok_or_else(|| wrong("it is empty".to_owned()))?;
-    let text = moil_cwl::print::compact(&moil_cwl::json::from_node(&node));
-    serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+
+    #[test]
+    fn workers_get_few_variables_and_only_places_that_pods_see() {
+        let variables = [
+            ("AWS_REGION", "us-west-2"),
+            ("AWS_SECRET_ACCESS_KEY", "hidden"),
+            ("TOIL_WORKDIR", "/tmp"),
+            ("CWL_SINGULARITY_CACHE", "/var/lib/toil/images"),
+            ("SINGULARITY_CACHEDIR", "/data/layers"),
+            ("APPTAINER_CACHEDIR", "/home/me/.apptainer"),
+            ("PATH", "/bin"),
+        ];
+        let line =
+            "--batchSystem kubernetes --jobStore aws:us-west-2:demo --kubernetesVolume pvc:data:/data w.cwl";
+        let told = Mutex::new(Vec::new());
+        let warn = |text| told.lock().expect("it is free").push(text);
+        let handed: Vec<String> = handed_on(&settings(line, &variables), &warn)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            handed,
+            [
+                "AWS_REGION=us-west-2",
+                "CWL_SINGULARITY_CACHE=/var/lib/toil/images",
+                "SINGULARITY_CACHEDIR=/data/layers"
+            ]
+        );
+        assert_eq!(
+            *told.lock().expect("it is free"),
+            [
+                "APPTAINER_CACHEDIR is not handed on to pods, which do not see /home/me/.apptainer: images are kept below \
+              /var/lib/toil there"
+            ]
+        );
+    }
+
+    #[test]
+    fn places_of_the_leader_are_no_places_of_pods() {
+        let common = "--workDir /tmp --tmpdir-prefix /usr/x --jobStore s3://bucket/x w.cwl";
+        let place = |batch: &str| {
+            let line = format!("--batchSystem {batch} {common}");
+            let form = WorkerForm::of(&settings(&line, &[])).expect("it is made");
+            let mut worker = settings("--workDir /var w.cwl", &[]);
+            form.apply(&mut worker);
+            worker.files.tmp_outdir.dir
+        };
+        assert_eq!(place("kubernetes"), Path::new("/var"));
+        assert_eq!(place("processes"), Path::new("/usr"));
+    }
+
+    #[test]
+    fn files_for_pods_are_looked_at_before_anything_runs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let cases: [(&str, fn(Value) -> Result<Value, String>, &str); 5] = [
+            ("", template::check, "it is no mapping"),
+            ("spec: [", template::check, ""),
+            (
+                "spec: {restartPolicy: Always}",
+                template::check,
+                "spec.restartPolicy can only be Never: moil tries again by itself",
+            ),
+            (
+                "runAsUsr: 1",
+                template::security_context,
+                "the security context has a field that is not known: runAsUsr",
+            ),
+            (
+                "fsGroup: 1",
+                template::security_context,
+                "the security context has a field that is not known: fsGroup",
+            ),
+        ];
+        for (text, check, cause) in cases {
+            std::fs::write(&path, text).expect("it is written");
+            let failure = read_object(&path, check).expect_err(text);
+            assert_eq!(failure.message, format!("cannot use {}", path.display()));
+            assert!(
+                failure.cause.as_deref().is_some_and(|words| words.starts_with(cause)),
+                "{text}: {failure:?}"
+            );
+        }
+        std::fs::write(&path, "fsGroup: 1\nsupplementalGroups: [2]\n").expect("it is written");
+        let read = read_object(&path, template::pod_security_context).expect("it is one");
+        assert_eq!(read, serde_json::json!({"fsGroup": 1, "supplementalGroups": [2]}));
+    }
 }

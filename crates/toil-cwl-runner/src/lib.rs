@@ -38,6 +38,7 @@
 //! | [`report`] | how faults are shown |
 //! | [`docs`] | pages of the documentation made from the tables |
 //! | [`suggest`] | "did you mean …?" |
+//! | `yaml` | objects in YAML or JSON |
 
 pub mod argparse;
 pub mod assemble;
@@ -79,6 +80,7 @@ pub mod tls;
 pub mod watched_inputs;
 pub mod work_directory;
 mod worker_form;
+mod yaml;
 
 pub use invocation::Invocation;
 pub use run::run;

@@ -10,13 +10,14 @@ pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::SettingsError;
 use moil_jobstore::locator::{Locator, RecordsIn};
+use moil_kubernetes::settings::{Volume, WORK_DIR};
 pub use resolve::resolve;
 
 use crate::argparse::InputWord;
@@ -230,10 +231,43 @@ pub struct Kubernetes {
     pub privileged: bool,
     /// The seccomp profile of pods.
     pub seccomp: Option<String>,
+    /// The AppArmor profile of pods.
+    pub apparmor: Option<String>,
+    /// Labels that a node must have.
+    pub node_selector: Vec<(String, String)>,
+    /// Taints that pods bear, as objects of Kubernetes.
+    pub tolerations: Vec<serde_json::Value>,
+    /// The priority class of pods.
+    pub priority_class: Option<String>,
+    /// Secrets with credentials for the registry of the worker image.
+    pub pull_secrets: Vec<String>,
+    /// Secrets whose keys become variables of the workers.
+    pub secret_environment: Vec<String>,
+    /// What else pods see.
+    pub volumes: Vec<Volume>,
+    /// Labels of Jobs and pods.
+    pub job_labels: Vec<(String, String)>,
+    /// The queue of Kueue in which Jobs wait.
+    pub queue: Option<String>,
+    /// Bytes for the image of a tool, where pods keep images themselves.
+    pub image_disk: u64,
+    /// Jobs may run on nodes that can be taken away.
+    pub preemptible: bool,
+    /// A file with further fields of pods.
+    pub pod_template: Option<PathBuf>,
     /// A file with the security context of pods.
     pub pod_security_context: Option<PathBuf>,
     /// A file with the security context of containers.
     pub security_context: Option<PathBuf>,
+}
+
+impl Kubernetes {
+    /// Whether pods see what is at a path of this machine, as far as options tell: the directory that pods of a node
+    /// share lies there in all of them, and so do volumes. `to_write`: and may write to it.
+    pub fn shares(&self, path: &Path, to_write: bool) -> bool {
+        let is_volume = |volume: &Volume| path.starts_with(&volume.path) && !(to_write && volume.read_only);
+        (self.host_path.is_some() && path.starts_with(WORK_DIR)) || self.volumes.iter().any(is_volume)
+    }
 }
 
 /// Which variables tools outside containers are given, beside `PATH`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use moil_job::failure::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Containers, Keep, Preserved, Settings, TemporaryPrefix};
+use crate::settings::{BatchSystem, Containers, Keep, Preserved, Settings, TemporaryPrefix};
 
 /// Changes with every change that an older worker would not understand.
 const VERSION: u32 = 1;
@@ -62,7 +62,8 @@ impl WorkerForm {
             containers: settings.containers.clone(),
             checksums: files.checksums,
             keep_temporary: files.keep_temporary,
-            place_is_given: files.place_is_given,
+            // Pods have places of their own.
+            place_is_given: files.place_is_given && settings.batch != BatchSystem::Kubernetes,
             tmpdir: files.tmpdir.clone(),
             tmp_outdir: files.tmp_outdir.clone(),
             real_time: log.real_time,

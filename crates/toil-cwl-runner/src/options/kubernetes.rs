@@ -12,14 +12,11 @@ pub(super) const GROUP: Group = Group {
             "NAME",
             "The context of the kubeconfig (default: its current one).",
         )
+        .variable("TOIL_KUBERNETES_CONTEXT")
         .own(),
-        Opt::value(&["--kubernetesNamespace"], "NAME", "The namespace (default: that of the context).").own(),
-        Opt::value(
-            &["--kubernetesSeccompProfile"],
-            "PROFILE",
-            "Unconfined (default; tools need user namespaces), RuntimeDefault, or a profile of the nodes.",
-        )
-        .own(),
+        Opt::value(&["--kubernetesNamespace"], "NAME", "The namespace (default: that of the context).")
+            .variable("TOIL_KUBERNETES_NAMESPACE")
+            .own(),
         Opt::value(&["--kubernetesHostPath"], "PATH", "A directory of the nodes that their jobs share.")
             .variable("TOIL_KUBERNETES_HOST_PATH"),
         Opt::value(&["--kubernetesServiceAccount"], "NAME", "The service account of worker pods.")
@@ -36,5 +33,73 @@ pub(super) const GROUP: Group = Group {
             .variable("TOIL_KUBERNETES_POD_SECURITY_CONTEXT"),
         Opt::value(&["--kubernetesSecurityContext"], "FILE", "The security context of worker containers.")
             .variable("TOIL_KUBERNETES_SECURITY_CONTEXT"),
+        Opt::value(
+            &["--kubernetesSeccompProfile"],
+            "PROFILE",
+            "Unconfined (default; tools need user namespaces), RuntimeDefault, or a profile of the nodes.",
+        )
+        .variable("TOIL_KUBERNETES_SECCOMP_PROFILE")
+        .own(),
+        Opt::value(
+            &["--kubernetesAppArmorProfile"],
+            "PROFILE",
+            "Unconfined, RuntimeDefault, or a profile of the nodes (default: what nodes do by themselves).",
+        )
+        .variable("TOIL_KUBERNETES_APPARMOR_PROFILE")
+        .own(),
+        Opt::repeated(&["--kubernetesNodeSelector"], "KEY=VALUE", "Labels of the nodes for worker pods.")
+            .variable("TOIL_KUBERNETES_NODE_SELECTOR")
+            .own(),
+        Opt::repeated(
+            &["--kubernetesTolerations"],
+            "TAINT",
+            "Taints that worker pods bear: KEY[=VALUE][:EFFECT], or JSON or YAML.",
+        )
+        .variable("TOIL_KUBERNETES_TOLERATIONS")
+        .own(),
+        Opt::value(&["--kubernetesPriorityClass"], "NAME", "The priority class of worker pods.")
+            .variable("TOIL_KUBERNETES_PRIORITY_CLASS")
+            .own(),
+        Opt::repeated(
+            &["--kubernetesImagePullSecrets"],
+            "NAME",
+            "Secrets with credentials for the registry of the worker image.",
+        )
+        .variable("TOIL_KUBERNETES_IMAGE_PULL_SECRETS")
+        .own(),
+        Opt::repeated(
+            &["--kubernetesEnvFromSecret"],
+            "NAME",
+            "Secrets whose keys become variables of the workers.",
+        )
+        .variable("TOIL_KUBERNETES_ENV_FROM_SECRET")
+        .own(),
+        Opt::repeated(
+            &["--kubernetesVolume"],
+            "SOURCE:DIR[:ro]",
+            "What else worker pods see: a path of the nodes, pvc:NAME, secret:NAME or configMap:NAME.",
+        )
+        .variable("TOIL_KUBERNETES_VOLUME")
+        .own(),
+        Opt::repeated(&["--kubernetesJobLabels"], "KEY=VALUE", "Labels of Jobs and their pods.")
+            .variable("TOIL_KUBERNETES_JOB_LABELS")
+            .own(),
+        Opt::value(&["--kubernetesQueueName"], "NAME", "The local queue of Kueue in which Jobs wait.")
+            .variable("TOIL_KUBERNETES_QUEUE_NAME")
+            .own(),
+        Opt::value(
+            &["--kubernetesImageDisk"],
+            "SIZE",
+            "Disk for the image of a tool, where pods keep images themselves (default: 4 Gi).",
+        )
+        .variable("TOIL_KUBERNETES_IMAGE_DISK")
+        .own(),
+        Opt::value(
+            &["--kubernetesPodTemplate"],
+            "FILE",
+            "Any other fields of worker pods: a Pod, of which is merged what it has.",
+        )
+        .variable("TOIL_KUBERNETES_POD_TEMPLATE")
+        .own(),
     ],
 };

@@ -19,9 +19,8 @@ pub(super) const RESOURCES: Group = Group {
             .not_yet("accelerators"),
         Opt::bool(
             &["--defaultPreemptible", "--defaultPreemptable"],
-            "Jobs may run on preemptible nodes unless they say otherwise.",
-        )
-        .not_yet("Kubernetes"),
+            "On Kubernetes: jobs may run on nodes that can be taken away, and better run there (default: false).",
+        ),
         Opt::value(
             &["--defaultWalltime"],
             "SECONDS",

@@ -1,6 +1,7 @@
 //! From options to settings.
 
 mod batch;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,8 +13,9 @@ use moil_jobstore::locator::{Locator, RecordsIn};
 use super::error::SettingsError;
 use super::value;
 use super::{
-    Action, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Log, Note, OutputBucket, Part,
-    Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix, Tools,
+    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Log, Note,
+    OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix,
+    Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -52,15 +54,16 @@ pub fn resolve(
     let retries = source.retries()?;
     let files = source.files()?;
     let store = source.store(job_store_word)?;
-    batch::check_store(batch, &store, action)?;
-    let settings = Settings {
+    let kubernetes = source.kubernetes()?;
+    batch::check_store(batch, &store, &kubernetes, action)?;
+    let mut settings = Settings {
         action,
         workflow,
         inputs,
         documents: source.documents(),
         part: source.part()?,
         batch,
-        kubernetes: source.kubernetes()?,
+        kubernetes,
         tools: source.tools()?,
         containers: source.containers()?,
         log: source.log(stderr_is_terminal)?,
@@ -73,6 +76,9 @@ pub fn resolve(
         environment: environment.clone(),
         notes: source.notes,
     };
+    if batch == BatchSystem::Kubernetes && action == Action::Run {
+        kubernetes::fit(&mut settings)?;
+    }
     Ok(settings)
 }
 

@@ -1,3 +1,5 @@
+mod pods;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -475,7 +477,11 @@ fn options_without_effect_are_remarked_once() {
 /// The settings are read by key: a key that is read and not in the table, or the other way round, is a slip.
 #[test]
 fn every_option_that_works_is_read_and_every_key_that_is_read_is_in_the_table() {
-    let code = concat!(include_str!("resolve.rs"), include_str!("resolve/batch.rs"));
+    let code = concat!(
+        include_str!("resolve.rs"),
+        include_str!("resolve/batch.rs"),
+        include_str!("resolve/kubernetes.rs")
+    );
     let literals: BTreeSet<&str> = code
         .split('"')
         .filter(|text| {

@@ -1,9 +1,10 @@
 //! Where jobs run.
 
-use std::time::Duration;
+use moil_jobstore::locator::Locator;
+use moil_kubernetes::settings::WORK_DIR;
 
 use super::super::error::SettingsError;
-use super::super::{Action, BatchSystem, Kubernetes, Store, value};
+use super::super::{Action, BatchSystem, Kubernetes, Store};
 use super::Source;
 use crate::argparse::UsageError;
 
@@ -52,33 +53,36 @@ pub(super) fn batch_system(source: &Source<'_>) -> Result<BatchSystem, SettingsE
 ///
 /// # Errors
 /// There is nothing.
-pub(super) fn check_store(batch: BatchSystem, store: &Store, action: Action) -> Result<(), SettingsError> {
+pub(super) fn check_store(
+    batch: BatchSystem,
+    store: &Store,
+    kubernetes: &Kubernetes,
+    action: Action,
+) -> Result<(), SettingsError> {
     let (name, option) = match batch {
         BatchSystem::SingleMachine => return Ok(()),
         BatchSystem::Processes => ("processes", "--jobStore DIRECTORY"),
         BatchSystem::Kubernetes => ("kubernetes", "--jobStore aws:REGION:NAME"),
     };
-    if store.locator.is_some() || action != Action::Run {
+    if action != Action::Run {
         return Ok(());
     }
-    let error = UsageError::new(format!("--batchSystem {name} needs a job store"))
-        .with_hint(format!("workers share nothing else with the leader: add {option}"));
-    Err(SettingsError::Refused(error))
-}
-
-impl Source<'_> {
-    pub(super) fn kubernetes(&self) -> Result<Kubernetes, UsageError> {
-        Ok(Kubernetes {
-            owner: self.owned("--kubernetesOwner"),
-            context: self.owned("--kubernetesContext"),
-            namespace: self.owned("--kubernetesNamespace"),
-            host_path: self.owned("--kubernetesHostPath"),
-            service_account: self.owned("--kubernetesServiceAccount"),
-            pod_timeout: self.read("--kubernetesPodTimeout", value::seconds, Duration::from_secs(120))?,
-            privileged: self.flag("--kubernetesPrivileged", false),
-            seccomp: self.owned("--kubernetesSeccompProfile"),
-            pod_security_context: self.path("--kubernetesPodSecurityContext"),
-            security_context: self.path("--kubernetesSecurityContext"),
-        })
+    let refused =
+        |message: String, hint: String| Err(SettingsError::Refused(UsageError::new(message).with_hint(hint)));
+    match &store.locator {
+        None => refused(
+            format!("--batchSystem {name} needs a job store"),
+            format!("workers share nothing else with the leader: add {option}"),
+        ),
+        Some(Locator::File(path)) if batch == BatchSystem::Kubernetes && !kubernetes.shares(path, true) => {
+            refused(
+                format!("pods do not see the job store {}", path.display()),
+                format!(
+                    "use {option}, or a directory that leader and pods see under one path: below that of \
+                 --kubernetesVolume SOURCE:DIRECTORY, or below {WORK_DIR} with --kubernetesHostPath"
+                ),
+            )
+        }
+        Some(_) => Ok(()),
     }
 }
