@@ -3,11 +3,13 @@
 //! | module | holds |
 //! |---|---|
 //! | [`file`] | contents in a directory |
+//! | [`imports`] | inputs of this machine are brought to them |
 //! | `s3` | contents in a bucket (feature `aws`) |
 
 use moil_job::spec::AttemptId;
 
 pub mod file;
+pub mod imports;
 #[cfg(feature = "aws")]
 pub mod s3;
 

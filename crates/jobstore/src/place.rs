@@ -11,6 +11,7 @@ use moil_job::store::{Store, StoreError};
 #[cfg(feature = "aws")]
 use crate::bucket_store::{BucketPlace, BucketStore, BucketStoreError};
 use crate::content::file::FileContents;
+use crate::content::imports::{Imports, Seen};
 use crate::exchange::StoreExchange;
 use crate::file_store::{FileStore, FileStoreError, Workers};
 use crate::ledger::{Ledger, OpenError, Replay};
@@ -235,15 +236,18 @@ impl Kept {
         }
     }
 
-    /// Where workers in other processes get their attempts and leave results. They share the directory of a store, and
-    /// nothing but the bucket of one in S3.
-    pub fn exchange(&self) -> StoreExchange {
+    /// Where workers in other processes get their attempts and leave results. They have nothing but the bucket of a store
+    /// in S3. Of a store in a directory they see that, and what else is `seen` of this machine (`None`: all).
+    pub fn exchange(&self, seen: Option<Box<Seen>>) -> StoreExchange {
         let bring = match self {
-            Self::File(_) => None,
+            Self::File(store) => seen.map(|seen| {
+                let directory = store.directory().to_owned();
+                let contents = FileContents::new(&directory);
+                Imports::new(contents, Box::new(move |path| path.starts_with(&directory) || seen(path)))
+                    .bringing()
+            }),
             #[cfg(feature = "aws")]
-            Self::Bucket(store) => {
-                Some(crate::content::s3::imports::Imports::new(store.contents()).bringing())
-            }
+            Self::Bucket(store) => Some(Imports::new(store.contents(), Box::new(|_| false)).bringing()),
         };
         let ledger = self.ledger();
         StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring)

@@ -12,6 +12,7 @@ use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
+use moil_jobstore::content::imports::Seen;
 use moil_jobstore::file_store::Workers;
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
 use moil_jobstore::ledger::{Ledger, OpenError, Replay};
@@ -74,12 +75,12 @@ impl JobStore {
         open(settings, &place, name, log)
     }
 
-    fn opened(kept: Kept, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
+    fn opened(settings: &Settings, kept: Kept, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
         if let Some(lost) = &replay.lost {
             log.warning(lost);
         }
         let unused = replay.entries.is_empty();
-        let exchange = Arc::new(kept.exchange());
+        let exchange = Arc::new(kept.exchange(seen_by_workers(settings)));
         let store = Self { kept: Arc::new(kept), exchange, who, name, replay, unused };
         store.undo_export();
         Opened::Run(Box::new(store))
@@ -290,6 +291,13 @@ pub(crate) fn place(settings: &Settings, buckets: &Buckets) -> Result<Option<Pla
     }
 }
 
+/// What workers elsewhere see of this machine, where that is not all.
+fn seen_by_workers(settings: &Settings) -> Option<Box<Seen>> {
+    let pods = settings.kubernetes.clone();
+    (settings.batch == BatchSystem::Kubernetes)
+        .then(|| Box::new(move |path: &Path| pods.shares(path, false)) as Box<Seen>)
+}
+
 fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<Opened, Failure> {
     let (who, restart) = (Who::here(), settings.store.restart);
     if restart != Restart::No {
@@ -312,12 +320,12 @@ fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<O
             Err(error) if error.reason() == Some(&OpenError::Missing) && restart == Restart::Auto => {}
             taken => {
                 let (kept, replay) = taken.map_err(|error| place_failure(&error))?;
-                return Ok(JobStore::opened(kept, who, name, replay, log));
+                return Ok(JobStore::opened(settings, kept, who, name, replay, log));
             }
         }
     }
     let kept = place.create(&who).map_err(|error| place_failure(&error))?;
-    Ok(JobStore::opened(kept, who, name, Replay::default(), log))
+    Ok(JobStore::opened(settings, kept, who, name, Replay::default(), log))
 }
 
 /// A leader that still gives signs of life is waited for, not pushed aside.

@@ -1,4 +1,5 @@
-//! Contents in the directory of a job store: `files/ATTEMPT-RANDOM/NAME`, read-only.
+//! Contents in the directory of a job store: `files/ATTEMPT-RANDOM/NAME`, read-only; of inputs that were brought there,
+//! `files/imports-RANDOM/NAME`.
 
 use std::fs;
 use std::io;
@@ -9,6 +10,7 @@ use moil_cwl::location;
 use moil_job::contents::{Contents, ContentsError};
 use moil_job::spec::AttemptId;
 
+use super::imports::Import;
 use super::slug;
 
 /// Keeps outputs below a directory. What lies there already (attempts may work in it) stays where it is; what comes
@@ -26,16 +28,20 @@ impl FileContents {
         Self { root: root.into() }
     }
 
-    fn bring(&self, attempt: &AttemptId, path: &Path) -> io::Result<PathBuf> {
+    /// A path that nothing has yet, for something that lies at another one.
+    fn free(&self, slug: &str, path: &Path) -> io::Result<PathBuf> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let files = self.root.join("files");
         fs::create_dir_all(&files)?;
         let to = tempfile::Builder::new()
-            .prefix(&format!("{}-", slug(attempt)))
+            .prefix(&format!("{slug}-"))
             .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir_in(&files)?
-            .keep()
-            .join(name);
+            .tempdir_in(&files)?;
+        Ok(to.keep().join(name))
+    }
+
+    fn bring(&self, attempt: &AttemptId, path: &Path) -> io::Result<PathBuf> {
+        let to = self.free(&slug(attempt), path)?;
         match fs::rename(path, &to) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 copy(path, &to)?;
@@ -64,6 +70,39 @@ impl Contents for FileContents {
     fn root(&self) -> Option<&Path> {
         Some(&self.root)
     }
+}
+
+impl Import for FileContents {
+    fn import(&self, path: &Path) -> Result<String, ContentsError> {
+        let failed = |error: &dyn std::fmt::Display| ContentsError {
+            operation: format!("bring the input {} to {}", path.display(), self.root.display()),
+            reason: error.to_string(),
+        };
+        let brought = self.free("imports", path).and_then(|to| {
+            copy_contents(path, &to)?;
+            protect(&to)?;
+            Ok(to)
+        });
+        let brought = brought.map_err(|error| failed(&error))?;
+        brought.to_str().map(location::file_uri).ok_or_else(|| failed(&"its name is not UTF-8"))
+    }
+
+    fn import_directory(&self, path: &Path) -> Result<String, ContentsError> {
+        self.import(path)
+    }
+}
+
+/// Copies a file, or a directory with all that is in it, and not links: workers may not see what these lead to.
+fn copy_contents(from: &Path, to: &Path) -> io::Result<()> {
+    if !fs::metadata(from)?.is_dir() {
+        return fs::copy(from, to).map(drop);
+    }
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy_contents(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
 }
 
 /// Makes a file, or all files in a directory, read-only. Directories stay as they are, so that they can be removed.
@@ -161,6 +200,59 @@ mod tests {
         let moved = kept(&FileContents::new(dir.path()), &path);
         assert_eq!(fs::metadata(&moved).expect("it is there").permissions().mode() & 0o777, 0o555);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn inputs_that_workers_do_not_see_are_copied_once_and_followed() {
+        use crate::content::imports::Imports;
+        use moil_cwl::value::{Directory, File, Value};
+        use std::sync::Arc;
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let (root, shared) = (dir.path().join("store"), dir.path().join("shared"));
+        for path in [&root, &shared, &dir.path().join("d/e")] {
+            fs::create_dir_all(path).expect("it is made");
+        }
+        fs::write(dir.path().join("x"), "x").expect("it is written");
+        fs::write(dir.path().join("d/e/y"), "y").expect("it is written");
+        std::os::unix::fs::symlink(dir.path().join("x"), dir.path().join("d/l")).expect("it is linked");
+        fs::write(shared.join("s"), "s").expect("it is written");
+        let uri = |path: &Path| Some(location::file_uri(path.to_str().expect("UTF-8")).into());
+        let file = |path: &Path| Value::File(Arc::new(File { location: uri(path), ..File::default() }));
+        let inputs = Value::list(vec![
+            file(&dir.path().join("x")),
+            file(&dir.path().join("x")),
+            file(&shared.join("s")),
+            Value::Directory(Arc::new(Directory {
+                location: uri(&dir.path().join("d")),
+                ..Directory::default()
+            })),
+            file(&dir.path().join("d/e/y")),
+        ]);
+        let seen = {
+            let shared = shared.clone();
+            move |path: &Path| path.starts_with(&shared)
+        };
+        let imports = Imports::new(FileContents::new(&root), Box::new(seen));
+        let brought = imports.bring(&inputs).expect("they are brought");
+        assert_eq!(imports.bring(&inputs).expect("again"), brought, "each once");
+        let paths: Vec<PathBuf> = brought
+            .as_list()
+            .expect("a list")
+            .iter()
+            .map(|item| match item {
+                Value::File(file) => file.location.clone(),
+                Value::Directory(directory) => directory.location.clone(),
+                _ => None,
+            })
+            .map(|location| location::file_path(&location.expect("a location")).expect("a file").into())
+            .collect();
+        assert_eq!((&paths[0], &paths[2]), (&paths[1], &shared.join("s")));
+        assert!(paths[0].starts_with(&root) && !writable(&paths[0]));
+        assert_eq!(fs::read_to_string(paths[3].join("l")).expect("it is there"), "x");
+        assert!(fs::symlink_metadata(paths[3].join("l")).expect("it is there").is_file());
+        assert_eq!(paths[4], paths[3].join("e/y"));
+        assert!(dir.path().join("x").exists() && writable(&dir.path().join("x")), "they stay as they were");
     }
 
     #[test]

@@ -12,7 +12,6 @@
 //! Nothing is ever written twice under one key but what is the same. A job with one output file costs one request, and
 //! a directory of 100,000 small files a few dozen.
 
-pub mod imports;
 pub mod index;
 mod read;
 
@@ -31,6 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::nonce::{hex, nonce};
 use crate::s3::{Bucket, Error};
 
+use super::imports::Import;
 use super::slug;
 use index::{Entry, Index, Kind};
 
@@ -70,38 +70,6 @@ impl S3Contents {
     #[must_use]
     pub fn new(bucket: Bucket, prefix: String, term: &str) -> Self {
         Self { bucket, prefix, term: term.to_owned(), indexes: Mutex::default() }
-    }
-
-    /// Brings an input file up, if nobody has brought the same content before. Gives its location.
-    ///
-    /// # Errors
-    /// It cannot be read or stored.
-    pub fn import(&self, path: &Path) -> Result<String, ContentsError> {
-        let failed = |reason: String| ContentsError {
-            operation: format!("bring the input {} to {}", path.display(), self.place()),
-            reason,
-        };
-        let digest = sha256(path).map_err(|error| failed(error.to_string()))?;
-        let key = format!("{}imports/{digest}", self.prefix);
-        let there = self.bucket.head(&key).map_err(|error| failed(error.reason))?;
-        if there.is_none() {
-            self.bucket.upload(&key, path).map_err(|error| failed(error.to_string()))?;
-        }
-        Ok(location(&self.bucket, &key))
-    }
-
-    /// Brings an input directory up, with all that is in it. Gives its location.
-    ///
-    /// # Errors
-    /// It cannot be read or stored.
-    pub fn import_directory(&self, path: &Path) -> Result<String, ContentsError> {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("directory");
-        let output = format!("{}files/imports/{}/{name}", self.prefix, nonce());
-        self.keep_directory(&output, path).map_err(|reason| ContentsError {
-            operation: format!("bring the input {} to {}", path.display(), self.place()),
-            reason,
-        })?;
-        Ok(location(&self.bucket, &output))
     }
 
     /// Brings a file that was kept (or that is in a directory that was) to a path that is free.
@@ -257,6 +225,33 @@ impl S3Contents {
         index.sort();
         let bytes = index.write().map_err(|error| error.to_string())?;
         self.bucket.put(&unit_key(output, ".directory"), &bytes).map_err(|error| error.reason)
+    }
+}
+
+impl Import for S3Contents {
+    /// If nobody has brought the same content before.
+    fn import(&self, path: &Path) -> Result<String, ContentsError> {
+        let failed = |reason: String| ContentsError {
+            operation: format!("bring the input {} to {}", path.display(), self.place()),
+            reason,
+        };
+        let digest = sha256(path).map_err(|error| failed(error.to_string()))?;
+        let key = format!("{}imports/{digest}", self.prefix);
+        let there = self.bucket.head(&key).map_err(|error| failed(error.reason))?;
+        if there.is_none() {
+            self.bucket.upload(&key, path).map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(location(&self.bucket, &key))
+    }
+
+    fn import_directory(&self, path: &Path) -> Result<String, ContentsError> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("directory");
+        let output = format!("{}files/imports/{}/{name}", self.prefix, nonce());
+        self.keep_directory(&output, path).map_err(|reason| ContentsError {
+            operation: format!("bring the input {} to {}", path.display(), self.place()),
+            reason,
+        })?;
+        Ok(location(&self.bucket, &output))
     }
 }
 

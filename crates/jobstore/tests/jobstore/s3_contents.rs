@@ -8,6 +8,7 @@ use moil_cwl::files::Files;
 use moil_cwl::location;
 use moil_job::contents::Contents;
 use moil_job::spec::{AttemptId, JobId};
+use moil_jobstore::content::imports::Import as _;
 use moil_jobstore::content::s3::S3Contents;
 use moil_jobstore::remote::Remote;
 use moil_testing::hooks::Fault;

@@ -1,4 +1,4 @@
-//! Inputs of this machine are brought to a bucket, so that workers elsewhere can have them.
+//! Inputs of this machine are brought to where the contents of a run are, so that workers elsewhere can have them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -11,20 +11,37 @@ use moil_job::failure::{Failure, FailureKind};
 
 use crate::exchange::Bring;
 
-use super::S3Contents;
+/// Where inputs are brought to.
+pub trait Import: Send + Sync {
+    /// Brings an input file there. Gives its location.
+    ///
+    /// # Errors
+    /// It cannot be read or stored.
+    fn import(&self, path: &Path) -> Result<String, ContentsError>;
 
-/// Brings inputs up, each once in the life of a leader.
-pub struct Imports {
-    contents: S3Contents,
+    /// Brings an input directory there, with all that is in it. Gives its location.
+    ///
+    /// # Errors
+    /// It cannot be read or stored.
+    fn import_directory(&self, path: &Path) -> Result<String, ContentsError>;
+}
+
+/// Which paths of this machine workers elsewhere see, too.
+pub type Seen = dyn Fn(&Path) -> bool + Send + Sync;
+
+/// Brings inputs there, each once in the life of a leader.
+pub struct Imports<C> {
+    contents: C,
+    seen: Box<Seen>,
     /// Where what was asked for is. Whoever asks for the same in the meantime waits.
     brought: Mutex<HashMap<PathBuf, Arc<Mutex<Option<String>>>>>,
 }
 
-impl Imports {
-    /// Imports of a run.
+impl<C: Import + 'static> Imports<C> {
+    /// Imports of a run. What is `seen` by workers stays where it is.
     #[must_use]
-    pub fn new(contents: S3Contents) -> Self {
-        Self { contents, brought: Mutex::default() }
+    pub fn new(contents: C, seen: Box<Seen>) -> Self {
+        Self { contents, seen, brought: Mutex::default() }
     }
 
     /// [`Imports::bring`] for a leader's exchange with its workers.
@@ -51,6 +68,9 @@ impl Imports {
             {
                 // What comes first here may lie in what comes later: the outermost is all that is needed.
                 let path = PathBuf::from(path);
+                if (self.seen)(&path) {
+                    return;
+                }
                 let is_inside = |(outer, _): (&PathBuf, &String)| path.starts_with(outer);
                 if !directories.range(..=path.clone()).next_back().is_some_and(is_inside) {
                     match self.once(&path, |path| self.contents.import_directory(path)) {
@@ -66,6 +86,9 @@ impl Imports {
         let place = |old: Option<&Arc<str>>| -> Result<Option<Arc<str>>, ContentsError> {
             let Some(path) = old.and_then(|old| location::file_path(old)) else { return Ok(old.cloned()) };
             let path = PathBuf::from(path);
+            if (self.seen)(&path) {
+                return Ok(old.cloned());
+            }
             let inside = directories.iter().find_map(|(outer, new)| {
                 let rest = path.strip_prefix(outer).ok()?;
                 rest.iter()
