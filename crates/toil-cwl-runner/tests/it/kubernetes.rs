@@ -5,6 +5,7 @@
 
 mod faults;
 mod leader;
+mod options;
 mod outages;
 mod space;
 
