@@ -266,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn the_template_of_the_page_can_be_used() {
+        let page = include_str!("../../../docs/kubernetes.md");
+        let text =
+            page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it is there");
+        let template = yaml::read("page", text).and_then(template::check).expect("it is a template");
+        assert_eq!(template["spec"]["containers"][0]["resources"]["limits"]["cpu"], "4");
+    }
+
+    #[test]
     fn files_for_pods_are_looked_at_before_anything_runs() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
