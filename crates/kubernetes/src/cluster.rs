@@ -1,5 +1,7 @@
 //! The API server: a client that is patient with it.
 
+pub mod removal;
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

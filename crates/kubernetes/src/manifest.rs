@@ -143,7 +143,7 @@ pub fn labels(settings: &Settings) -> Map<String, Value> {
     for (name, value) in [
         ("app.kubernetes.io/name", "moil-worker"),
         ("app.kubernetes.io/managed-by", "moil"),
-        ("moil/owner", &settings.owner),
+        (names::OWNER, &settings.owner),
         (names::RUN, &settings.run),
         (names::TOIL_RUN, &settings.run),
     ] {

@@ -6,10 +6,13 @@ use sha2::{Digest, Sha256};
 const LONGEST: usize = 63;
 
 /// How much of an owner's name is kept where a name becomes too long.
-const OWNER: usize = 20;
+const OWNER_LENGTH: usize = 20;
 
 /// The label with the run.
 pub const RUN: &str = "moil/run";
+
+/// The label with the owner.
+pub const OWNER: &str = "moil/owner";
 
 /// The label that Toil's tools look for, with the run as well.
 pub const TOIL_RUN: &str = "toil_run";
@@ -28,7 +31,7 @@ pub const DIGEST: &str = "moil/digest";
 pub fn job(owner: &str, run: &str, word: &str, step: &str) -> String {
     let hash = &hex(&Sha256::digest(format!("{run}/{word}").as_bytes()))[..12];
     let mut owner = slug(owner);
-    owner.truncate(OWNER);
+    owner.truncate(OWNER_LENGTH);
     let owner = owner.trim_end_matches('-');
     let owner = if owner.is_empty() { "moil" } else { owner };
     let mut name = format!("{owner}-toil-{}", slug(step));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use moil_job::executor::Reporter;
 use moil_job::failure::{Failure, FailureKind};
+use moil_kubernetes::cluster::removal::{self, Removed, Whose};
 use moil_kubernetes::executor::KubernetesExecutor;
 use moil_kubernetes::settings::{Settings as PodSettings, WORK_DIR};
 use moil_kubernetes::template;
@@ -14,6 +15,7 @@ use moil_worker::processes::{ProcessExecutor, WorkerProgram};
 use serde_json::Value;
 
 use crate::job_store::JobStore;
+use crate::log::Log;
 use crate::settings::{Engine, Kubernetes, Settings};
 use crate::worker_form::WorkerForm;
 use crate::yaml;
@@ -94,9 +96,6 @@ pub fn kubernetes(
     let set =
         settings.tools.set.iter().map(|(name, value)| (name.clone(), value.to_string_lossy().into_owned()));
     let pods = PodSettings {
-        kubeconfigs: kubeconfigs(settings),
-        context: options.context.clone(),
-        namespace: options.namespace.clone(),
         environment: handed_on.into_iter().chain(set).collect(),
         service_account: options.service_account.clone(),
         aws_secret: known("TOIL_AWS_SECRET_NAME").map(str::to_owned),
@@ -123,7 +122,7 @@ pub fn kubernetes(
         has_default_image: settings.containers.default_image.is_some(),
         sees_inputs: store.directory().is_some(),
         template: files.template,
-        ..PodSettings::new(&owner, store.run(), store.name(), image, command)
+        ..in_cluster(settings, PodSettings::new(&owner, store.run(), store.name(), image, command))
     };
     let pods = match &options.seccomp {
         Some(profile) => PodSettings { seccomp: profile.clone(), ..pods },
@@ -175,6 +174,28 @@ impl PodFiles {
 /// What a user without a name is called.
 fn user_number() -> String {
     std::fs::metadata("/proc/self").map(|process| process.uid().to_string()).unwrap_or_default()
+}
+
+/// Removes what runs have in a cluster.
+///
+/// # Errors
+/// There is no cluster, or it refuses.
+pub fn remove(settings: &Settings, whose: Whose<'_>, log: &Log) -> Result<Removed, Failure> {
+    let warn = log.clone();
+    let warn = Arc::new(move |text: String| warn.warning(text));
+    let settings = in_cluster(settings, PodSettings::new("", "", "", "", Vec::new()));
+    removal::remove(&settings, whose, warn)
+}
+
+/// With where the cluster is.
+fn in_cluster(settings: &Settings, pods: PodSettings) -> PodSettings {
+    let options = &settings.kubernetes;
+    PodSettings {
+        kubeconfigs: kubeconfigs(settings),
+        context: options.context.clone(),
+        namespace: options.namespace.clone(),
+        ..pods
+    }
 }
 
 /// The files of `KUBECONFIG`, or `~/.kube/config`, that are there.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::{BatchSystem, Containers, Keep, Preserved, Settings, TemporaryPrefix};
 
 /// Changes with every change that an older worker would not understand.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How workers work.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +35,17 @@ pub struct WorkerForm {
     all_jobs: bool,
     keep: Keep,
     max_time: Option<Duration>,
+    /// The cluster of workers in pods.
+    cluster: Option<InCluster>,
+}
+
+/// Where in which cluster pods are; `None` for what the kubeconfig says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InCluster {
+    /// The context of the kubeconfig.
+    pub context: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
 }
 
 impl WorkerForm {
@@ -73,6 +84,10 @@ impl WorkerForm {
             all_jobs: log.all_jobs,
             keep: log.keep,
             max_time: settings.resources.max_time,
+            cluster: (settings.batch == BatchSystem::Kubernetes).then(|| InCluster {
+                context: settings.kubernetes.context.clone(),
+                namespace: settings.kubernetes.namespace.clone(),
+            }),
         })
     }
 
@@ -110,6 +125,11 @@ impl WorkerForm {
             .with_advice("leader and workers must be of one version"));
         }
         serde_json::from_slice(bytes).map_err(unreadable)
+    }
+
+    /// The cluster of workers in pods.
+    pub fn cluster(&self) -> Option<&InCluster> {
+        self.cluster.as_ref()
     }
 
     /// The settings of a worker, and how it starts MPI programs: the file and its text.

@@ -4,17 +4,23 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::record::Record;
 use moil_jobstore::heartbeat;
 use moil_jobstore::ledger::Ledger;
+use moil_jobstore::names;
 use moil_jobstore::records::Records;
 use moil_jobstore::who::Who;
+use moil_kubernetes::cluster::removal::{Removed, Whose};
 
 use super::store::{self, Found};
 use super::words::{self, Shape};
 use super::{finish, tell};
+use crate::elsewhere;
 use crate::exit_code::ExitCode;
 use crate::invocation::Invocation;
 use crate::log::Log;
+use crate::settings::Settings;
+use crate::worker_form::{InCluster, WorkerForm};
 
 const KILL: Shape = Shape {
     help:
@@ -32,18 +38,30 @@ Options:
     lists: &[],
 };
 
-const CLEAN: Shape = Shape {
-    help: "Removes a job store with all that belongs to it, also one that is damaged or half removed.
-If its run still has a leader, that is asked to end first.
+const CLEAN: Shape =
+    Shape { help: CLEAN_HELP, words: &["the job store"], flags: &[], values: &[], lists: &[] };
+
+const CLEAN_HELP: &str =
+    "Removes a job store with all that belongs to it, also one that is damaged or half removed.
+If its run still has a leader, that is asked to end first. What the run has on Kubernetes goes first.
+Without the store, Jobs and pods are removed by their owner or run; leaders are not asked.
 
 Usage: moil clean STORE
+       moil clean --kubernetes --owner NAME
+       moil clean --kubernetes --run RUN
 
 Options:
-  -h, --help  Print this help and exit.
-",
-    words: &["the job store"],
-    flags: &[],
-    values: &[],
+      --kubernetes  Remove what runs have on Kubernetes, and no job store.
+      --owner NAME  Of this owner (--kubernetesOwner).
+      --run RUN     Of this run: the label moil/run of its objects.
+  -h, --help        Print this help and exit.
+";
+
+const CLEAN_KUBERNETES: Shape = Shape {
+    help: CLEAN_HELP,
+    words: &[],
+    flags: &[&["--kubernetes"]],
+    values: &[&["--owner"], &["--run"]],
     lists: &[],
 };
 
@@ -80,6 +98,9 @@ pub(super) fn kill(mut invocation: Invocation<'_>) -> ExitCode {
 
 /// `moil clean`.
 pub(super) fn clean(mut invocation: Invocation<'_>) -> ExitCode {
+    if invocation.args.iter().any(|word| word == "--kubernetes") {
+        return clean_kubernetes(invocation);
+    }
     let asked = match words::read(&mut invocation, &CLEAN) {
         Ok(asked) => asked,
         Err(code) => return code,
@@ -88,6 +109,7 @@ pub(super) fn clean(mut invocation: Invocation<'_>) -> ExitCode {
     let cleaned = store::open_records(settings).and_then(|found| {
         if let Found::Run(records) = found {
             end_leader(&*records, false, log)?;
+            remove_pods(settings, &*records, log);
         }
         store::remove(settings)
     });
@@ -103,6 +125,76 @@ pub(super) fn clean(mut invocation: Invocation<'_>) -> ExitCode {
             }
         }),
     )
+}
+
+/// `moil clean --kubernetes`.
+fn clean_kubernetes(mut invocation: Invocation<'_>) -> ExitCode {
+    let asked = match words::read(&mut invocation, &CLEAN_KUBERNETES) {
+        Ok(asked) => asked,
+        Err(code) => return code,
+    };
+    let log = &asked.log;
+    let whose = Whose { owner: asked.value("--owner"), run: asked.value("--run") };
+    let removed = match (whose.owner, whose.run) {
+        (None | Some(""), None | Some("")) => {
+            Err(Failure::new(FailureKind::BadInput, "it is not said whose Jobs are to be removed")
+                .with_advice("name an owner (--owner) or a run (--run)"))
+        }
+        _ => elsewhere::remove(&asked.settings, whose, log),
+    };
+    finish(
+        log,
+        "clean",
+        removed.map(|removed| match removed.runs.is_empty() {
+            true => log.warning(format_args!(
+                "there is no such run in the namespace {}: there is nothing to remove",
+                removed.namespace
+            )),
+            false => tell_removed(&removed, log),
+        }),
+    )
+}
+
+fn tell_removed(removed: &Removed, log: &Log) {
+    for run in &removed.runs {
+        log.info(format_args!(
+            "removed Jobs and pods of the run {run} in the namespace {}",
+            removed.namespace
+        ));
+    }
+    if removed.pods_left > 0 {
+        log.warning(format_args!("{} pods have not ended yet", removed.pods_left));
+    }
+}
+
+/// Removes what a run has on Kubernetes, if any of its leaders had workers there. Where that cannot be done its store
+/// goes all the same: workers without one end.
+fn remove_pods(settings: &Settings, records: &dyn Records, log: &Log) {
+    let Ok((info, replay)) = Ledger::read(records, &Who::here()) else { return };
+    let mut clusters: Vec<InCluster> = Vec::new();
+    for entry in replay.entries.iter().filter(|entry| matches!(entry.record, Record::TookOver { .. })) {
+        let form = records.get(&names::settings(&entry.term)).ok().flatten();
+        let form = form.and_then(|bytes| WorkerForm::read(&bytes).ok());
+        if let Some(cluster) = form.as_ref().and_then(WorkerForm::cluster)
+            && !clusters.contains(cluster)
+        {
+            clusters.push(cluster.clone());
+        }
+    }
+    for cluster in clusters {
+        let mut settings = settings.clone();
+        let options = &mut settings.kubernetes;
+        options.context = options.context.take().or(cluster.context);
+        options.namespace = options.namespace.take().or(cluster.namespace);
+        match elsewhere::remove(&settings, Whose { owner: None, run: Some(&info.run) }, log) {
+            Ok(removed) => tell_removed(&removed, log),
+            Err(failure) => {
+                log.warning(format_args!("what the run has on Kubernetes cannot be removed now"));
+                tell(log, "clean", &failure);
+                log.warning(format_args!("later: moil clean --kubernetes --run {}", info.run));
+            }
+        }
+    }
 }
 
 /// Ends the leader of a run, if one is at work, and waits until it has. Says whether there was one.

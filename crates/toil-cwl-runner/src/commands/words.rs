@@ -16,7 +16,7 @@ use crate::settings::{self, Settings};
 /// What a command takes. Each option is all its names.
 pub(super) struct Shape {
     pub help: &'static str,
-    /// The words that must stand there, the store first.
+    /// The words that must stand there, the store first. None: it is no command on a store.
     pub words: &'static [&'static str],
     pub flags: &'static [&'static [&'static str]],
     pub values: &'static [&'static [&'static str]],
@@ -131,7 +131,9 @@ fn split(args: Vec<OsString>, shape: &Shape) -> Result<Option<Split>, UsageError
     if let Some(more) = split.words.get(shape.words.len()) {
         return Err(UsageError::new(format!("'{more}' is one word too many")));
     }
-    let store = split.words.remove(0);
-    split.others.push(OsString::from(format!("--jobStore={store}")));
+    if !shape.words.is_empty() {
+        let store = split.words.remove(0);
+        split.others.push(OsString::from(format!("--jobStore={store}")));
+    }
     Ok(Some(split))
 }

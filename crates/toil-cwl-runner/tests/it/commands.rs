@@ -90,3 +90,18 @@ fn commands_to_come_say_so() {
     assert_eq!(moil("").code, ExitCode::USAGE);
     assert_eq!(moil("--help").code, ExitCode::SUCCESS);
 }
+
+#[test]
+fn whose_jobs_are_to_be_removed_must_be_said() {
+    let answer = moil("clean --kubernetes");
+    assert_eq!((answer.code, answer.stdout.as_str()), (ExitCode::FAILURE, ""));
+    assert!(answer.stderr.contains("it is not said whose Jobs are to be removed"), "{}", answer.stderr);
+    let answer = moil("clean --kubernetes store --owner me");
+    assert!(
+        answer.code == ExitCode::USAGE && answer.stderr.contains("'store' is one word too many"),
+        "{}",
+        answer.stderr
+    );
+    let answer = moil("clean --kubernetes --owner me");
+    assert!(answer.stderr.contains("there is no Kubernetes cluster to use"), "{}", answer.stderr);
+}
