@@ -164,7 +164,7 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
     let mut mounts = vec![json!({"name": "work", "mountPath": settings.work_dir})];
     let mut environment = settings.environment.clone();
     environment.push(("TOIL_WORKDIR".to_owned(), settings.work_dir.clone()));
-    environment.push(("HOME".to_owned(), settings.work_dir.clone()));
+    environment.push(("HOME".to_owned(), home(settings)));
     let mut args = settings.command.clone();
     args.extend(["--attempt".to_owned(), order.word.to_owned()]);
     if let Some(secret) = &settings.aws_secret {
@@ -229,8 +229,39 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
         let of = |secret: &String| json!({"name": secret});
         pod["imagePullSecrets"] = settings.pull_secrets.iter().map(of).collect();
     }
+    if settings.host_path.is_some() {
+        pod["initContainers"] = json!([share(settings)]);
+    }
     placement::place(&mut pod, order.avoid, settings);
     pod
+}
+
+/// Where a worker keeps images: each owner in a folder of its own, where a directory is shared.
+fn home(settings: &Settings) -> String {
+    match &settings.host_path {
+        Some(_) => format!("{}/{}", settings.work_dir, names::owner(&settings.owner)),
+        None => settings.work_dir.clone(),
+    }
+}
+
+/// Opens a directory of the node that Kubernetes has made, as root's alone, to the users of pods. One that people have
+/// made stays as it is.
+fn share(settings: &Settings) -> Value {
+    let script = "[ \"$(stat -c %u:%a \"$0\")\" != 0:755 ] || chmod 1777 \"$0\"";
+    let little = json!({"cpu": "10m", "memory": "32Mi"});
+    json!({
+        "name": "share",
+        "image": settings.image,
+        "args": ["sh", "-c", script, settings.work_dir],
+        "resources": {"requests": little, "limits": {"memory": "32Mi"}},
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsNonRoot": false,
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "work", "mountPath": settings.work_dir}],
+    })
 }
 
 /// Variables as Kubernetes writes them. Of those with one name the last one counts.

@@ -30,13 +30,20 @@ pub const DIGEST: &str = "moil/digest";
 /// leader's term, the job's position and the number of the try: no two attempts have one name.
 pub fn job(owner: &str, run: &str, word: &str, step: &str) -> String {
     let hash = &hex(&Sha256::digest(format!("{run}/{word}").as_bytes()))[..12];
-    let mut owner = slug(owner);
-    owner.truncate(OWNER_LENGTH);
-    let owner = owner.trim_end_matches('-');
-    let owner = if owner.is_empty() { "moil" } else { owner };
+    let owner = self::owner(owner);
     let mut name = format!("{owner}-toil-{}", slug(step));
     name.truncate(LONGEST - hash.len() - 1);
     format!("{}-{hash}", name.trim_end_matches('-'))
+}
+
+/// An owner as a part of names and paths.
+pub fn owner(owner: &str) -> String {
+    let mut owner = slug(owner);
+    owner.truncate(OWNER_LENGTH);
+    match owner.trim_end_matches('-') {
+        "" => "moil".to_owned(),
+        owner => owner.to_owned(),
+    }
 }
 
 /// The name of what belongs to a whole run.

@@ -57,7 +57,7 @@ pub fn standing(pod: &Pod) -> Standing {
         };
     }
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
-        return Standing::Ended(disrupted(pod).unwrap_or_else(|| {
+        return Standing::Ended(disrupted(pod).or_else(|| not_prepared(pod)).unwrap_or_else(|| {
             let refused = status.reason.as_deref().map(|reason| format!("its pod did not start ({reason})"));
             let what = refused.unwrap_or_else(|| "its pod ended without a word".to_owned());
             lost(&on(&what, node.as_deref()), status.message)
@@ -69,6 +69,12 @@ pub fn standing(pod: &Pod) -> Standing {
             disrupted(pod).unwrap_or_else(|| lost(&on("its pod was deleted", node.as_deref()), None));
         return Standing::Leaving(Duration::from_secs(grace.unsigned_abs()), failure);
     }
+    // While others prepare the pod, what they wait for is what it waits for.
+    let prepare = status.init_container_statuses.iter().flatten().filter_map(|status| status.state.clone());
+    let state = match state {
+        Some(ContainerState { running: Some(_), .. }) => state,
+        _ => prepare.into_iter().find(|state| state.waiting.is_some()).or(state),
+    };
     match state {
         Some(ContainerState { running: Some(_), .. }) => Standing::Running,
         Some(ContainerState { waiting: Some(waiting), .. }) => {
@@ -85,6 +91,23 @@ pub fn standing(pod: &Pod) -> Standing {
         _ if node.is_some() => Standing::Starting(None),
         _ => Standing::Waiting(unschedulable(pod)),
     }
+}
+
+/// Why a pod ended before its worker began: a container that prepares it failed.
+fn not_prepared(pod: &Pod) -> Option<Failure> {
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    let (status, ended) = statuses.iter().find_map(|status| {
+        let ended = status.state.as_ref()?.terminated.as_ref()?;
+        (ended.exit_code != 0).then_some((status, ended))
+    })?;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let message =
+        format!("the init container {} of its pod ended with code {}", status.name, ended.exit_code);
+    let failure = Failure::new(FailureKind::System, on(&message, node));
+    Some(match ended.message.as_deref().or(ended.reason.as_deref()) {
+        Some(words) => failure.with_cause(words),
+        None => failure,
+    })
 }
 
 /// The scheduler's words on a pod that has no node.

@@ -131,6 +131,19 @@ fn disk_counts_what_lies_in_the_pod() {
 }
 
 #[test]
+fn a_directory_of_the_node_is_opened_and_has_a_folder_for_each_owner() {
+    let settings =
+        Settings { host_path: Some("/data/scratch".into()), owner: "Ada Lovelace".into(), ..settings() };
+    let pod = &job(&order(), &settings)["spec"]["template"]["spec"];
+    insta::assert_snapshot!(serde_json::to_string_pretty(&pod["initContainers"]).expect("JSON"));
+    let path = json!({"path": "/data/scratch", "type": "DirectoryOrCreate"});
+    assert_eq!(pod["volumes"][0], json!({"name": "work", "hostPath": path}));
+    let home =
+        pod["containers"][0]["env"].as_array().expect("a list").iter().find(|one| one["name"] == "HOME");
+    assert_eq!(home.expect("it is set")["value"], "/var/lib/toil/ada-lovelace");
+}
+
+#[test]
 fn apparmor_is_said_in_both_forms_and_beside_a_context_of_the_user() {
     for (profile, annotation, kind) in [
         ("Unconfined", "unconfined", "Unconfined"),

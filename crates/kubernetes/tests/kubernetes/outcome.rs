@@ -23,6 +23,28 @@ fn without_node(mut pod: Pod) -> Pod {
     pod
 }
 
+/// A pod that another container prepares.
+fn preparing(phase: &str, state: Value) -> Pod {
+    let status = |name: &str, state: Value| json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    pod(json!({
+        "phase": phase,
+        "containerStatuses": [status("worker", json!({"waiting": {"reason": "PodInitializing"}}))],
+        "initContainerStatuses": [status("share", state)],
+    }))
+}
+
+#[test]
+fn what_prepares_a_pod_counts_for_it() {
+    let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+    assert_eq!(standing(&preparing("Pending", waiting)), Standing::NoImage("not found".into()));
+    assert_eq!(standing(&preparing("Pending", json!({"running": {}}))), Standing::Starting(None));
+    let failed = json!({"terminated": {"exitCode": 2, "message": "no such directory"}});
+    let Standing::Ended(failure) = standing(&preparing("Failed", failed)) else { panic!("it has ended") };
+    assert_eq!(failure.kind, FailureKind::System);
+    assert_eq!(failure.message, "the init container share of its pod ended with code 2 on node-7");
+    assert_eq!(failure.cause.as_deref(), Some("no such directory"));
+}
+
 #[test]
 fn what_has_not_begun_says_why() {
     let unschedulable = "0/1 nodes are available: 1 Insufficient memory.";

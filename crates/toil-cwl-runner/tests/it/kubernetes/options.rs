@@ -194,3 +194,24 @@ fn kubernetes_runs_with_a_directory_that_pods_see() {
     assert_eq!(sandbox.list("shared"), ["in"]);
     eventually("nothing is left", || left(owner).is_empty());
 }
+
+#[test]
+fn kubernetes_directories_of_nodes_are_made_and_can_be_used_by_any_user() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let (sandbox, owner) = (Sandbox::with(SHARED), "moil-node");
+    std::fs::create_dir(sandbox.path("far")).expect("it is made");
+    sandbox.write("near.txt", "near\n");
+    sandbox.write("far/inner", "far\n");
+    sandbox.write("job.yml", "near: {class: File, path: near.txt}\nfar: {class: Directory, path: far}\n");
+    let node = sandbox.path("node").display().to_string();
+    let options = ["--kubernetesHostPath", &node];
+    let output = end(program(&sandbox, &registry, owner, &options).spawn().expect("it starts"));
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(sandbox.read("out/all.txt"), "near\nfar\n");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(&node).expect("it is there").permissions(),
+    );
+    assert_eq!(mode & 0o7777, 0o1777);
+    assert_eq!(sandbox.list("node"), Vec::<std::ffi::OsString>::new(), "nothing is left behind");
+    eventually("nothing is left", || left(owner).is_empty());
+}
