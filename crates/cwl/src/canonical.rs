@@ -47,7 +47,7 @@ pub fn tool(tool: &CommandLineTool) -> Option<String> {
 }
 
 /// The requirements and hints in force that a tool sees, each with the name of its class. Not among them are
-/// those that say how a job is run, not what it does (WorkReuse, ToolTimeLimit, Secrets), and those that are
+/// those that say how a job is run, not what it does (WorkReuse, ToolTimeLimit, Secrets, UsePreemptible), and those that are
 /// known better by their outcome: ResourceRequirement, NetworkAccess and the image of DockerRequirement.
 pub fn requirements(effective: &Effective) -> Vec<(&'static str, String)> {
     let docker = effective.docker.as_ref().and_then(|(docker, _)| docker.output_directory.as_ref());

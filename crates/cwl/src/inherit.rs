@@ -73,6 +73,9 @@ pub struct Effective {
     /// `cwltool:ShmSize`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Text>,
+    /// `UsePreemptible` of Arvados.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preemptible: Option<bool>,
     /// Requirements (not hints) that moil does not know, with their places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<(Place, Arc<str>)>,
@@ -181,6 +184,7 @@ impl Effective {
             cuda: None,
             mpi: None,
             shm_size: None,
+            preemptible: None,
             unknown: Vec::new(),
         }
     }
@@ -208,6 +212,7 @@ impl Effective {
             RequirementKind::Cuda(cuda) => self.cuda = Some(Arc::clone(cuda)),
             RequirementKind::Mpi(processes) => self.mpi = Some(processes.clone()),
             RequirementKind::ShmSize(size) => self.shm_size = Some(size.clone()),
+            RequirementKind::UsePreemptible(preemptible) => self.preemptible = Some(*preemptible),
             RequirementKind::Unknown(class) => {
                 self.unknown.push((requirement.place.clone(), Arc::clone(class)));
             }

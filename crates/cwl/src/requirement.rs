@@ -73,6 +73,8 @@ pub enum RequirementKind {
     Mpi(NumberOrText),
     /// `cwltool:ShmSize`, such as `64m`.
     ShmSize(Text),
+    /// `UsePreemptible` of Arvados: whether the job may run on nodes that can be taken away.
+    UsePreemptible(bool),
     /// A requirement that moil does not know: refused with 33 where the process would have to run.
     Unknown(Arc<str>),
     /// A requirement that was refused, and may be any. Never in a process that runs.

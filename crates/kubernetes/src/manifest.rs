@@ -51,6 +51,8 @@ pub struct Order<'a> {
     pub inputs: u64,
     /// Its tool names an image.
     pub has_image: bool,
+    /// Whether it may be on nodes that can be taken away, if its document says so.
+    pub preemptible: Option<bool>,
 }
 
 impl<'a> Order<'a> {
@@ -64,6 +66,7 @@ impl<'a> Order<'a> {
             avoid,
             inputs: bytes(&attempt.job.inputs),
             has_image: attempt.job.tool.effective.docker.is_some(),
+            preemptible: attempt.job.tool.effective.preemptible,
         }
     }
 }
@@ -232,7 +235,7 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
     if settings.host_path.is_some() {
         pod["initContainers"] = json!([share(settings)]);
     }
-    placement::place(&mut pod, order.avoid, settings);
+    placement::place(&mut pod, order, settings);
     pod
 }
 

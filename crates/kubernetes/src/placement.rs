@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::manifest::Order;
 use crate::settings::Settings;
 
 /// Labels of nodes that can be taken away, as clouds and provisioners set them: key and value.
@@ -24,14 +25,15 @@ const TAINTS: &[(&str, &str)] = &[
     ("kubernetes.azure.com/scalesetpriority", "spot"),
 ];
 
-/// Sets what says on which nodes a pod may be. Those to `avoid` are used if there are no others.
-pub fn place(pod: &mut Value, avoid: &[String], settings: &Settings) {
+/// Sets what says on which nodes a pod may be. Those to avoid are used if there are no others.
+pub fn place(pod: &mut Value, order: &Order<'_>, settings: &Settings) {
+    let avoid = order.avoid;
     let mut tolerations = settings.tolerations.clone();
     let label = |operator: &str, (key, value): &(&str, &str)| json!({"key": key, "operator": operator, "values": [value]});
     let prefer = |weight: u8, expression: Value| json!({"weight": weight, "preference": {"matchExpressions": [expression]}});
     let mut preferred = Vec::new();
     let mut affinity = json!({});
-    if settings.preemptible {
+    if order.preemptible.unwrap_or(settings.preemptible) {
         let taint = |(key, value): &(&str, &str)| json!({"key": key, "operator": "Equal", "value": value});
         tolerations.extend(TAINTS.iter().map(taint));
         preferred.extend(PREEMPTIBLE.iter().map(|node| prefer(1, label("In", node))));

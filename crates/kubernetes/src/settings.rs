@@ -63,7 +63,7 @@ pub struct Settings {
     pub job_labels: Vec<(String, String)>,
     /// The queue of Kueue in which Jobs wait.
     pub queue: Option<String>,
-    /// Jobs may run on nodes that can be taken away at any time.
+    /// Jobs may run on nodes that can be taken away at any time, unless their documents say otherwise.
     pub preemptible: bool,
     /// Disk for the image of a tool, in MiB, where images are kept in the pod.
     pub image_disk_mib: u64,

@@ -213,9 +213,19 @@ impl<'s, 't> Walker<'s, 't> {
             Marks { format: true, .. } if !is_expression(&text) => self.expand_iri(&text, scope),
             Marks { uri: true, .. } if !is_expression(&text) => uri::join(&scope.base, &text),
             Marks { symbols: true, .. } if text.contains('#') => uri::short_name(&text).to_owned(),
-            _ => text,
+            _ => self.extension(&text, types).map_or(text, str::to_owned),
         };
         Some(Node::string(text, &place))
+    }
+
+    /// The constant that a text names, where it has a prefix: documents may have other prefixes for the same.
+    fn extension<'c>(&self, text: &str, types: &'c [Type]) -> Option<&'c str> {
+        types.iter().find_map(|type_| match type_ {
+            Type::Constant(constant) if constant.contains(':') && self.is_name(text, constant) => {
+                Some(&**constant)
+            }
+            _ => None,
+        })
     }
 
     fn mapping(

@@ -113,6 +113,10 @@ impl Converter<'_> {
                 cursor.number("processes").unwrap_or(NumberOrText::Number(Number::Int(1))),
             ),
             "ShmSize" => RequirementKind::ShmSize(cursor.text("shmSize")?),
+            "http://arvados.org/cwl#UsePreemptible" => {
+                cursor.required("usePreemptible");
+                RequirementKind::UsePreemptible(cursor.flag("usePreemptible", true))
+            }
             // The step that holds it makes a loop of it.
             "Loop" => return None,
             // Nobody knows its fields.

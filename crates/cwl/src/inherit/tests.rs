@@ -85,3 +85,23 @@ fn secrets_are_those_of_one_process() {
     assert_eq!(names(&outer.enter(&Requirements::default())), [""; 0]);
     assert_eq!(names(&outer.enter(&secrets("[c]"))), ["c"]);
 }
+
+#[test]
+fn whether_nodes_may_be_taken_away_is_said_in_the_words_of_arvados() {
+    let said = |prefix: &str, class: &str, value: &str| {
+        let own = of(&format!(
+            "$namespaces: {{{prefix}: 'http://arvados.org/cwl#'}}\nhints: {{'{class}': {{usePreemptible: {value}}}}}"
+        ));
+        let effective = Effective::of(&[&own], Version::V1_2);
+        let text = serde_json::to_string(&effective).expect("it is written");
+        assert_eq!(
+            serde_json::from_str::<Effective>(&text).expect("it is read").preemptible,
+            effective.preemptible
+        );
+        effective.preemptible
+    };
+    assert_eq!(said("arv", "arv:UsePreemptible", "true"), Some(true));
+    assert_eq!(said("a", "a:UsePreemptible", "false"), Some(false));
+    assert_eq!(said("arv", "http://arvados.org/cwl#UsePreemptible", "true"), Some(true));
+    assert_eq!(said("arv", "other:UsePreemptible", "true"), None);
+}

@@ -24,6 +24,7 @@ fn order() -> Order<'static> {
         avoid: &[],
         inputs: 0,
         has_image: false,
+        preemptible: None,
     }
 }
 
@@ -108,6 +109,17 @@ fn nodes_that_lost_an_attempt_are_avoided_beside_all_else() {
             (&json!(100), &json!("node-7"))
         );
         assert_eq!(affinity["requiredDuringSchedulingIgnoredDuringExecution"].is_null(), preemptible);
+    }
+}
+
+#[test]
+fn a_document_says_more_of_nodes_that_can_be_taken_away_than_an_option() {
+    for (document, option, expected) in
+        [(None, false, false), (None, true, true), (Some(true), false, true), (Some(false), true, false)]
+    {
+        let settings = Settings { preemptible: option, ..settings() };
+        let pod = &job(&Order { preemptible: document, ..order() }, &settings)["spec"]["template"]["spec"];
+        assert_eq!(pod["tolerations"].is_array(), expected, "{document:?} {option}");
     }
 }
 
