@@ -36,6 +36,7 @@ use crate::keying::Keying;
 use crate::memo::{self, Memo};
 use crate::plan::{Command, ElementRef, End, Plan, Run};
 use crate::retry::{RetryPolicy, Tries};
+use crate::updates::Updates;
 use entry::{Delayed, Entry};
 
 /// What reaches the leader.
@@ -134,6 +135,7 @@ pub struct Leader<'a> {
     failures: Vec<(String, Arc<Failure>)>,
     /// The steps with many elements that have begun.
     large_steps: HashSet<Arc<str>>,
+    updates: Updates,
     stopping: bool,
     /// The store refused a record: from then on nothing is recorded, and so nothing is done.
     refused: bool,
@@ -159,6 +161,7 @@ impl<'a> Leader<'a> {
             delayed: BinaryHeap::new(),
             failures: Vec::new(),
             large_steps: HashSet::new(),
+            updates: Updates::default(),
             stopping: false,
             refused: false,
             fenced_by: None,
@@ -212,7 +215,7 @@ impl<'a> Leader<'a> {
         }
         self.tell_events();
         let outputs = match self.plan.end() {
-            Some(End::Success(outputs)) if !self.stopping => Some(outputs.clone()),
+            Some(End::Success(outputs)) if !self.stopping => Some(self.updates.followed(outputs)),
             _ => None,
         };
         RunEnd {
@@ -253,11 +256,15 @@ impl<'a> Leader<'a> {
         while !self.stopping && self.evaluating + self.unrecorded.len() + self.admission.waiting() < WINDOW {
             let Some(command) = self.plan.next_command() else { break };
             match command {
-                Command::Merge { step, node, sources } => self.evaluate(Task::Merge { step, node, sources }),
+                Command::Merge { step, node, mut sources } => {
+                    self.updates.follow(sources.iter_mut().flatten());
+                    self.evaluate(Task::Merge { step, node, sources });
+                }
                 Command::Prepare { element, node, body, inputs, round } => {
                     self.evaluate(Task::Prepare { element, node, body, inputs, round });
                 }
-                Command::NextRound { element, node, inputs, outputs, rounds } => {
+                Command::NextRound { element, node, mut inputs, mut outputs, rounds } => {
+                    self.updates.follow(inputs.values_mut().chain([&mut outputs]));
                     self.evaluate(Task::NextRound { element, node, inputs, outputs, rounds });
                 }
                 Command::Generate { element, generator, given, outputs } => {
@@ -503,6 +510,7 @@ impl<'a> Leader<'a> {
         let (status, usage) = (Status::Success, Some(result.usage));
         self.plan_event(Event::JobFinished { attempt, name, step, status, usage });
         self.learn(&result.outputs);
+        self.updates.learn(&result.updates);
         self.plan.finished(element, result.outputs);
     }
 

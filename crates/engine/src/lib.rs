@@ -14,6 +14,7 @@
 //! | [`caching`] | results that are kept beyond the run |
 //! | [`memo`] | results that earlier leaders recorded |
 //! | [`replay`] | what expressions gave that give something else each time |
+//! | `updates` | what tools changed in place, and where it lies now |
 //! | [`export`] | where the outputs go at the end |
 //! | [`fold`] | status, statistics and messages from the stream of events |
 
@@ -31,3 +32,4 @@ pub mod memo;
 pub mod plan;
 pub mod replay;
 pub mod retry;
+mod updates;

@@ -12,6 +12,7 @@
 //! | [`key`] | memo keys |
 //! | [`identity`] | what a file is, for memo keys |
 //! | [`secret`] | values that must not be told, and what stands for them |
+//! | [`update`] | new versions of what a tool changed in place |
 //! | [`moved`] | files that export takes out of the store |
 //! | [`record`] | records of the journal |
 //! | [`event`] | what happens in a run, for progress, statistics and messages |
@@ -36,4 +37,5 @@ pub mod result;
 pub mod secret;
 pub mod spec;
 pub mod store;
+pub mod update;
 pub mod wire;

@@ -6,6 +6,7 @@ use moil_cwl::value::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::update::Update;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct JobResult {
     pub exit_code: i32,
     /// What it took.
     pub usage: Usage,
+    /// What it changed in place (InplaceUpdateRequirement), where that lies somewhere else now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updates: Vec<Update>,
 }
 
 /// What an attempt took.

@@ -116,7 +116,8 @@ impl WorkerConfig {
         self.downloads.adopt(location, path, &self.download_root());
     }
 
-    fn download_root(&self) -> PathBuf {
+    /// Below it lies all that was brought from other machines.
+    pub(crate) fn download_root(&self) -> PathBuf {
         self.work_root.join("downloads")
     }
 }

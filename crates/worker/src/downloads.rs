@@ -217,15 +217,24 @@ impl Downloads {
         (is_inside && path.exists()).then_some(path)
     }
 
-    /// A tool is about to change what is at a path (InplaceUpdateRequirement), for all who have it.
-    pub fn share(&self, path: &Path) {
-        for known in self.known().values_mut() {
-            if let Known::Here(local) = known
-                && path.starts_with(&local.path)
-            {
-                local.seen = None;
-            }
-        }
+    /// The local copies of the files and directories of a value that are here, each with its location.
+    pub(crate) fn copies(&self, value: &Value) -> Vec<(PathBuf, Arc<str>)> {
+        let mut copies = Vec::new();
+        value.visit_files(&mut |item| {
+            let location = match item {
+                Value::File(file) => &file.location,
+                Value::Directory(directory) => &directory.location,
+                _ => return,
+            };
+            let Some(location) = location else { return };
+            let known = match self.known().get(location) {
+                Some(Known::Here(local)) => Some(local.path.clone()),
+                _ => None,
+            };
+            let path = known.or_else(|| self.inside(location));
+            copies.extend(path.map(|path| (path, Arc::clone(location))));
+        });
+        copies
     }
 
     /// Takes over what was made here and is at a location elsewhere now, so that nobody here has to fetch it. Where there
@@ -567,28 +576,5 @@ mod tests {
             assert!(!path.starts_with(&whole), "{other}");
         }
         assert_eq!(web.0.load(Ordering::SeqCst), 4);
-    }
-
-    #[test]
-    fn what_a_tool_may_change_in_place_is_what_everybody_has_then() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("downloads");
-        let (web, downloads) = (Web::default(), Downloads::with_room(1000));
-        let made = dir.path().join("d");
-        fs::create_dir(&made).unwrap();
-        fs::write(made.join("f"), "1").unwrap();
-        downloads.adopt("s3://b/1/d", &made, &root);
-        let get = |uri: &str| {
-            location(&downloads.localise(&directory(uri), &root, Some(&web), &Cancel::new()).unwrap())
-        };
-        let path = get("s3://b/1/d");
-        downloads.share(&path.join("f"));
-        fs::write(path.join("f"), "changed").unwrap();
-        fs::write(path.join("g"), "new").unwrap();
-        assert_eq!(get("s3://b/1/d"), path);
-        // The same directory is an output under a location of its own.
-        downloads.adopt("s3://b/2/d", &path, &root);
-        assert_eq!((get("s3://b/1/d"), get("s3://b/2/d")), (path.clone(), path));
-        assert_eq!(web.0.load(Ordering::SeqCst), 0);
     }
 }

@@ -14,46 +14,51 @@ use crate::cancel::Cancel;
 use crate::files;
 use crate::system::Result;
 
-/// The output object with all that lies below `made` kept by `contents`, and at its new location. What is still here then
-/// is handed to `left`, with where it was brought.
-///
-/// # Errors
-/// What [`Contents::keep`] says; the attempt was cancelled.
-pub(crate) fn keep(
-    outputs: &Value,
-    made: &Path,
-    attempt: &AttemptId,
-    contents: &dyn Contents,
-    left: &dyn Fn(&str, &Path),
-    cancel: &Cancel,
-) -> Result<Value> {
-    let mut places = Places::default();
-    for path in outermost(outputs, made) {
-        cancel.check()?;
-        let location = contents.keep(attempt, &path).map_err(|error| {
-            let message = format!("an output of {attempt} cannot be kept");
-            Box::new(Failure::new(FailureKind::System, message).with_cause(error))
-        })?;
-        if contents.root().is_none() {
-            left(&location, &path);
+/// Keeps the outputs of an attempt.
+pub(crate) struct Keeping<'a> {
+    /// What lies below this directory is kept.
+    pub made: &'a Path,
+    /// Whose outputs they are.
+    pub attempt: &'a AttemptId,
+    /// Where they go.
+    pub contents: &'a dyn Contents,
+    /// Is handed what is still here then, with where it was brought.
+    pub left: &'a dyn Fn(&str, &Path),
+}
+
+impl Keeping<'_> {
+    /// The output object with all that was made kept, and at its new location. What is in `there` is kept already.
+    ///
+    /// # Errors
+    /// What [`Contents::keep`] says; the attempt was cancelled.
+    pub(crate) fn keep(
+        &self,
+        outputs: &Value,
+        mut there: Vec<(PathBuf, String)>,
+        cancel: &Cancel,
+    ) -> Result<Value> {
+        let mut paths = outermost(outputs, self.made);
+        paths.retain(|path| !there.iter().any(|(there, _)| path.starts_with(there)));
+        // What lies in a directory that is an output goes with that.
+        there.retain(|(there, _)| !paths.iter().any(|path| there.starts_with(path)));
+        let mut places = Places::default();
+        for path in paths {
+            cancel.check()?;
+            let location = self.contents.keep(self.attempt, &path).map_err(|error| {
+                let message = format!("an output of {} cannot be kept", self.attempt);
+                Box::new(Failure::new(FailureKind::System, message).with_cause(error))
+            })?;
+            if self.contents.root().is_none() {
+                (self.left)(&location, &path);
+            }
+            places.0.insert(path, location);
         }
-        places.0.insert(path, location);
+        for (path, location) in there {
+            (self.left)(&location, &path);
+            places.0.insert(path, location);
+        }
+        places.follow(outputs)
     }
-    outputs.try_map_files(&mut |value| {
-        Ok(match value {
-            Value::File(file) => match places.of(file.location.as_deref()) {
-                Some(location) => Value::File(Arc::new(File { location: Some(location), ..(*file).clone() })),
-                None => Value::File(file),
-            },
-            Value::Directory(directory) => match places.of(directory.location.as_deref()) {
-                Some(location) => {
-                    Value::Directory(Arc::new(Directory { location: Some(location), ..(*directory).clone() }))
-                }
-                None => Value::Directory(directory),
-            },
-            other => other,
-        })
-    })
 }
 
 /// The files and directories below `made` that lie in no other one of them.
@@ -76,6 +81,28 @@ fn outermost(outputs: &Value, made: &Path) -> Vec<PathBuf> {
 struct Places(BTreeMap<PathBuf, String>);
 
 impl Places {
+    /// The output object with the new locations.
+    fn follow(&self, outputs: &Value) -> Result<Value> {
+        outputs.try_map_files(&mut |value| {
+            Ok(match value {
+                Value::File(file) => match self.of(file.location.as_deref()) {
+                    Some(location) => {
+                        Value::File(Arc::new(File { location: Some(location), ..(*file).clone() }))
+                    }
+                    None => Value::File(file),
+                },
+                Value::Directory(directory) => match self.of(directory.location.as_deref()) {
+                    Some(location) => Value::Directory(Arc::new(Directory {
+                        location: Some(location),
+                        ..(*directory).clone()
+                    })),
+                    None => Value::Directory(directory),
+                },
+                other => other,
+            })
+        })
+    }
+
     fn of(&self, old: Option<&str>) -> Option<Arc<str>> {
         let path = files::path_of(old?).ok()?;
         let (outermost, new) = self.0.range(..=path.clone()).next_back()?;
@@ -146,8 +173,9 @@ mod tests {
         let leave = |location: &str, path: &Path| {
             left.lock().expect("not poisoned").push(format!("{location} {}", path.display()));
         };
-        let kept =
-            keep(&outputs, Path::new("/work"), &attempt, &contents, &leave, &Cancel::new()).expect("kept");
+        let keeping =
+            Keeping { made: Path::new("/work"), attempt: &attempt, contents: &contents, left: &leave };
+        let kept = keeping.keep(&outputs, Vec::new(), &Cancel::new()).expect("kept");
         let left = left.into_inner().expect("not poisoned");
         assert_eq!(left, ["s3://b/1 /work/a/out/d", "s3://b/2 /work/a/out/d-2"]);
         let paths = contents.0.into_inner().expect("not poisoned");

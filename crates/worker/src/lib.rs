@@ -26,6 +26,7 @@
 //! | [`system`] | errors of the operating system as failures |
 //! | [`usage`] | what an attempt took; whether memory ran out |
 //! | `fingerprint` | whether files are still what they were |
+//! | `in_place` | what a tool changes in place |
 //! | `keep` | outputs go to where they outlive the attempt |
 //! | `live` | telling a tool's output while it runs |
 //! | `secrets` | taking secrets out of what a tool says |
@@ -44,6 +45,7 @@ pub mod files;
 mod fingerprint;
 mod image;
 pub mod image_source;
+mod in_place;
 mod keep;
 pub mod kept_logs;
 mod live;

@@ -26,13 +26,14 @@ use crate::cancel::Cancel;
 use crate::config::WorkerConfig;
 use crate::container::{self, Container, EngineCommand, Inside};
 use crate::files::{self, LocalFiles};
+use crate::in_place::{self, Private};
 use crate::measure::Measures;
 use crate::place::Place;
 use crate::process::{self, Beside, End, StreamPaths, boxed};
 use crate::secrets::Masks;
 use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
-use crate::stage::{Stager, check_sources, share_in_place};
+use crate::stage::{Stager, check_sources};
 use crate::system::Result;
 use crate::{collect, docker, engine_failure, image, keep, machine, publish, scratch, summary, usage};
 
@@ -77,6 +78,8 @@ struct Prepared {
     runtime: Value,
     /// All that was put in place.
     staged: Vec<StagingEntry>,
+    /// What it changes in place and was copied for that.
+    privates: Vec<Private>,
     /// Where the tool sees it.
     place: Place,
     /// The tool's container; as long as it is there, so is its image.
@@ -94,6 +97,7 @@ struct Staged {
     /// The input object with final paths.
     inputs: Value,
     entries: Vec<StagingEntry>,
+    privates: Vec<Private>,
     /// What is to be mounted in a container.
     binds: Vec<Bind>,
 }
@@ -137,8 +141,10 @@ impl Run<'_> {
         if let Some(contents) = &self.config.contents {
             let made = &self.config.work_root;
             let left = |location: &str, path: &Path| self.config.adopt(location, path);
-            result.outputs =
-                keep::keep(&result.outputs, made, &self.attempt.id, &**contents, &left, self.cancel)?;
+            let (updates, updated) = in_place::keep(&prepared.privates, &self.attempt.id, &**contents)?;
+            let kept = keep::Keeping { made, attempt: &self.attempt.id, contents: &**contents, left: &left };
+            result.outputs = kept.keep(&result.outputs, updated, self.cancel)?;
+            result.updates = updates;
         }
         Ok(result)
     }
@@ -159,7 +165,7 @@ impl Run<'_> {
         let tell = |text| (self.reporter)(Report::Note(self.attempt.id.clone(), text));
         let container = chosen.map(|chosen| chosen.fetch(self.config, self.cancel, &tell)).transpose()?;
 
-        let Staged { inputs, entries: staged, binds } = self.stage(staging, &runtime, &place)?;
+        let Staged { inputs, entries: staged, privates, binds } = self.stage(staging, &runtime, &place)?;
         let context = self.context(&inputs, &runtime);
         let mut words = command_line::words(self.tool(), &context).map_err(boxed)?;
         let mpi = process::mpi_prefix(self.config, self.effective(), &context)?;
@@ -229,6 +235,7 @@ impl Run<'_> {
             inputs,
             runtime,
             staged,
+            privates,
             place,
             container,
             limit,
@@ -241,7 +248,12 @@ impl Run<'_> {
         let mut stager = Stager::new(self.cancel, self.config, place).revealing(&self.attempt.secrets);
         let Some(listing) = &self.effective().initial_work_dir else {
             stager.stage(&mut staging.entries)?;
-            return Ok(Staged { inputs: staging.inputs, entries: staging.entries, binds: stager.binds });
+            return Ok(Staged {
+                inputs: staging.inputs,
+                entries: staging.entries,
+                privates: Vec::new(),
+                binds: stager.binds,
+            });
         };
         let context = self.context(&staging.inputs, runtime);
         let mut work_dir = initial_work_dir::work_dir(
@@ -254,17 +266,22 @@ impl Run<'_> {
         )
         .map_err(boxed)?;
         check_sources(&work_dir.entries)?;
+        let mut privates = Vec::new();
         if self.effective().inplace_update {
-            let kept = self.config.contents.as_deref().and_then(Contents::root);
-            let made = kept.unwrap_or(&self.config.work_root);
-            stager = stager.sharing(share_in_place(&mut work_dir.entries, made, &|path| {
-                self.config.downloads.share(path)
-            })?);
+            let contents = self.config.contents.as_deref();
+            if contents.is_some_and(|contents| contents.root().is_none()) {
+                let (inputs, downloads) = (&self.job.inputs, &self.config.downloads);
+                privates = in_place::privates(&work_dir.entries, inputs, downloads, place);
+            } else {
+                let made = contents.and_then(Contents::root).unwrap_or(&self.config.work_root);
+                let brought = self.config.download_root();
+                stager = stager.sharing(in_place::share(&mut work_dir.entries, made, &brought)?);
+            }
         }
         let mut staged = staging.entries;
         staged.append(&mut work_dir.entries);
         stager.stage(&mut staged)?;
-        Ok(Staged { inputs: work_dir.inputs, entries: staged, binds: stager.binds })
+        Ok(Staged { inputs: work_dir.inputs, entries: staged, privates, binds: stager.binds })
     }
 
     /// Removes the files that were made with secrets, unless they are outputs: nothing of them is to stay on the
@@ -341,7 +358,8 @@ impl Run<'_> {
         let (outputs, output_bytes) = self.outputs(dirs, prepared, exit_code).map_err(|failure| {
             if failure.kind == FailureKind::Cancelled { failure } else { self.told(prepared, failure) }
         })?;
-        Ok(JobResult { outputs, exit_code, usage: usage::usage(&exit, output_bytes) })
+        let usage = usage::usage(&exit, output_bytes);
+        Ok(JobResult { outputs, exit_code, usage, updates: Vec::new() })
     }
 
     /// The failure of what ran the container, where it is not the tool's. `gone` tells why a daemon does not answer.
@@ -465,6 +483,7 @@ impl Run<'_> {
                 let shelf = self.config.work_root.join(SHELF);
                 if !self.job.tool.with_siblings
                     && !prepared.place.is_container()
+                    && prepared.privates.is_empty()
                     && let Some(moved) = self.spare.keep(dirs, &result.outputs, &prepared.staged, &shelf)?
                 {
                     result.outputs = moved;
@@ -475,7 +494,8 @@ impl Run<'_> {
                     // What stays does no harm.
                     let _ = std::fs::remove_file(log);
                 }
-                let wanted = files::paths_of(&result.outputs);
+                let mut wanted = files::paths_of(&result.outputs);
+                wanted.extend(prepared.privates.iter().map(|private| private.path.clone()));
                 if !self.job.tool.with_siblings {
                     scratch::remove_but(&dirs.out, &wanted);
                 }

@@ -57,7 +57,7 @@ impl<'a> Stager<'a> {
         }
     }
 
-    /// The same, with what [`share_in_place`] gave.
+    /// The same, with what [`in_place::share`](crate::in_place::share) gave.
     #[must_use]
     pub(crate) fn sharing(self, shared: HashSet<String>) -> Self {
         Self { shared, ..self }
@@ -198,45 +198,6 @@ impl<'a> Stager<'a> {
         let mode = (metadata.permissions().mode() & 0o777) | needed;
         fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(writing)
     }
-}
-
-/// Lets a tool with InplaceUpdateRequirement change what an earlier step of this run made: entries whose source
-/// lies below `made` become links. What was there before the run stays a copy. Returns the targets of those that the
-/// tool may change. Each source is told.
-///
-/// # Errors
-/// Where a source that a job store protects cannot be made writable.
-pub(crate) fn share_in_place(
-    entries: &mut [StagingEntry],
-    made: &Path,
-    tell: &dyn Fn(&Path),
-) -> Result<HashSet<String>> {
-    let mut shared = HashSet::new();
-    for entry in entries {
-        if let StagingSource::Location { location, .. } = &entry.source
-            && let Ok(path) = path_of(location)
-            && path.starts_with(made)
-            && std::mem::replace(&mut entry.writable, false)
-        {
-            release(&path).map_err(|error| system::failure("make writable", &path, &error))?;
-            tell(&path);
-            shared.insert(entry.target.clone());
-        }
-    }
-    Ok(shared)
-}
-
-/// Makes a file, or all files in a directory, writable for their owner.
-fn release(path: &Path) -> std::io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            release(&entry?.path())?;
-        }
-    } else if metadata.is_file() && metadata.permissions().mode() & 0o200 == 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(metadata.permissions().mode() | 0o200))?;
-    }
-    Ok(())
 }
 
 /// Checks that all local sources are there and are what the inputs say: done before anything is made.

@@ -412,7 +412,7 @@ mod tests {
         let usage = Usage { wall: second * seconds as u32, cpu: second, ..Usage::default() };
         Record::JobFinished {
             attempt: id(job, number),
-            result: JobResult { outputs: Value::Null, exit_code: 0, usage },
+            result: JobResult { outputs: Value::Null, exit_code: 0, usage, updates: Vec::new() },
         }
     }
 

@@ -130,7 +130,7 @@ impl Fake {
 
 pub fn done(id: &AttemptId) -> Outcome {
     let outputs = outputs(Value::string(id.to_string()));
-    Outcome::Done(JobResult { outputs, exit_code: 0, usage: Usage::default() })
+    Outcome::Done(JobResult { outputs, exit_code: 0, usage: Usage::default(), updates: Vec::new() })
 }
 
 fn failed(kind: FailureKind) -> Outcome {

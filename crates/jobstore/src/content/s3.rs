@@ -14,17 +14,19 @@
 
 pub mod index;
 mod read;
+mod update;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use moil_cwl::location as uri;
 use moil_job::contents::{Contents, ContentsError};
 use moil_job::spec::AttemptId;
+use moil_job::update::Update;
 use sha2::{Digest, Sha256};
 
 use crate::nonce::{hex, nonce};
@@ -220,11 +222,12 @@ impl S3Contents {
         let mut packer =
             Packer { contents: self, output, index: Index::default(), pack: Vec::new(), packs: 0 };
         packer.directory(path, "", 0)?;
-        packer.close_pack()?;
-        let mut index = packer.index;
-        index.sort();
-        let bytes = index.write().map_err(|error| error.to_string())?;
-        self.bucket.put(&unit_key(output, ".directory"), &bytes).map_err(|error| error.reason)
+        packer.finish()
+    }
+
+    /// A key for an output of an attempt, which nothing else has.
+    fn output_key(&self, attempt: &AttemptId, name: &str) -> String {
+        format!("{}files/{}/{}-{}/{name}", self.prefix, self.term, slug(attempt), nonce())
     }
 }
 
@@ -263,13 +266,21 @@ impl Contents for S3Contents {
         };
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| failed("its name is not UTF-8".to_owned()))?;
-        let output = format!("{}files/{}/{}-{}/{name}", self.prefix, self.term, slug(attempt), nonce());
+        let output = self.output_key(attempt, name);
         if path.is_dir() {
             self.keep_directory(&output, path).map_err(failed)?;
         } else {
             self.bucket.upload(&output, path).map_err(|error| failed(error.reason))?;
         }
         Ok(location(&self.bucket, &output))
+    }
+
+    fn update(
+        &self,
+        attempt: &AttemptId,
+        changed: &[(Arc<str>, PathBuf)],
+    ) -> Result<Vec<Update>, ContentsError> {
+        self.store_updates(attempt, changed)
     }
 }
 
@@ -335,6 +346,14 @@ impl Packer<'_> {
             self.close_pack()?;
         }
         if metadata.is_dir() { self.directory(path, &inside, depth + 1) } else { Ok(()) }
+    }
+
+    /// Stores what is left, and then what is in the directory: so it is whole.
+    fn finish(mut self) -> Result<(), String> {
+        self.close_pack()?;
+        self.index.sort();
+        let bytes = self.index.write().map_err(|error| error.to_string())?;
+        self.contents.bucket.put(&unit_key(self.output, ".directory"), &bytes).map_err(|error| error.reason)
     }
 
     fn close_pack(&mut self) -> Result<(), String> {

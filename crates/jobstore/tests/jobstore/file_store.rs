@@ -213,7 +213,12 @@ fn stragglers_of_a_removed_store_cannot_touch_the_next_one() {
     FileStore::clean(&path, &Who::here()).expect("cleaned");
     let new = create(&path);
     new.append(&[job("new")]).expect("appended");
-    let outcome = Outcome::Done(JobResult { outputs: Value::Null, exit_code: 0, usage: Usage::default() });
+    let outcome = Outcome::Done(JobResult {
+        outputs: Value::Null,
+        exit_code: 0,
+        usage: Usage::default(),
+        updates: Vec::new(),
+    });
     let error = worker
         .publish(&names::word(old.ledger().term(), &id("a")), &id("a"), "late", &outcome)
         .expect_err("refused");

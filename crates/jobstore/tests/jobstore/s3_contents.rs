@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use moil_cwl::files::Files;
 use moil_cwl::location;
@@ -202,4 +203,67 @@ fn files_of_a_packed_directory_are_read_by_their_locations() {
     remote.download(&file, &to).unwrap();
     assert_eq!(fs::read(&to).unwrap(), b"single");
     assert_eq!(server.hooks().calls().len(), 3, "one request for each");
+}
+
+/// What did not change is copied within the service, and the old version stays what it was.
+#[test]
+fn a_file_of_a_directory_that_changed_gives_a_new_version_of_the_directory() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("out");
+    fs::create_dir_all(from.join("a/deep")).unwrap();
+    fs::write(from.join("a/deep/x"), "old").unwrap();
+    fs::write(from.join("a/y"), "y").unwrap();
+    fs::write(from.join("ab"), "not below a").unwrap();
+    fs::write(from.join("large"), vec![7; 300_000]).unwrap();
+    fs::write(from.join("replaced"), vec![8; 300_000]).unwrap();
+    let before = tree(&from);
+    let location = contents.keep(&attempt(), &from).unwrap();
+    server.hooks().forget_calls();
+    let changed: Vec<(Arc<str>, PathBuf)> = [("a/deep", true), ("replaced", false)]
+        .into_iter()
+        .map(|(name, is_directory)| {
+            let path = folder.path().join(format!("new-{is_directory}"));
+            if is_directory {
+                fs::create_dir(&path).unwrap();
+                fs::write(path.join("z"), "new").unwrap();
+            } else {
+                fs::write(&path, "now small").unwrap();
+            }
+            (location::child(&location, name).into(), path)
+        })
+        .collect();
+    let updates = contents.update(&attempt(), &changed).unwrap();
+    let [update] = updates.as_slice() else { panic!("{updates:?}") };
+    assert_eq!((&*update.from, update.size), (location.as_str(), None));
+    // What is new comes in a pack, then the index.
+    assert_eq!((server.hooks().count("PutObject"), server.hooks().count("UploadPart")), (2, 0));
+    assert!(server.hooks().count("CopyObject") > 0);
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    contents.fetch_directory(&location, &old).unwrap();
+    assert_eq!(tree(&old), before);
+    contents.fetch_directory(&update.to, &new).unwrap();
+    fs::remove_file(from.join("a/deep/x")).unwrap();
+    fs::write(from.join("a/deep/z"), "new").unwrap();
+    fs::write(from.join("replaced"), "now small").unwrap();
+    assert_eq!(tree(&new), tree(&from));
+}
+
+#[test]
+fn only_what_attempts_of_the_run_made_has_new_versions() {
+    let server = S3Server::start();
+    let contents = contents(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, directory) = (folder.path().join("x"), folder.path().join("d"));
+    fs::write(&file, "one").unwrap();
+    fs::create_dir(&directory).unwrap();
+    let inputs = [contents.import(&file).unwrap(), contents.import_directory(&directory).unwrap()];
+    let made = contents.keep(&attempt(), &file).unwrap();
+    let others = inputs.into_iter().chain(["s3://elsewhere/x".to_owned(), made.clone()]);
+    let changed: Vec<(Arc<str>, PathBuf)> = others.map(|location| (location.into(), file.clone())).collect();
+    let updates = contents.update(&attempt(), &changed).unwrap();
+    let [update] = updates.as_slice() else { panic!("{updates:?}") };
+    assert_eq!((&*update.from, update.size), (made.as_str(), Some(3)));
+    assert_ne!(update.to, update.from);
 }

@@ -10,6 +10,7 @@ mod docs;
 mod elsewhere;
 mod generators;
 mod images;
+mod in_place;
 mod job_commands;
 mod kubernetes;
 mod names;

@@ -86,7 +86,7 @@ impl Sandbox {
         let stdout = String::from_utf8(stdout).expect("it is text");
         let answer = Answer { code, stdout, stderr: stderr.text() };
         if answer.code == ExitCode::SUCCESS {
-            assert_eq!(self.list("tmp"), Vec::<OsString>::new(), "nothing is left behind");
+            assert_eq!(self.list("tmp"), Vec::<OsString>::new(), "nothing is left behind: {}", answer.stderr);
         } else {
             assert_eq!(answer.stdout, "", "stdout is empty after a failure");
         }

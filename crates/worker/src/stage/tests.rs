@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::files::location_of;
+use crate::in_place;
 
 fn entry(source: StagingSource, target: &Path, writable: bool) -> StagingEntry {
     StagingEntry { source, target: target.to_str().unwrap().to_owned(), writable }
@@ -107,18 +108,18 @@ fn copies_keep_the_time_of_change() {
 #[test]
 fn only_files_of_the_run_are_changed_in_place() {
     let place = Place::new();
-    fs::create_dir(place.path("work")).unwrap();
+    fs::create_dir_all(place.path("work/downloads")).unwrap();
     fs::write(place.path("work/made"), "made").unwrap();
-    let mut entries = [
-        entry(located(&place.path("work/made"), false), &place.path("out/made"), true),
-        entry(located(&place.path("user/a b#.txt"), false), &place.path("out/given"), true),
-    ];
-    let shared = share_in_place(&mut entries, &place.path("work"), &|_| {}).unwrap();
+    fs::write(place.path("work/downloads/brought"), "brought").unwrap();
+    let names = ["work/made", "work/downloads/brought", "user/a b#.txt"];
+    let mut entries = names.map(|name| {
+        entry(located(&place.path(name), false), &place.path(&format!("out/{}", name.len())), true)
+    });
+    let shared = in_place::share(&mut entries, &place.path("work"), &place.path("work/downloads")).unwrap();
     assert_eq!(shared, HashSet::from([entries[0].target.clone()]));
     Stager::new(&Cancel::new(), &place.config(), &crate::place::Place::here()).stage(&mut entries).unwrap();
-    fs::write(place.path("out/made"), "changed").unwrap();
-    fs::write(place.path("out/given"), "changed").unwrap();
-    assert_eq!((place.text("work/made"), place.text("user/a b#.txt")), ("changed".into(), "original".into()));
+    entries.iter().for_each(|entry| fs::write(&entry.target, "changed").unwrap());
+    assert_eq!(names.map(|name| place.text(name)), ["changed", "brought", "original"]);
 }
 
 #[test]
