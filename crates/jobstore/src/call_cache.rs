@@ -1,52 +1,71 @@
-//! A call cache in a directory (`--cachedir DIR`).
+//! Call caches (`--cachedir`): in a directory, or below a prefix of a bucket.
 //!
 //! ```text
-//! DIR/moil-1/secret              for the keys, which tell nothing without it
-//!           /entries/KEY/NUMBER  a result, and what its files look like
-//!           /files/RANDOM/N/…    its files, read-only
+//! secret              for the keys, which tell nothing without it
+//! entries/KEY/NUMBER  a result, and what its files look like
 //! ```
 //!
-//! An entry is a record, written once when all its files are there: what nobody has finished is not found. Nothing is
-//! ever changed: where an entry is damaged, the next one gets the next number. So a run that uses files of the cache
-//! keeps them, whatever others do.
+//! Files lie on a [`Shelf`]. An entry is a record, written once when all its files are there: what nobody has finished is
+//! not found. Nothing is ever changed: where an entry is damaged, the next one gets the next number. So a run that uses
+//! files of the cache keeps them, whatever others do.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+#[cfg(feature = "aws")]
+pub mod bucket;
+pub mod directory;
+
 use std::sync::Arc;
 
-use moil_cwl::location;
 use moil_cwl::value::{Directory, File as FileValue, Value};
 use moil_job::cache::{CacheError, CallCache};
 use moil_job::result::JobResult;
 use serde::{Deserialize, Serialize};
 
-use crate::content::file::{copy, protect};
 use crate::nonce::nonce;
-use crate::records::file::{Durability, FileRecords};
+use crate::origins::Made;
 use crate::records::{Put, Records, RecordsError};
-
-/// The part of a cache that is moil's; its number changes with what stands in it.
-const HOME: &str = "moil-1";
 
 /// How the locations of files begin in an entry: so a cache can be moved.
 const INSIDE: &str = "cache:///";
 
-/// A cache in a directory.
-pub struct DirectoryCache {
-    files: PathBuf,
-    records: FileRecords,
-    secret: [u8; 32],
-    /// What lies below these is copied; all other files are somebody's and stay where they are.
-    made: Vec<PathBuf>,
+/// Where a cache has its files: in units, one for each entry.
+trait Shelf: Send + Sync {
+    /// What all locations of files of the cache begin with; it ends in `/`.
+    fn root(&self) -> &str;
+
+    /// Copies a file or directory of a run into a unit. Gives its location.
+    fn bring(
+        &self,
+        unit: &str,
+        number: usize,
+        location: &str,
+        is_directory: bool,
+    ) -> Result<String, CacheError>;
+
+    /// All that is in a unit, in order; nothing if there is none.
+    fn look(&self, unit: &str) -> Result<Vec<Kept>, String>;
+
+    /// Removes a unit that is no use.
+    fn remove(&self, unit: &str);
 }
+
+/// A call cache.
+pub struct Cache {
+    shelf: Box<dyn Shelf>,
+    records: Box<dyn Records>,
+    secret: [u8; 32],
+    /// What is copied; all other files are somebody's and stay where they are.
+    made: Made,
+    copied: Box<Copied>,
+}
+
+/// Is told of a file or directory that lies at a second location as well.
+pub type Copied = dyn Fn(&str, &str) + Send + Sync;
 
 /// What is recorded of a result.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     result: JobResult,
-    /// The directory of its files, if it has any.
+    /// The unit of its files, if it has any.
     directory: Option<String>,
     files: Vec<Kept>,
 }
@@ -54,7 +73,7 @@ struct Entry {
 /// A file of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Kept {
-    /// Below the entry's directory.
+    /// In the entry's unit.
     path: String,
     kind: Kind,
 }
@@ -68,35 +87,24 @@ enum Kind {
     },
     Directory,
     Link(String),
+    /// With size in bytes.
+    Object {
+        size: u64,
+        etag: String,
+    },
 }
 
-impl DirectoryCache {
-    /// Opens the cache in a directory, or makes one. Outputs below `made`, absolute paths without links, are this
-    /// run's own.
-    ///
-    /// # Errors
-    /// It cannot be made or read.
-    pub fn open(directory: &Path, mut made: Vec<PathBuf>) -> Result<Self, CacheError> {
-        let failed = |reason: String| failed(format!("be opened in {}", directory.display()), reason);
-        let home = directory.join(HOME);
-        let make = || {
-            fs::create_dir_all(directory)?;
-            // What others could read would tell them what the results are.
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(home.join("files"))?;
-            fs::create_dir_all(home.join("entries"))?;
-            fs::canonicalize(&home)
-        };
-        let home = make().map_err(|error| failed(error.to_string()))?;
-        let records = match FileRecords::is_at(&home) {
-            true => FileRecords::open(&home, Durability::Power),
-            // Several may make it at the same time.
-            false => FileRecords::create(&home, Durability::Power)
-                .unwrap_or_else(|_| FileRecords::open(&home, Durability::Power)),
-        };
-        let secret = secret(&records, &home).map_err(|error| failed(error.to_string()))?;
-        let files = home.join("files");
-        made.push(files.clone());
-        Ok(Self { files, records, secret, made })
+impl Cache {
+    fn new(shelf: Box<dyn Shelf>, records: Box<dyn Records>, mut made: Made) -> Result<Self, RecordsError> {
+        let secret = secret(&*records)?;
+        made.add(shelf.root());
+        Ok(Self { shelf, records, secret, made, copied: Box::new(|_, _| {}) })
+    }
+
+    /// The same, which tells where it has copied what.
+    #[must_use]
+    pub fn telling(self, copied: Box<Copied>) -> Self {
+        Self { copied, ..self }
     }
 
     /// The secret for its keys.
@@ -104,9 +112,14 @@ impl DirectoryCache {
         &self.secret
     }
 
-    /// The directory below which all its files are: absolute, without links.
-    pub fn files(&self) -> &Path {
-        &self.files
+    /// What attempts of the run made, its own files included.
+    pub fn made(&self) -> &Made {
+        &self.made
+    }
+
+    /// What the locations of all its files begin with.
+    pub fn root(&self) -> &str {
+        self.shelf.root()
     }
 
     /// The numbers that entries of a key have, in order.
@@ -124,63 +137,55 @@ impl DirectoryCache {
             Err(error) => return Err(cannot(error.to_string())),
         };
         let Ok(Entry { result, directory, files }) = serde_json::from_slice(&bytes) else { return Ok(None) };
-        if let Some(directory) = &directory {
-            let there = match look(&self.files.join(directory)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(cannot(error.to_string()));
-                }
-                there => there.unwrap_or_default(),
-            };
-            if there != files {
-                return Ok(None);
-            }
+        if let Some(unit) = &directory
+            && self.shelf.look(unit).map_err(cannot)? != files
+        {
+            return Ok(None);
         }
-        let root = self.files.to_str().map(location::file_uri).ok_or_else(|| cannot(NOT_UTF8.to_owned()))?;
+        let root = self.shelf.root();
         let outputs = relocated(&result.outputs, &mut |location| {
-            Ok(location.strip_prefix(INSIDE).map(|inside| format!("{root}/{inside}")))
+            Ok(location.strip_prefix(INSIDE).map(|inside| format!("{root}{inside}")))
         })?;
         Ok(Some(JobResult { outputs, ..result }))
     }
 
-    /// Copies what was made into a directory of its own. Gives its name, and the outputs with their new locations.
-    fn copy_in(&self, outputs: &Value, directory: &str) -> Result<Value, CacheError> {
-        let mut paths = Vec::new();
-        outputs.visit_files(&mut |item| paths.extend(location_of(item).and_then(|text| self.own(text))));
-        paths.sort();
-        paths.dedup();
-        // What lies in a directory comes right after it.
-        let mut outermost: Vec<PathBuf> = Vec::new();
-        for path in paths {
-            if !outermost.last().is_some_and(|last| path.starts_with(last)) {
-                outermost.push(path);
+    /// Copies what was made into a unit. Gives the outputs with their new locations.
+    fn copy_in(&self, outputs: &Value, unit: &str) -> Result<Value, CacheError> {
+        let mut found: Vec<(&str, bool)> = Vec::new();
+        let mut locations: Vec<(Arc<str>, bool)> = Vec::new();
+        outputs.visit_files(&mut |item| {
+            let is_directory = matches!(item, Value::Directory(_));
+            let location = location_of(item).filter(|location| self.made.has(location));
+            locations.extend(location.map(|location| (Arc::clone(location), is_directory)));
+        });
+        // By their parts: what lies in a directory comes right after it.
+        locations.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
+        for (location, is_directory) in &locations {
+            if !found.last().is_some_and(|(outer, _)| inside(location, outer).is_some()) {
+                found.push((location, *is_directory));
             }
         }
-        for (number, path) in outermost.iter().enumerate() {
-            let cannot = |error: io::Error| failed(format!("keep {}", path.display()), error.to_string());
-            let to = self.files.join(directory).join(number.to_string());
-            fs::create_dir_all(&to).map_err(cannot)?;
-            let to = to.join(path.file_name().unwrap_or_default());
-            copy(path, &to).and_then(|()| protect(&to)).and_then(|()| sync(&to)).map_err(cannot)?;
+        let mut brought: Vec<(&str, String)> = Vec::new();
+        for (number, (location, is_directory)) in found.into_iter().enumerate() {
+            let new = self.shelf.bring(unit, number, location, is_directory)?;
+            (self.copied)(location, &new);
+            let new = new.strip_prefix(self.shelf.root()).unwrap_or(&new);
+            brought.push((location, format!("{INSIDE}{new}")));
         }
         relocated(outputs, &mut |location| {
-            let Some(path) = self.own(location) else { return Ok(None) };
-            let found = outermost.iter().position(|outer| path.starts_with(outer));
-            let inside = found.and_then(|number| {
-                let rest = path.strip_prefix(outermost[number].parent()?).ok()?.to_str()?;
-                Some(format!("{INSIDE}{directory}/{number}/{}", location::encode_name(rest)))
-            });
-            inside.map(Some).ok_or_else(|| failed(format!("keep {location}"), NOT_UTF8.to_owned()))
+            let mut brought = brought.iter();
+            Ok(brought.find_map(|(outer, new)| Some(format!("{new}{}", inside(location, outer)?))))
         })
-    }
-
-    /// The path of a file that is copied.
-    fn own(&self, location: &str) -> Option<PathBuf> {
-        let path = PathBuf::from(location::file_path(location)?);
-        self.made.iter().any(|made| path.starts_with(made)).then_some(path)
     }
 }
 
-impl CallCache for DirectoryCache {
+/// What follows the location of a directory in that of something in it: nothing, or a `/` and more.
+fn inside<'a>(location: &'a str, outer: &str) -> Option<&'a str> {
+    let rest = location.strip_prefix(outer.trim_end_matches('/'))?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest.trim_end_matches('/'))
+}
+
+impl CallCache for Cache {
     fn find(&self, key: &str) -> Result<Option<JobResult>, CacheError> {
         let numbers =
             self.numbers(key).map_err(|error| failed(format!("look for {key}"), error.to_string()))?;
@@ -194,42 +199,29 @@ impl CallCache for DirectoryCache {
         let cannot =
             |error: &dyn std::fmt::Display| failed(format!("keep the entry {key}"), error.to_string());
         let numbers = self.numbers(key).map_err(|error| cannot(&error))?;
-        let directory = nonce();
-        let path = self.files.join(&directory);
-        let stored = self.copy_in(&result.outputs, &directory).and_then(|outputs| {
-            let files = match look(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                files => Some(files.map_err(|error| cannot(&error))?),
-            };
+        let unit = nonce();
+        let stored = self.copy_in(&result.outputs, &unit).and_then(|outputs| {
+            let files = self.shelf.look(&unit).map_err(|error| cannot(&error))?;
             let entry = Entry {
                 result: JobResult { outputs, ..result.clone() },
-                directory: files.is_some().then(|| directory.clone()),
-                files: files.unwrap_or_default(),
+                directory: (!files.is_empty()).then(|| unit.clone()),
+                files,
             };
             let bytes = serde_json::to_vec(&entry).map_err(|error| cannot(&error))?;
             let next = numbers.last().map_or(1, |last| last.saturating_add(1));
             self.records.put_if_absent(&name(key, next), &bytes).map_err(|error| cannot(&error))
         });
-        match stored {
-            Ok(Put::Stored) => Ok(()),
-            // Somebody else was faster; or nothing came of it.
-            Ok(Put::Exists) => {
-                let _ = fs::remove_dir_all(&path);
-                Ok(())
-            }
-            Err(error) => {
-                let _ = fs::remove_dir_all(&path);
-                Err(error)
-            }
+        // Somebody else was faster; or nothing came of it.
+        if !matches!(stored, Ok(Put::Stored)) {
+            self.shelf.remove(&unit);
         }
+        stored.map(drop)
     }
 
     fn has(&self, location: &str) -> bool {
-        location::file_path(location).is_some_and(|path| Path::new(&path).starts_with(&self.files))
+        location.starts_with(self.shelf.root())
     }
 }
-
-const NOT_UTF8: &str = "its name is not UTF-8";
 
 fn name(key: &str, number: u32) -> String {
     format!("entries/{key}/{number:010}")
@@ -240,66 +232,28 @@ fn failed(operation: String, reason: String) -> CacheError {
 }
 
 /// The secret of a cache, made once.
-fn secret(records: &FileRecords, home: &Path) -> Result<[u8; 32], RecordsError> {
+fn secret(records: &dyn Records) -> Result<[u8; 32], RecordsError> {
     let bad = |reason: String| RecordsError::Damaged {
-        name: home.join("secret").display().to_string(),
+        name: "secret".to_owned(),
         reason,
         advice: "remove the cache".to_owned(),
     };
-    if records.get("secret")?.is_none() {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| bad(error.to_string()))?;
-        records.put_if_absent("secret", &bytes)?;
-        let _ = fs::set_permissions(home.join("secret"), fs::Permissions::from_mode(0o600));
+    let mut bytes = records.get("secret")?;
+    if bytes.is_none() {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| bad(error.to_string()))?;
+        records.put_if_absent("secret", &random)?;
+        // Somebody else may have been faster.
+        bytes = records.get("secret")?;
     }
-    let bytes = records.get("secret")?.ok_or_else(|| bad("it is gone".to_owned()))?;
+    let bytes = bytes.ok_or_else(|| bad("it is gone".to_owned()))?;
     bytes.try_into().map_err(|_| bad("it has another length".to_owned()))
 }
 
-/// All that is in a directory, in order.
-fn look(directory: &Path) -> io::Result<Vec<Kept>> {
-    fn below(directory: &Path, above: &str, found: &mut Vec<Kept>) -> io::Result<()> {
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let path = format!("{above}{}", entry.file_name().to_string_lossy());
-            let metadata = fs::symlink_metadata(entry.path())?;
-            let kind = if metadata.is_dir() {
-                below(&entry.path(), &format!("{path}/"), found)?;
-                Kind::Directory
-            } else if metadata.is_symlink() {
-                Kind::Link(fs::read_link(entry.path())?.to_string_lossy().into_owned())
-            } else {
-                let modified =
-                    metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
-                Kind::File { size: metadata.len(), modified }
-            };
-            found.push(Kept { path, kind });
-        }
-        Ok(())
-    }
-    let mut found = Vec::new();
-    below(directory, "", &mut found)?;
-    found.sort();
-    Ok(found)
-}
-
-/// Brings a file, or all files in a directory, to the disk.
-fn sync(path: &Path) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            sync(&entry?.path())?;
-        }
-    } else if metadata.is_symlink() {
-        return Ok(());
-    }
-    File::open(path)?.sync_all()
-}
-
-fn location_of(item: &Value) -> Option<&str> {
+fn location_of(item: &Value) -> Option<&Arc<str>> {
     match item {
-        Value::File(file) => file.location.as_deref(),
-        Value::Directory(directory) => directory.location.as_deref(),
+        Value::File(file) => file.location.as_ref(),
+        Value::Directory(directory) => directory.location.as_ref(),
         _ => None,
     }
 }

@@ -15,43 +15,75 @@ use crate::remote::Remote;
 /// How deep directories may be nested.
 const DEPTH_LIMIT: usize = 200;
 
+/// Where all lies that attempts made: each in a directory, or below a prefix, that nobody else uses.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    directories: Vec<PathBuf>,
+    /// What the locations begin with of what lies elsewhere.
+    prefixes: Vec<String>,
+}
+
+impl Made {
+    /// What lies below these directories (absolute, without links), and what has a location that begins with one of the
+    /// prefixes, each of which ends in `/`.
+    #[must_use]
+    pub fn new(directories: Vec<PathBuf>, prefixes: Vec<String>) -> Self {
+        Self { directories, prefixes }
+    }
+
+    /// Adds what has locations that begin so.
+    pub fn add(&mut self, prefix: &str) {
+        match location::file_path(prefix) {
+            Some(path) => self.directories.push(path.into()),
+            None => self.prefixes.push(prefix.to_owned()),
+        }
+    }
+
+    /// Whether an attempt made what lies at a location.
+    #[must_use]
+    pub fn has(&self, location: &str) -> bool {
+        self.below(location).is_some()
+    }
+
+    /// Where it lies below that.
+    fn below(&self, location: &str) -> Option<PathBuf> {
+        match location::file_path(location) {
+            Some(path) => {
+                let path = PathBuf::from(path);
+                let found = self.directories.iter().find_map(|made| path.strip_prefix(made).ok());
+                found.map(Path::to_owned)
+            }
+            None => self.prefixes.iter().find_map(|prefix| location.strip_prefix(prefix)).map(PathBuf::from),
+        }
+    }
+}
+
 /// Tells files that attempts of a run made from those that were there.
 pub struct FileOrigins {
-    made: Vec<PathBuf>,
-    /// What the locations of what attempts made in a bucket begin with.
-    in_bucket: Option<String>,
+    made: Made,
     remote: Arc<Remote>,
 }
 
 impl FileOrigins {
-    /// What lies below one of `made` was made by attempts of the run: each in a directory that nobody else uses.
-    /// So was what has a location that begins with `in_bucket`.
-    pub fn new(made: Vec<PathBuf>, in_bucket: Option<String>, remote: Arc<Remote>) -> Self {
-        Self { made, in_bucket, remote }
-    }
-
-    /// Where a path lies below what attempts made.
-    fn below<'a>(&self, path: &'a Path) -> Option<&'a Path> {
-        self.made.iter().find_map(|made| path.strip_prefix(made).ok())
+    /// Origins in a run whose attempts made all that.
+    pub fn new(made: Made, remote: Arc<Remote>) -> Self {
+        Self { made, remote }
     }
 }
 
 impl Origins for FileOrigins {
     fn origin(&self, location: &str, checksum: Option<&str>) -> Result<Origin, String> {
-        let in_bucket = self.in_bucket.as_deref().and_then(|prefix| location.strip_prefix(prefix));
-        match (in_bucket, checksum) {
+        match (self.made.below(location), checksum) {
             (Some(_), Some(checksum)) => return Ok(Origin::Content(checksum.into())),
-            (Some(below), None) => return Ok(by_place(Path::new(below))),
+            (Some(below), None) => return Ok(by_place(&below)),
             (None, _) => {}
         }
-        let Some(path) = location::file_path(location).map(PathBuf::from) else {
-            let validator = self.remote.validator(location).map_err(|error| error.to_string())?;
-            return Ok(Origin::Remote { validator });
-        };
-        match (self.below(&path), checksum) {
-            (Some(_), Some(checksum)) => Ok(Origin::Content(checksum.into())),
-            (Some(below), None) => Ok(by_place(below)),
-            (None, _) => local(&path, 0).map(Origin::Local).map_err(|error| error.to_string()),
+        match location::file_path(location) {
+            Some(path) => local(Path::new(&path), 0).map(Origin::Local).map_err(|error| error.to_string()),
+            None => {
+                let validator = self.remote.validator(location).map_err(|error| error.to_string())?;
+                Ok(Origin::Remote { validator })
+            }
         }
     }
 }
@@ -93,10 +125,15 @@ mod tests {
         location::file_uri(path.to_str().expect("UTF-8"))
     }
 
+    fn made(directories: Vec<PathBuf>, prefixes: &[&str]) -> FileOrigins {
+        let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        FileOrigins::new(Made::new(directories, prefixes), Arc::default())
+    }
+
     #[test]
     fn a_changed_file_has_another_origin_wherever_it_lies_in_a_directory() {
         let dir = tempfile::tempdir().expect("a directory");
-        let origins = FileOrigins::new(vec![dir.path().join("store")], None, Arc::default());
+        let origins = made(vec![dir.path().join("store")], &[]);
         fs::create_dir_all(dir.path().join("d/e")).expect("it is made");
         let file = dir.path().join("d/e/x");
         fs::write(&file, "one").expect("it is written");
@@ -111,7 +148,7 @@ mod tests {
     #[test]
     fn what_the_run_made_is_known_by_its_content_or_else_by_its_place() {
         let dir = tempfile::tempdir().expect("a directory");
-        let origins = FileOrigins::new(vec![dir.path().join("store")], None, Arc::default());
+        let origins = made(vec![dir.path().join("store")], &[]);
         let a = uri(&dir.path().join("store/work/a/out/x"));
         let b = uri(&dir.path().join("store/work/b/out/x"));
         let origin = |location: &str, checksum| origins.origin(location, checksum).expect("an origin");
@@ -122,12 +159,12 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_elsewhere_has_none_that_is_known() {
-        let origins = FileOrigins::new(Vec::new(), None, Arc::default());
+        let origins = made(Vec::new(), &[]);
         assert!(origins.origin("file:///no/such", None).expect_err("gone").contains("No such file"));
         let remote = origins.origin("https://example.org/x", None);
         assert_eq!(remote, Ok(Origin::Remote { validator: None }));
-        let made = FileOrigins::new(Vec::new(), Some("s3://b/run-1/files/".to_owned()), Arc::default());
-        let origin = made.origin("s3://b/run-1/files/1/a/x", Some("sha1$1"));
+        let in_bucket = made(Vec::new(), &["s3://b/run-1/files/"]);
+        let origin = in_bucket.origin("s3://b/run-1/files/1/a/x", Some("sha1$1"));
         assert_eq!(origin, Ok(Origin::Content("sha1$1".into())));
     }
 }

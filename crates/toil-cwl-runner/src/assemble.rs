@@ -186,12 +186,16 @@ pub fn run(
     };
     let load = generated::loader(settings, remote, sender.clone());
     let console = settings.tools.js_console.then(|| console(&sender));
-    let cache = cache::open(settings, loaded, &work.path, remote, store.as_ref(), surroundings.log)?;
+    // What jobs leave in a bucket stays here as well, as long as there is room.
+    let room = store.as_ref().map(|_| moil_worker::machine::machine(&work.path).disk / 4);
+    let downloads = Arc::new(Downloads::with_room(room.unwrap_or(0)));
+    let cache =
+        cache::open(settings, loaded, &work.path, remote, store.as_ref(), &downloads, surroundings.log)?;
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
     evaluation.exchange = store.as_ref().map(JobStore::exchange);
     if let Some(store) = &store {
-        evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote, &cache.files)));
+        evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote, cache.root.as_deref())));
         if store.is_in_doubt() {
             evaluation.files = Box::new(keys::Hashed(Arc::clone(remote)));
         }
@@ -217,9 +221,6 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
         })
     };
-    // What jobs leave in a bucket stays here as well, as long as there is room.
-    let room = store.as_ref().map(|_| moil_worker::machine::machine(&work.path).disk / 4);
-    let downloads = Arc::new(Downloads::with_room(room.unwrap_or(0)));
     let mut executor: Box<dyn Executor> = match &store {
         Some(store) if settings.batch == BatchSystem::Processes => {
             Box::new(elsewhere::processes(settings, store, surroundings.executable, reporter)?)

@@ -1,29 +1,33 @@
 //! The call cache of a run (`--cachedir`).
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use moil_cwl::load::Loaded;
 use moil_cwl::process::{Process, Workflow};
 use moil_cwl::requirement::{RequirementKind, Requirements};
 use moil_engine::caching::Cached;
+use moil_job::cache::CacheError;
 use moil_job::failure::{Failure, FailureKind};
-use moil_jobstore::call_cache::DirectoryCache;
+use moil_jobstore::call_cache::{self, directory};
+use moil_jobstore::origins::Made;
 use moil_jobstore::remote::Remote;
+
+use moil_worker::downloads::Downloads;
 
 use crate::job_store::JobStore;
 use crate::keys;
 use crate::log::Log;
-use crate::settings::Settings;
+use crate::settings::{BucketPrefix, CachePlace, Settings};
 
 /// A cache, if one is used.
 #[derive(Default)]
 pub struct Cache {
     /// What the engine works with.
     pub cached: Option<Cached>,
-    /// Below which directory all its files are.
-    pub files: Vec<PathBuf>,
+    /// What the locations of all its files begin with.
+    pub root: Option<String>,
 }
 
 /// Opens the cache that is asked for.
@@ -36,31 +40,53 @@ pub fn open(
     work: &Path,
     remote: &Arc<Remote>,
     store: Option<&JobStore>,
+    downloads: &Arc<Downloads>,
     log: &Log,
 ) -> Result<Cache, Failure> {
-    let Some(directory) = &settings.files.cachedir else { return Ok(Cache::default()) };
-    if directory.iter().any(|part| part == "s3:") {
-        return Err(Failure::new(FailureKind::Unsupported, "a cache in a bucket is not supported yet")
-            .with_advice("give a directory to --cachedir"));
-    }
-    if store.is_some_and(|store| store.directory().is_none()) {
-        log.warning("the cache is not used: the run is kept in a bucket");
-        return Ok(Cache::default());
-    }
+    let Some(place) = &settings.files.cache else { return Ok(Cache::default()) };
     if updates_in_place(&loaded.process, &mut HashSet::new()) {
         log.warning("the cache is not used: a step changes files in place (InplaceUpdateRequirement)");
         return Ok(Cache::default());
     }
-    let made: Vec<PathBuf> =
-        store.and_then(JobStore::directory).into_iter().chain([work]).map(Path::to_owned).collect();
-    let cache = DirectoryCache::open(directory, made.clone()).map_err(|error| {
-        Failure::new(FailureKind::System, error.to_string())
-            .with_advice("give another directory to --cachedir, or remove this one")
+    let made = keys::made(store, Some(work));
+    let cannot = |error: CacheError, advice: &str| {
+        Failure::new(FailureKind::System, error.to_string()).with_advice(advice)
+    };
+    let cache = match place {
+        CachePlace::Directory(directory) => directory::open(directory, made, Arc::clone(remote))
+            .map_err(|error| cannot(error, "give another directory to --cachedir, or remove this one"))?,
+        CachePlace::Bucket(place) => {
+            let advice = "give a bucket to --cachedir that is there and may be written";
+            let cache = in_bucket(place, made, remote)?.map_err(|error| cannot(error, advice))?;
+            let downloads = Arc::clone(downloads);
+            cache.telling(Box::new(move |location, copy| downloads.also(location, copy)))
+        }
+    };
+    let root = Some(cache.root().to_owned());
+    let keys = Arc::new(keys::of_cache(settings, cache.secret(), cache.made().clone(), remote));
+    Ok(Cache { cached: Some(Cached { cache: Arc::new(cache), keys }), root })
+}
+
+#[cfg(feature = "aws")]
+fn in_bucket(
+    place: &BucketPrefix,
+    made: Made,
+    remote: &Remote,
+) -> Result<Result<call_cache::Cache, CacheError>, Failure> {
+    let bucket = remote.bucket(&place.name).ok_or_else(|| {
+        Failure::new(FailureKind::System, "the cache cannot be reached")
+            .with_cause("nothing is set up to reach S3")
     })?;
-    let files = vec![cache.files().to_owned()];
-    let made = made.into_iter().chain(files.iter().cloned()).collect();
-    let keys = Arc::new(keys::of_cache(settings, cache.secret(), made, remote));
-    Ok(Cache { cached: Some(Cached { cache: Arc::new(cache), keys }), files })
+    Ok(call_cache::bucket::open(bucket, &place.prefix, made))
+}
+
+#[cfg(not(feature = "aws"))]
+fn in_bucket(
+    place: &BucketPrefix,
+    _: Made,
+    _: &Remote,
+) -> Result<Result<call_cache::Cache, CacheError>, Failure> {
+    Err(crate::aws::without(&format!("the cache s3://{}/{}", place.name, place.prefix)))
 }
 
 /// Whether a process, or anything that it runs, may change files in place.

@@ -1,6 +1,6 @@
 //! What decides the results of jobs, for their memo keys.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use moil_cwl::canonical;
@@ -9,7 +9,7 @@ use moil_cwl::files::{Entry, Files, Stat};
 use moil_cwl::inherit::Effective;
 use moil_engine::keying::Keying;
 use moil_job::key::Keys;
-use moil_jobstore::origins::FileOrigins;
+use moil_jobstore::origins::{FileOrigins, Made};
 use moil_jobstore::remote::Remote;
 use moil_worker::cancel::Cancel;
 use moil_worker::measure::Measures;
@@ -17,16 +17,22 @@ use moil_worker::measure::Measures;
 use crate::job_store::JobStore;
 use crate::settings::{Engine, Settings};
 
-/// Makes the keys of a run. What lies below `others` was made by attempts of some run.
-pub fn keying(settings: &Settings, store: &JobStore, remote: &Arc<Remote>, others: &[PathBuf]) -> Keying {
-    let made = store.directory().map(Path::to_owned).into_iter().chain(others.iter().cloned()).collect();
-    let origins = FileOrigins::new(made, store.files_in_bucket(), Arc::clone(remote));
-    with_origins(settings, &store.secret(), origins)
+/// What attempts of a run made that is kept in a store, or works in a directory.
+pub fn made(store: Option<&JobStore>, work: Option<&Path>) -> Made {
+    let directories = store.and_then(JobStore::directory).into_iter().chain(work).map(Path::to_owned);
+    Made::new(directories.collect(), store.and_then(JobStore::files_in_bucket).into_iter().collect())
 }
 
-/// Makes the keys of a cache. What lies below `made` was made by attempts.
-pub fn of_cache(settings: &Settings, secret: &[u8; 32], made: Vec<PathBuf>, remote: &Arc<Remote>) -> Keying {
-    with_origins(settings, secret, FileOrigins::new(made, None, Arc::clone(remote)))
+/// Makes the keys of a run. What has a location that begins with that of a cache was made by attempts of some run.
+pub fn keying(settings: &Settings, store: &JobStore, remote: &Arc<Remote>, cache: Option<&str>) -> Keying {
+    let mut made = made(Some(store), None);
+    cache.into_iter().for_each(|cache| made.add(cache));
+    with_origins(settings, &store.secret(), FileOrigins::new(made, Arc::clone(remote)))
+}
+
+/// Makes the keys of a cache.
+pub fn of_cache(settings: &Settings, secret: &[u8; 32], made: Made, remote: &Arc<Remote>) -> Keying {
+    with_origins(settings, secret, FileOrigins::new(made, Arc::clone(remote)))
 }
 
 fn with_origins(settings: &Settings, secret: &[u8; 32], origins: FileOrigins) -> Keying {

@@ -81,6 +81,7 @@ mod tests {
             "--jobStore aws:us-west-2:abc main.cwl",
             "--jobStore s3://bucket/x main.cwl",
             "--outdir s3://bucket/x main.cwl",
+            "--cachedir s3://bucket/x main.cwl",
             "main.cwl --f s3://bucket/x",
         ] {
             let (code, told) = run(line);

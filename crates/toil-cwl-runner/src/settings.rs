@@ -163,7 +163,7 @@ pub enum HandOver {
 
 /// A place in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputBucket {
+pub struct BucketPrefix {
     /// The bucket.
     pub name: String,
     /// What keys begin with; without a `/` at its ends; may be empty.
@@ -176,7 +176,7 @@ pub struct Files {
     /// Where outputs go, if not to a bucket. It need not exist yet.
     pub outdir: PathBuf,
     /// The place in a bucket to which outputs go.
-    pub bucket: Option<OutputBucket>,
+    pub bucket: Option<BucketPrefix>,
     /// Where the output object goes, if not to stdout.
     pub summary: Option<PathBuf>,
     /// Where relative paths of the input object start, if not at its file.
@@ -198,7 +198,16 @@ pub struct Files {
     /// Files marked as streamable may be streamed.
     pub streaming: bool,
     /// Where results are kept beyond the run.
-    pub cachedir: Option<PathBuf>,
+    pub cache: Option<CachePlace>,
+}
+
+/// Where results are kept beyond their runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CachePlace {
+    /// In a directory. It need not exist yet.
+    Directory(PathBuf),
+    /// Below a prefix of a bucket that exists.
+    Bucket(BucketPrefix),
 }
 
 /// Where jobs run.

@@ -227,14 +227,18 @@ impl Downloads {
                 _ => return,
             };
             let Some(location) = location else { return };
-            let known = match self.known().get(location) {
-                Some(Known::Here(local)) => Some(local.path.clone()),
-                _ => None,
-            };
-            let path = known.or_else(|| self.inside(location));
-            copies.extend(path.map(|path| (path, Arc::clone(location))));
+            copies.extend(self.copy_of(location).map(|path| (path, Arc::clone(location))));
         });
         copies
+    }
+
+    /// What is at the first location, or at that path of this machine, is at the second one as well: nobody here has to
+    /// fetch it from there.
+    pub fn also(&self, location: &str, other: &str) {
+        let path = path_of(location).ok().or_else(|| self.copy_of(location));
+        if let Some(path) = path {
+            self.known().insert(other.into(), Known::Here(Local::new(path)));
+        }
     }
 
     /// Takes over what was made here and is at a location elsewhere now, so that nobody here has to fetch it. Where there
@@ -397,11 +401,16 @@ impl Downloads {
 
     /// A directory that is here as a whole.
     fn here(&self, location: &str) -> Option<PathBuf> {
+        self.copy_of(location).filter(|path| path.is_dir())
+    }
+
+    /// The copy of what is at a location, if it is here or lies in a directory that is.
+    fn copy_of(&self, location: &str) -> Option<PathBuf> {
         let path = match self.known().get(location) {
             Some(Known::Here(local)) => Some(local.path.clone()),
             _ => None,
         };
-        path.or_else(|| self.inside(location)).filter(|path| path.is_dir())
+        path.or_else(|| self.inside(location))
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {

@@ -1,9 +1,16 @@
-use super::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use moil_cwl::location;
 use moil_job::result::Usage;
+
+use super::directory::HOME;
+use super::*;
 
 struct Case {
     dir: tempfile::TempDir,
-    cache: DirectoryCache,
+    cache: Cache,
 }
 
 impl Case {
@@ -13,9 +20,10 @@ impl Case {
         Self { dir, cache }
     }
 
-    fn open(dir: &Path) -> DirectoryCache {
+    fn open(dir: &Path) -> Cache {
         let made = fs::canonicalize(dir).expect("it is there").join("work");
-        DirectoryCache::open(&dir.join("cache"), vec![made]).expect("it opens")
+        let made = Made::new(vec![made], Vec::new());
+        directory::open(&dir.join("cache"), made, Arc::default()).expect("it opens")
     }
 
     /// A result with a file, a directory, and a file of somebody else.
@@ -37,7 +45,7 @@ impl Case {
 
 fn locations(result: &JobResult) -> Vec<String> {
     let mut found = Vec::new();
-    result.outputs.visit_files(&mut |item| found.extend(location_of(item).map(str::to_owned)));
+    result.outputs.visit_files(&mut |item| found.extend(location_of(item).map(|text| text.to_string())));
     found
 }
 
@@ -115,7 +123,8 @@ fn of_many_that_keep_the_same_at_once_one_wins_and_the_others_leave_nothing() {
     });
     assert!(case.cache.find("abc").expect("it is read").is_some());
     let entries = case.cache.numbers("abc").expect("it is read").len();
-    assert_eq!(fs::read_dir(case.cache.files()).expect("it is read").count(), entries);
+    let files = location::file_path(case.cache.root()).expect("a path");
+    assert_eq!(fs::read_dir(files).expect("it is read").count(), entries);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! Nothing is ever written twice under one key but what is the same. A job with one output file costs one request, and
 //! a directory of 100,000 small files a few dozen.
 
+mod copies;
 pub mod index;
 mod read;
 mod update;
@@ -225,6 +226,12 @@ impl S3Contents {
         packer.finish()
     }
 
+    fn put_index(&self, output: &str, mut index: Index) -> Result<(), String> {
+        index.sort();
+        let bytes = index.write().map_err(|error| error.to_string())?;
+        self.bucket.put(&unit_key(output, ".directory"), &bytes).map_err(|error| error.reason)
+    }
+
     /// A key for an output of an attempt, which nothing else has.
     fn output_key(&self, attempt: &AttemptId, name: &str) -> String {
         format!("{}files/{}/{}-{}/{name}", self.prefix, self.term, slug(attempt), nonce())
@@ -351,9 +358,7 @@ impl Packer<'_> {
     /// Stores what is left, and then what is in the directory: so it is whole.
     fn finish(mut self) -> Result<(), String> {
         self.close_pack()?;
-        self.index.sort();
-        let bytes = self.index.write().map_err(|error| error.to_string())?;
-        self.contents.bucket.put(&unit_key(self.output, ".directory"), &bytes).map_err(|error| error.reason)
+        self.contents.put_index(self.output, self.index)
     }
 
     fn close_pack(&mut self) -> Result<(), String> {

@@ -4,6 +4,8 @@
 // this program, started once more: the environment tells it what it is.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
+#[cfg(feature = "aws")]
+mod bucket_cache;
 mod faulty;
 mod file_store;
 #[cfg(feature = "aws")]

@@ -22,7 +22,7 @@ use moil_jobstore::s3::Bucket;
 use moil_jobstore::s3::transfer::Content;
 
 use crate::job_store::JobStore;
-use crate::settings::{OutputBucket, Settings};
+use crate::settings::{BucketPrefix, Settings};
 
 /// How many files are on their way at once.
 const AT_ONCE: usize = 16;
@@ -31,11 +31,11 @@ const AT_ONCE: usize = 16;
 const ROOT: &str = "/";
 
 /// The place as people write it.
-pub(super) fn url(place: &OutputBucket) -> String {
+pub(super) fn url(place: &BucketPrefix) -> String {
     format!("s3://{}/{}", place.name, place.prefix)
 }
 
-fn bucket(place: &OutputBucket, remote: &Remote) -> Result<Bucket, Failure> {
+fn bucket(place: &BucketPrefix, remote: &Remote) -> Result<Bucket, Failure> {
     remote.bucket(&place.name).ok_or_else(|| {
         Failure::new(FailureKind::System, format!("cannot write to {}", url(place)))
             .with_cause("nothing is set up to reach S3")
@@ -43,7 +43,7 @@ fn bucket(place: &OutputBucket, remote: &Remote) -> Result<Bucket, Failure> {
 }
 
 /// Whether objects can be written there.
-pub(super) fn check(settings: &Settings, place: &OutputBucket, remote: &Remote) -> Result<(), Failure> {
+pub(super) fn check(settings: &Settings, place: &BucketPrefix, remote: &Remote) -> Result<(), Failure> {
     if let Some(Locator::Aws { name, .. }) = &settings.store.locator
         && Locator::bucket(name) == place.name
     {
@@ -59,7 +59,7 @@ pub(super) fn check(settings: &Settings, place: &OutputBucket, remote: &Remote) 
 }
 
 /// The key of a path below [`ROOT`].
-fn key(place: &OutputBucket, path: &Path) -> String {
+fn key(place: &BucketPrefix, path: &Path) -> String {
     let below = path.strip_prefix(ROOT).unwrap_or(path).to_string_lossy();
     if place.prefix.is_empty() { below.into_owned() } else { format!("{}/{below}", place.prefix) }
 }
@@ -70,7 +70,7 @@ fn key(place: &OutputBucket, path: &Path) -> String {
 /// What the server or the system refused; another leader has taken over the run.
 pub(super) fn bring(
     settings: &Settings,
-    place: &OutputBucket,
+    place: &BucketPrefix,
     outputs: &Value,
     work: &Path,
     remote: &Arc<Remote>,
@@ -118,7 +118,7 @@ fn measured(file: &File, stored: &HashMap<String, Stored>, checksums: bool) -> F
 }
 
 struct Exporter<'a> {
-    place: &'a OutputBucket,
+    place: &'a BucketPrefix,
     bucket: &'a Bucket,
     remote: &'a Remote,
     scratch: &'a Path,

@@ -9,19 +9,19 @@ use moil_jobstore::remote::Remote;
 
 use crate::aws::without;
 use crate::job_store::JobStore;
-use crate::settings::{OutputBucket, Settings};
+use crate::settings::{BucketPrefix, Settings};
 
-pub(super) fn url(place: &OutputBucket) -> String {
+pub(super) fn url(place: &BucketPrefix) -> String {
     format!("s3://{}/{}", place.name, place.prefix)
 }
 
-pub(super) fn check(_: &Settings, place: &OutputBucket, _: &Remote) -> Result<(), Failure> {
+pub(super) fn check(_: &Settings, place: &BucketPrefix, _: &Remote) -> Result<(), Failure> {
     Err(without(&url(place)))
 }
 
 pub(super) fn bring(
     _: &Settings,
-    place: &OutputBucket,
+    place: &BucketPrefix,
     _: &Value,
     _: &Path,
     _: &Arc<Remote>,

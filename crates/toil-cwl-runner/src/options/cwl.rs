@@ -139,7 +139,11 @@ pub(super) const OUTPUTS: Group = Group {
         Opt::flag(&["--no-compute-checksum"], "Leave checksums out.").sets("--compute-checksum", "false"),
         Opt::flag(&["--disable-streaming"], "Do not stream files marked as streamable.")
             .accepted("nothing is streamed: files are complete before they are read"),
-        Opt::value(&["--cachedir"], "DIR", "Keep results of jobs here and take them from here."),
+        Opt::value(
+            &["--cachedir"],
+            "DIR",
+            "Keep results of jobs here (a directory or s3://BUCKET/PREFIX) and take them from here.",
+        ),
         Opt::value(
             &["--destBucket"],
             "URL",

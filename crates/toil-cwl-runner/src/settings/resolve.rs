@@ -13,9 +13,9 @@ use moil_jobstore::locator::{Locator, RecordsIn};
 use super::error::SettingsError;
 use super::value;
 use super::{
-    Action, BatchSystem, Clean, Containers, Documents, Engine, Files, HandOver, Keep, Log, Note,
-    OutputBucket, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store, TemporaryPrefix,
-    Tools,
+    Action, BatchSystem, BucketPrefix, CachePlace, Clean, Containers, Documents, Engine, Files, HandOver,
+    Keep, Log, Note, Part, Preserved, Provenance, Resources, Restart, Retries, Settings, Store,
+    TemporaryPrefix, Tools,
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
@@ -259,7 +259,7 @@ impl Source<'_> {
             },
             checksums: self.flag("--compute-checksum", true),
             streaming: !self.flag("--disable-streaming", false),
-            cachedir: self.path("--cachedir"),
+            cache: self.cache()?,
             place_is_given: self.environment.known("TOIL_WORKDIR_OVERRIDE").is_some()
                 || ["--workDir", "--tmpdir-prefix", "--tmp-outdir-prefix"]
                     .iter()
@@ -269,7 +269,7 @@ impl Source<'_> {
     }
 
     /// Where outputs go: to a directory, or to a bucket. As with Toil, `--destBucket` counts more than `--outdir`.
-    fn outputs(&self) -> Result<(Option<PathBuf>, Option<OutputBucket>), SettingsError> {
+    fn outputs(&self) -> Result<(Option<PathBuf>, Option<BucketPrefix>), SettingsError> {
         let [given, directory] = ["--destBucket", "--outdir"]
             .map(|option| self.text(option).filter(|text| !text.is_empty()).map(|text| (option, text)));
         let Some((option, text)) = given.or(directory) else { return Ok((None, None)) };
@@ -283,9 +283,25 @@ impl Source<'_> {
             }
             (_, None) => return Ok((Some(self.cwd.join(text)), None)),
         };
-        match Locator::parse(&url, self.cwd) {
-            Ok(Locator::S3 { bucket, prefix }) => Ok((None, Some(OutputBucket { name: bucket, prefix }))),
-            Ok(_) => Ok((None, None)),
+        Ok((None, self.bucket(option, text, &url)?))
+    }
+
+    /// Where results are kept beyond the run.
+    fn cache(&self) -> Result<Option<CachePlace>, SettingsError> {
+        const OPTION: &str = "--cachedir";
+        Ok(match self.text(OPTION) {
+            Some(text) if text.starts_with("s3://") => {
+                self.bucket(OPTION, text, text)?.map(CachePlace::Bucket)
+            }
+            _ => self.path(OPTION).map(CachePlace::Directory),
+        })
+    }
+
+    /// The place in a bucket that an option names by a URL.
+    fn bucket(&self, option: &str, text: &str, url: &str) -> Result<Option<BucketPrefix>, SettingsError> {
+        match Locator::parse(url, self.cwd) {
+            Ok(Locator::S3 { bucket, prefix }) => Ok(Some(BucketPrefix { name: bucket, prefix })),
+            Ok(_) => Ok(None),
             Err(error) => Err(UsageError::new(format!("{option} {text}: {}", error.reason)).into()),
         }
     }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
 use super::Answer;
+use super::buckets::{make_bucket, succeeds};
 use super::sandbox::Sandbox;
 
 /// Two steps, of which the second takes the file and the directory of the first; jobs leave their names in a file.
@@ -191,10 +193,85 @@ fn two_runs_at_the_same_time_share_a_new_cache() {
 }
 
 #[test]
-fn a_cache_in_a_bucket_is_refused() {
-    let sandbox = sandbox(STEPS);
-    let answer = sandbox.run(&[&["--cachedir", "s3://bucket/prefix"], &HELLO[..]].concat());
-    assert_ne!(answer.code, ExitCode::SUCCESS);
-    assert!(answer.stderr.contains("a cache in a bucket is not supported yet"), "{}", answer.stderr);
-    assert!(!sandbox.path("s3:").exists());
+fn every_kind_of_cache_serves_runs_with_every_kind_of_store() {
+    let server = S3Server::start();
+    make_bucket(&server, "shared", &[]);
+    for cache in ["s3://shared/cache", "cache"] {
+        let stores = [
+            "",
+            "--jobStore store",
+            "--jobStore s3://shared/store",
+            "--batchSystem processes --jobStore s3://shared/store",
+            "--batchSystem processes --jobStore store",
+        ];
+        for (number, maker) in stores.iter().enumerate() {
+            let sandbox = sandbox(STEPS);
+            let run = |store: &str| {
+                let cache = format!("{cache}-{number}");
+                let line =
+                    format!("--cachedir {cache} {store} --outdir out main.cwl --f in.txt --word hello");
+                let outputs = succeeds(&sandbox, &server, &line);
+                assert_eq!(sandbox.read("out/two.txt"), "hello\ntext\ntext\n", "{maker}; {store}");
+                assert_eq!(sandbox.read("out/d/x"), "text\n", "{maker}; {store}");
+                std::fs::remove_dir_all(sandbox.path("out")).expect("it is removed");
+                outputs
+            };
+            let first = run(maker);
+            assert_eq!(ran(&sandbox), "make use", "{maker}");
+            for store in stores {
+                assert_eq!(run(store), first, "{maker}; {store}");
+                assert_eq!(ran(&sandbox), "", "{cache}: {maker}; {store}");
+            }
+        }
+    }
+}
+
+#[test]
+fn outputs_go_from_a_cache_in_a_bucket_to_a_bucket_without_coming_here() {
+    let (server, sandbox) = (S3Server::start(), sandbox(STEPS));
+    make_bucket(&server, "shared", &[]);
+    let line = "--cachedir s3://shared/cache --outdir s3://shared/out main.cwl --f in.txt --word hello";
+    succeeds(&sandbox, &server, line);
+    server.hooks().forget_calls();
+    succeeds(&sandbox, &server, line);
+    assert_eq!(ran(&sandbox), "make use");
+    assert_eq!(server.objects("shared")["out/two.txt"], b"hello\ntext\ntext\n");
+    assert_eq!(server.objects("shared")["out/d/x"], b"text\n");
+    // The secret and two entries, the list of a directory, and what is packed in it.
+    assert!(server.hooks().count("GetObject") <= 5, "{:?}", server.hooks().counts());
+}
+
+#[test]
+fn two_runs_at_the_same_time_share_a_new_cache_in_a_bucket() {
+    let (server, sandbox) = (S3Server::start(), sandbox(STEPS));
+    make_bucket(&server, "shared", &[]);
+    let url = server.url();
+    let children = ["out-1", "out-2"].map(|outdir| {
+        let args = [&["--cachedir", "s3://shared/cache", "--outdir", outdir], &HELLO[..]].concat();
+        let env = [
+            ("AWS_ENDPOINT_URL", url.as_str()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ];
+        sandbox.program(&args).envs(env).spawn().expect("it starts")
+    });
+    for child in children {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(sandbox.read("out-1/two.txt"), sandbox.read("out-2/two.txt"));
+    ran(&sandbox);
+    succeeds(&sandbox, &server, "--cachedir s3://shared/cache --outdir out main.cwl --f in.txt --word hello");
+    assert_eq!(ran(&sandbox), "");
+}
+
+#[test]
+fn a_cache_in_a_bucket_that_is_not_there_is_told_before_anything_runs() {
+    let (server, sandbox) = (S3Server::start(), sandbox(STEPS));
+    let line = "--cachedir s3://none/cache --outdir out main.cwl --f in.txt --word hello";
+    let answer = super::buckets::run(&sandbox, &server, line);
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    assert!(answer.stderr.contains("the cache cannot be opened in s3://none/cache"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("give a bucket to --cachedir that is there"), "{}", answer.stderr);
+    assert_eq!(ran(&sandbox), "");
 }

@@ -4,7 +4,7 @@
 //! made. A new version lies under a key of its own attempt. What did not change in a directory is copied within the
 //! service.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use moil_job::contents::ContentsError;
 use moil_job::spec::AttemptId;
 use moil_job::update::Update;
 
-use super::index::{Entry, Index, Kind};
-use super::{Named, Packer, S3Contents, location, unit_key};
+use super::copies::Source;
+use super::index::{Entry, Kind};
+use super::{Named, Packer, S3Contents, location};
 
 /// What changed in an output: where in it, empty for all of it, and what is there now.
 type Parts<'a> = BTreeMap<String, &'a Path>;
@@ -88,28 +89,13 @@ impl S3Contents {
             })
         };
         let kept: Vec<Entry> = index.entries.iter().filter(|entry| !is_replaced(entry)).cloned().collect();
-        let copy = |from: &str, to: &str| {
-            self.bucket.copy_from(&self.bucket, from, None, to).map_err(|error| error.reason)
-        };
-        let mut packs = BTreeSet::new();
-        for entry in &kept {
-            match entry.kind {
-                Kind::Directory => {}
-                Kind::Object(_) => {
-                    copy(&format!("{old}/{}", entry.path), &format!("{new}/{}", entry.path))?;
-                }
-                Kind::Packed { size: 0, .. } => {}
-                Kind::Packed { pack, .. } => {
-                    packs.insert(pack);
-                }
-            }
-        }
-        for pack in &packs {
-            let name = format!(".pack-{pack}");
-            copy(&unit_key(old, &name), &unit_key(new, &name))?;
-        }
-        let next = packs.last().map_or(0, |last| last + 1);
-        let index = Index { entries: kept };
+        let source = Source { contents: self, output: old, inside: "" };
+        let index = self.copy_entries(&source, &kept, new)?;
+        let last = kept.iter().filter_map(|entry| match entry.kind {
+            Kind::Packed { pack, .. } => Some(pack),
+            Kind::Directory | Kind::Object(_) => None,
+        });
+        let next = last.max().map_or(0, |last| last + 1);
         let mut packer = Packer { contents: self, output: new, index, pack: Vec::new(), packs: next };
         for (inside, path) in parts {
             packer.entry(path, inside.clone(), 0)?;
