@@ -56,8 +56,8 @@ pub enum Local {
         /// When anything of it changed; `None` where that says nothing, since we put links to it.
         changed: Option<i128>,
     },
-    /// A directory, with the names in it.
-    Directory(Vec<(String, Local)>),
+    /// A directory: a digest of all that is in it.
+    Directory(Arc<str>),
 }
 
 /// A file whose identity is not known.
@@ -188,19 +188,12 @@ fn is_below(location: &str, directory: &str) -> bool {
     location.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Names in alphabetical order: disks give them in any.
 fn local(local: &Local) -> Json {
     match local {
         Local::File { size, modified, changed } => {
             json!([size, modified.to_string(), changed.map(|changed| changed.to_string())])
         }
-        Local::Directory(entries) => {
-            let mut entries: Vec<&(String, Local)> = entries.iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            let entries: serde_json::Map<String, Json> =
-                entries.into_iter().map(|(name, entry)| (name.clone(), self::local(entry))).collect();
-            Json::Object(entries)
-        }
+        Local::Directory(digest) => json!(digest),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where files come from, for memo keys.
 
+mod directories;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,9 +13,7 @@ use moil_job::identity::{Local, Origin, Origins};
 use moil_job::spec::{AttemptId, JobId};
 
 use crate::remote::Remote;
-
-/// How deep directories may be nested.
-const DEPTH_LIMIT: usize = 200;
+use directories::Directories;
 
 /// Where all lies that attempts made: each in a directory, or below a prefix, that nobody else uses.
 #[derive(Clone, Debug, Default)]
@@ -62,12 +62,26 @@ impl Made {
 pub struct FileOrigins {
     made: Made,
     remote: Arc<Remote>,
+    directories: Directories,
 }
 
 impl FileOrigins {
     /// Origins in a run whose attempts made all that.
     pub fn new(made: Made, remote: Arc<Remote>) -> Self {
-        Self { made, remote }
+        Self { made, remote, directories: Directories::default() }
+    }
+
+    fn local(&self, path: &Path) -> io::Result<Local> {
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() {
+            return self.directories.digest(path).map(Local::Directory);
+        }
+        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Ok(Local::File {
+            size: metadata.len(),
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: Some(nanoseconds(metadata.ctime(), metadata.ctime_nsec())),
+        })
     }
 }
 
@@ -79,7 +93,7 @@ impl Origins for FileOrigins {
             (None, _) => {}
         }
         match location::file_path(location) {
-            Some(path) => local(Path::new(&path), 0).map(Origin::Local).map_err(|error| error.to_string()),
+            Some(path) => self.local(Path::new(&path)).map(Origin::Local).map_err(|error| error.to_string()),
             None => {
                 let validator = self.remote.validator(location).map_err(|error| error.to_string())?;
                 Ok(Origin::Remote { validator })
@@ -92,29 +106,6 @@ impl Origins for FileOrigins {
 fn by_place(below: &Path) -> Origin {
     let name = below.to_string_lossy();
     Origin::Attempt { attempt: AttemptId { job: JobId(Arc::from("")), number: 0 }, path: name.into_owned() }
-}
-
-fn local(path: &Path, depth: usize) -> io::Result<Local> {
-    if depth > DEPTH_LIMIT {
-        return Err(io::Error::other("its directories are nested too deeply"));
-    }
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_dir() {
-        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        return Ok(Local::File {
-            size: metadata.len(),
-            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed: Some(nanoseconds(metadata.ctime(), metadata.ctime_nsec())),
-        });
-    }
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        entries.push((name, local(&entry.path(), depth + 1)?));
-    }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Local::Directory(entries))
 }
 
 #[cfg(test)]
@@ -133,15 +124,18 @@ mod tests {
     #[test]
     fn a_changed_file_has_another_origin_wherever_it_lies_in_a_directory() {
         let dir = tempfile::tempdir().expect("a directory");
-        let origins = made(vec![dir.path().join("store")], &[]);
+        let origin = |path: &Path, checksum| {
+            let origins = made(vec![dir.path().join("store")], &[]);
+            origins.origin(&uri(path), checksum).expect("an origin")
+        };
         fs::create_dir_all(dir.path().join("d/e")).expect("it is made");
         let file = dir.path().join("d/e/x");
         fs::write(&file, "one").expect("it is written");
         for path in [&file, &dir.path().join("d")] {
-            let before = origins.origin(&uri(path), Some("sha1$1")).expect("an origin");
-            assert_eq!(origins.origin(&uri(path), Some("sha1$2")).expect("an origin"), before);
+            let before = origin(path, Some("sha1$1"));
+            assert_eq!(origin(path, Some("sha1$2")), before);
             fs::write(&file, format!("{before:?}")).expect("it is written");
-            assert_ne!(origins.origin(&uri(path), Some("sha1$1")).expect("an origin"), before);
+            assert_ne!(origin(path, Some("sha1$1")), before);
         }
     }
 
