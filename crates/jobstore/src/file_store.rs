@@ -176,7 +176,13 @@ impl FileStore {
         match find(path)? {
             Found::Run(run) => {
                 let records = FileRecords::open(&run, Durability::Process);
-                match ledger::retire(&records, who) {
+                let mut retired = ledger::retire(&records, who);
+                // On a full disk, that makes room for a record.
+                if matches!(retired, Err(OpenError::Records(_))) && fs::remove_file(run.join(RESERVE)).is_ok()
+                {
+                    retired = ledger::retire(&records, who);
+                }
+                match retired {
                     Ok(()) | Err(OpenError::Missing) => remove(path, &run),
                     Err(reason) => Err(open_error(path, reason)),
                 }
@@ -252,6 +258,12 @@ const NEW: &str = ".new-";
 
 /// What file systems have in directories that are empty to people.
 const IGNORED: &[&str] = &["lost+found", ".snapshot"];
+
+/// A file of a run that is good for nothing but the room that it takes: so a store that has filled its disk can be removed.
+const RESERVE: &str = ".reserve";
+
+/// Its size in bytes: a record and a directory for it.
+const RESERVED: usize = 16 << 10;
 
 /// What is at a path.
 enum Found {
@@ -348,7 +360,9 @@ fn make(path: &Path) -> Result<Option<PathBuf>, FileStoreError> {
 /// Makes a directory with all that a run's has from the beginning.
 fn furnish(run: &Path) -> Result<(), FileStoreError> {
     fs::create_dir(run).map_err(|error| system("make", run, &error))?;
-    FileRecords::create(run, Durability::Process).map(drop).map_err(|error| open_error(run, error.into()))
+    FileRecords::create(run, Durability::Process).map_err(|error| open_error(run, error.into()))?;
+    let reserve = run.join(RESERVE);
+    fs::write(&reserve, [b'.'; RESERVED]).map_err(|error| system("make", &reserve, &error))
 }
 
 /// Removes a run whose removal is recorded. Its name goes first.

@@ -8,6 +8,7 @@ mod commands;
 mod docker;
 mod docs;
 mod elsewhere;
+mod full_disk;
 mod generators;
 mod images;
 mod in_place;
