@@ -12,6 +12,7 @@ use moil_cwl::files::Files;
 use moil_cwl::location;
 use moil_cwl::value::{Directory, File, Value, split_extension};
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::moved::Moved;
 
 pub mod undo;
 mod whole;
@@ -93,16 +94,16 @@ pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Valu
 }
 
 /// Makes the output directory, and does what [`plan`] decided. Files are made writable for their owner where they come
-/// from a job store, which protects what it keeps.
+/// from a job store, which protects what it keeps: then `moves` are those that were recorded.
 ///
 /// # Errors
 /// What the system refused, with the path.
-pub fn act(actions: &[Action], outdir: &Path, from_store: bool) -> Result<(), Failure> {
+pub fn act(actions: &[Action], outdir: &Path, moves: Option<&[Moved]>) -> Result<(), Failure> {
     let whole = !outdir.exists() && whole::take(actions, outdir);
     if !whole {
-        one_by_one(actions, outdir)?;
+        one_by_one(actions, outdir, moves.unwrap_or_default())?;
     }
-    if from_store {
+    if moves.is_some() {
         for action in actions {
             if let Action::Bring { to, .. } = action {
                 release(to).map_err(|error| failed(to, error))?;
@@ -125,7 +126,7 @@ fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::new(FailureKind::System, format!("cannot write the output {}", path.display())).with_cause(error)
 }
 
-fn one_by_one(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
+fn one_by_one(actions: &[Action], outdir: &Path, moves: &[Moved]) -> Result<(), Failure> {
     fs::create_dir_all(outdir).map_err(|error| {
         let message = format!("cannot make the output directory {}", outdir.display());
         Failure::new(FailureKind::System, message).with_cause(error)
@@ -133,7 +134,12 @@ fn one_by_one(actions: &[Action], outdir: &Path) -> Result<(), Failure> {
     for action in actions {
         let (path, result) = match action {
             Action::MakeDirectory(path) => (path, fs::create_dir_all(path)),
-            Action::Bring { from, to, may_move } => (to, bring(from, to, *may_move)),
+            Action::Bring { from, to, may_move } => {
+                let brought = bring(from, to, *may_move);
+                // A leader that slept in its export, and woke up when this one had taken over, may have moved it.
+                let is_there = brought.is_err() && undo::is_moved(moves, from, to);
+                (to, if is_there { Ok(()) } else { brought })
+            }
             Action::Copy { location, .. } => return Err(not_local(location)),
             Action::Write { to, text } => (to, replace(to).and_then(|()| fs::write(to, text.as_bytes()))),
         };

@@ -402,9 +402,9 @@ impl BucketStore {
     /// # Errors
     /// [`StoreError::Failed`] if it is not, or if that cannot be found out.
     pub fn check_current(&self) -> Result<(), StoreError> {
-        let reason = match runs::current_id(&*self.root) {
-            Ok(run) if run == self.ledger.info().run => return Ok(()),
-            Ok(_) | Err(OpenError::Missing) => {
+        let reason = match self.is_removed() {
+            Ok(false) => return Ok(()),
+            Ok(true) => {
                 "it was removed by somebody else while this run was at work; what is there now is another run's"
                     .to_owned()
             }
@@ -412,6 +412,18 @@ impl BucketStore {
         };
         let operation = format!("using the job store {}", self.place.name);
         Err(StoreError::Failed { operation, reason })
+    }
+
+    /// Whether this run is not the one that is there any more.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub fn is_removed(&self) -> Result<bool, OpenError> {
+        match runs::current_id(&*self.root) {
+            Ok(run) => Ok(run != self.ledger.info().run),
+            Err(OpenError::Missing) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes this store, if no other leader has taken it over.

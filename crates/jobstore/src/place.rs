@@ -17,6 +17,7 @@ use crate::file_store::{FileStore, FileStoreError, Workers};
 use crate::ledger::{Ledger, OpenError, Replay};
 use crate::names::Term;
 use crate::records::Records;
+use crate::records::file::FileRecords;
 use crate::who::Who;
 
 /// Where a store is or will be.
@@ -194,6 +195,15 @@ impl Kept {
             Self::File(_) => Ok(()),
             #[cfg(feature = "aws")]
             Self::Bucket(store) => store.check_current(),
+        }
+    }
+
+    /// Whether it is known that somebody has removed this run.
+    pub fn is_removed(&self) -> bool {
+        match self {
+            Self::File(store) => !FileRecords::is_at(store.directory()),
+            #[cfg(feature = "aws")]
+            Self::Bucket(store) => store.is_removed().unwrap_or(false),
         }
     }
 

@@ -265,13 +265,18 @@ pub fn run(
     let outputs = match &end.outputs {
         Some(outputs) => {
             let home = home::bring(settings, outputs, &work.path, remote, &downloads, store.as_ref());
-            Some(home.map_err(|failure| match failure.advice {
-                None => failure.with_advice(format!(
-                    "what was not brought to {} is still in {}",
-                    home::place(settings),
-                    work.path.display()
-                )),
-                Some(_) => failure,
+            Some(home.map_err(|failure| {
+                let failure = match &store {
+                    Some(store) => store.unless_fenced(failure),
+                    None => failure,
+                };
+                let (place, work) = (home::place(settings), work.path.display());
+                match failure.advice {
+                    None => {
+                        failure.with_advice(format!("what was not brought to {place} is still in {work}"))
+                    }
+                    Some(_) => failure,
+                }
             })?)
         }
         None => None,

@@ -102,14 +102,15 @@ pub fn bring(
     let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());
     let export = Export { outdir: settings.files.outdir.clone(), url: None, own };
     let (value, actions) = export::plan(outputs, &export, remote)?;
-    if let Some(store) = store {
+    let moves = store.map(|store| store.directory().map(|_| undo::moves(&actions)).unwrap_or_default());
+    if let (Some(store), Some(moves)) = (store, &moves) {
         store.record(Record::ExportPlanned {
             outputs: outputs.clone(),
             to: export.outdir.display().to_string(),
-            moves: store.directory().map(|_| undo::moves(&actions)).unwrap_or_default(),
+            moves: moves.clone(),
         })?;
     }
-    export::act(&actions, &export.outdir, store.is_some())?;
+    export::act(&actions, &export.outdir, moves.as_deref())?;
     // What was brought from elsewhere, or changed in place since, is measured where it is now.
     let never = moil_worker::cancel::Cancel::new();
     let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);

@@ -223,8 +223,29 @@ impl JobStore {
         self.kept.check_current().map_err(refused)?;
         self.kept.append(&[record]).map_err(|error| {
             let failure = refused(error);
-            if failure.advice.is_some() { failure } else { failure.with_advice(self.how_to_go_on()) }
+            if failure.advice.is_some() {
+                return failure;
+            }
+            if self.kept.is_removed() { self.removed() } else { failure.with_advice(self.how_to_go_on()) }
         })
+    }
+
+    /// What is told of something that failed when the run was at its end: most often, if that is so, that another leader
+    /// has taken over.
+    pub fn unless_fenced(&self, failure: Failure) -> Failure {
+        match self.kept.ledger().probe() {
+            Err(StoreError::Fenced { leader }) => fenced(&leader),
+            _ if self.kept.is_removed() => self.removed(),
+            _ => failure,
+        }
+    }
+
+    fn removed(&self) -> Failure {
+        let message =
+            format!("the job store {} was removed by somebody else while this run was at work", self.name);
+        Failure::new(FailureKind::System, message).with_advice(
+            "another leader has finished the run, or somebody has given it up; this one has stopped",
+        )
     }
 
     fn how_to_go_on(&self) -> String {
@@ -234,20 +255,27 @@ impl JobStore {
         )
     }
 
+    /// Records a success. Only then it is told: whoever is fenced has none.
+    ///
+    /// # Errors
+    /// As [`JobStore::record`].
+    pub fn succeeded(&self) -> Result<(), Failure> {
+        self.record(Record::RunFinished { success: true })
+    }
+
     /// Removes the store or keeps it, as `--clean` says, and tells how to go on after a failure. `outputs` is the
-    /// output object of a success.
+    /// output object of a success, which is recorded and told.
     ///
     /// # Errors
     /// It cannot be written or removed.
     pub fn close(self, settings: &Settings, outputs: Option<&Value>, log: &Log) -> Result<(), Failure> {
         let success = outputs.is_some();
-        match self.record(Record::RunFinished { success }) {
-            // Most often for the reason for which the run failed, which was told.
-            Err(_) if !success => {
+        // It cannot be recorded most often for the reason for which the run failed, which was told.
+        if !success && self.record(Record::RunFinished { success }).is_err() {
+            if !self.kept.is_removed() {
                 log.warning(self.how_to_go_on());
-                return Ok(());
             }
-            recorded => recorded?,
+            return Ok(());
         }
         let removes = match settings.store.clean {
             Clean::Always => true,
@@ -256,15 +284,20 @@ impl JobStore {
             Clean::OnError => !success,
         };
         if removes && settings.files.hand_over != HandOver::Leave {
-            return self.kept.remove(outputs.cloned()).map_err(|error| match error {
-                StoreError::Fenced { leader } => fenced(&leader),
-                error @ StoreError::Failed { .. } => {
-                    let name = &self.name;
+            let name = &self.name;
+            return match self.kept.remove(outputs.cloned()) {
+                // It is theirs now; what this run had to say is said.
+                Err(StoreError::Fenced { leader }) => {
+                    log.warning(format_args!("another leader ({leader}) has taken over {name}, so it stays"));
+                    Ok(())
+                }
+                Err(StoreError::Failed { .. }) if self.kept.is_removed() => Ok(()),
+                removed => removed.map_err(|error| {
                     Failure::new(FailureKind::System, format!("cannot remove the job store {name}"))
                         .with_cause(error)
                         .with_advice(format!("remove it with: moil clean {name}"))
-                }
-            });
+                }),
+            };
         }
         if !success {
             log.warning(self.how_to_go_on());

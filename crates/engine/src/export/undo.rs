@@ -24,6 +24,15 @@ pub fn moves(actions: &[Action]) -> Vec<Moved> {
         .collect()
 }
 
+/// Whether a file was moved just as it was to be.
+pub(super) fn is_moved(moves: &[Moved], from: &Path, to: &Path) -> bool {
+    moves.iter().any(|moved| {
+        (&*moved.from, &*moved.to) == (from, to)
+            && fs::symlink_metadata(from).is_err()
+            && identity(to).is_ok_and(|identity| identity == (moved.size, moved.modified))
+    })
+}
+
 /// Brings back what was moved and is still the same file. The places that it was moved to keep it. Gives the number
 /// of files that came back; those that did not are missing, and the jobs that made them run again.
 ///
@@ -78,7 +87,7 @@ mod tests {
             })
             .collect();
         let moves = moves(&actions);
-        act(&actions[..done], &dir.join("out"), true).expect("they are moved");
+        act(&actions[..done], &dir.join("out"), Some(&[])).expect("they are moved");
         (moves, (0..3).map(|i| store.join(format!("{i}"))).collect())
     }
 
@@ -106,7 +115,7 @@ mod tests {
             .iter()
             .map(|moved| Action::Bring { from: moved.from.clone(), to: moved.to.clone(), may_move: true })
             .collect();
-        act(&again, &dir.path().join("out"), true).expect("they are moved");
+        act(&again, &dir.path().join("out"), Some(&[])).expect("they are moved");
         assert_eq!(fs::read_to_string(dir.path().join("out/2")).expect("it is there"), "2");
         drop(sources);
     }
@@ -128,5 +137,21 @@ mod tests {
         fs::remove_file(dir.path().join("out/2")).expect("it is removed");
         assert_eq!(undo(&moves, true), 1);
         assert_eq!(sources.iter().map(|source| source.exists()).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn what_a_leader_that_woke_up_has_moved_is_where_it_should_be() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, out) = (dir.path().join("store"), dir.path().join("out"));
+        fs::create_dir_all(&store).expect("it is made");
+        fs::create_dir_all(&out).expect("it is made");
+        fs::write(store.join("x"), "new").expect("it is written");
+        let action = Action::Bring { from: store.join("x"), to: out.join("x"), may_move: true };
+        let planned = moves(std::slice::from_ref(&action));
+        fs::rename(store.join("x"), out.join("x")).expect("it is moved");
+        act(std::slice::from_ref(&action), &out, Some(&planned)).expect("it is there");
+        // Another file of that name is not taken for it.
+        fs::write(out.join("x"), "older").expect("it is written");
+        act(&[action], &out, Some(&planned)).expect_err("it is gone");
     }
 }

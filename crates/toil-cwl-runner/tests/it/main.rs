@@ -16,6 +16,7 @@ mod job_commands;
 mod kubernetes;
 mod names;
 mod output_buckets;
+mod paused;
 mod readme;
 mod replay;
 mod restart;

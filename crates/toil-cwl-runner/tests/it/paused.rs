@@ -1,0 +1,235 @@
+//! Two living leaders of one run, of which one is stopped (SIGSTOP) at some moment and wakes up when the other one has
+//! taken over. The one that lost says so and spoils nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::Duration;
+
+use super::sandbox::{Random, Sandbox};
+
+/// Each word on a line of a file of its own, then all of them together.
+const WORDS: &str = r#"
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {words: "string[]"}
+outputs:
+  all: {type: File, outputSource: join/all}
+steps:
+  write:
+    scatter: word
+    in: {word: words}
+    out: [one]
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs: {word: {type: string, inputBinding: {}}}
+      outputs: {one: stdout}
+      stdout: word.txt
+  join:
+    in: {ones: write/one}
+    out: [all]
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {ones: {type: 'File[]', inputBinding: {position: 1}}}
+      outputs: {all: stdout}
+      stdout: all.txt
+"#;
+
+/// When a leader is stopped.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So many milliseconds after its start.
+    After(u64),
+    /// It takes over what another one began, as many milliseconds after its start.
+    TakingOver(u64),
+    /// Its journal has so many groups.
+    Appending(u64),
+    /// It brings the outputs home.
+    Exporting,
+    /// It removes the store.
+    Removing,
+}
+
+/// When it wakes up.
+#[derive(Clone, Copy, Debug)]
+enum Wakes {
+    /// So many milliseconds after the other one has started.
+    During(u64),
+    /// When the other one has ended.
+    Afterwards,
+}
+
+fn start(sandbox: &Sandbox, clean: &str) -> Child {
+    let args = ["--restart=auto", "--jobStore", "store", "--clean", clean, "--retryCount", "0"];
+    sandbox
+        .program(&[&args[..], &["--outdir", "out", "main.cwl", "job.yml"]].concat())
+        .spawn()
+        .expect("it starts")
+}
+
+fn signal(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(status.expect("kill is there").success());
+}
+
+fn is_over(child: &mut Child) -> bool {
+    child.try_wait().expect("it can be asked").is_some()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn runs(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let is_run =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("run-"));
+    entries(&sandbox.path("store")).into_iter().filter(is_run).collect()
+}
+
+/// Waits for the moment, or for the end.
+fn wait_for(moment: Moment, sandbox: &Sandbox, child: &mut Child) {
+    let has_come = || match moment {
+        Moment::After(_) | Moment::TakingOver(_) => true,
+        Moment::Appending(groups) => {
+            runs(sandbox).iter().any(|run| entries(&run.join("journal")).len() as u64 >= groups)
+        }
+        Moment::Exporting => sandbox.path("out").exists(),
+        Moment::Removing => sandbox.path("out/all.txt").exists() && runs(sandbox).is_empty(),
+    };
+    if let Moment::After(wait) | Moment::TakingOver(wait) = moment {
+        std::thread::sleep(Duration::from_millis(wait));
+    }
+    while !has_come() && !is_over(child) {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// Whoever would lead waits for whoever gives signs of life, for half a minute: here it is over.
+fn forget_signs_of_life(sandbox: &Sandbox) {
+    for run in runs(sandbox) {
+        for beat in entries(&run.join("heartbeat")) {
+            let _ = fs::remove_file(beat);
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Success,
+    Fenced,
+    /// It was about to lead when the other one did.
+    TooLate,
+}
+
+/// How a leader ended: as it should, in any case.
+fn end(output: &Output, what: &str) -> End {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!told.contains("defect") && !told.contains("panicked"), "{what}: {told}");
+    if output.status.success() {
+        let outputs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the output object");
+        assert_eq!(outputs["all"]["basename"], "all.txt", "{what}");
+        return End::Success;
+    }
+    assert_eq!(output.status.code(), Some(1), "{what}: {told}");
+    assert!(output.stdout.is_empty(), "{what}: {told}");
+    if told.contains("the job store is gone") {
+        assert!(!told.contains("what is done is kept"), "{what}: {told}");
+    }
+    let is_said = |words: &[&str]| words.iter().any(|words| told.contains(words));
+    if is_said(&["has taken over this run", "the job store refused a record", "cannot remove the job store"])
+    {
+        return End::Fenced;
+    }
+    assert!(is_said(&["the job store", "is another leader"]), "{what}: {told}");
+    End::TooLate
+}
+
+fn round(words: &[String], moment: Moment, wakes: Wakes, clean: &str) -> Option<[End; 2]> {
+    let what = format!("{moment:?}, {wakes:?}, {clean}");
+    let sandbox = Sandbox::with(WORDS);
+    sandbox.write("job.yml", format!("words: [{}]\n", words.join(", ")));
+    if matches!(moment, Moment::TakingOver(_)) {
+        let mut first = start(&sandbox, clean);
+        wait_for(Moment::Appending(4), &sandbox, &mut first);
+        let _ = first.kill();
+        first.wait().expect("it ends");
+    }
+    let mut one = start(&sandbox, clean);
+    wait_for(moment, &sandbox, &mut one);
+    if is_over(&mut one) {
+        assert_eq!(end(&one.wait_with_output().expect("it ended"), &what), End::Success, "{what}");
+        return None;
+    }
+    signal(&one, "-STOP");
+    forget_signs_of_life(&sandbox);
+    let other = start(&sandbox, clean);
+    let (one, other) = match wakes {
+        Wakes::During(wait) => {
+            std::thread::sleep(Duration::from_millis(wait));
+            signal(&one, "-CONT");
+            // Whoever is first waits for nobody, and the other one for what it says.
+            let one = std::thread::spawn(|| one.wait_with_output().expect("it ends"));
+            let other = other.wait_with_output().expect("it ends");
+            (one.join().expect("it ends"), other)
+        }
+        Wakes::Afterwards => {
+            let other = other.wait_with_output().expect("it ends");
+            signal(&one, "-CONT");
+            (one.wait_with_output().expect("it ends"), other)
+        }
+    };
+    let told = format!(
+        "{what}\n{}\n{}",
+        String::from_utf8_lossy(&one.stderr),
+        String::from_utf8_lossy(&other.stderr)
+    );
+    let ends = [end(&one, &what), end(&other, &what)];
+    assert!(ends.contains(&End::Success), "one of them leads: {told}");
+    let expected: String = words.iter().map(|word| format!("{word}\n")).collect();
+    assert_eq!(sandbox.read("out/all.txt"), expected, "{told}");
+    assert_eq!(sandbox.list("out"), ["all.txt"], "{told}");
+    if clean == "never" {
+        // What is there is the whole of it: nothing runs again.
+        forget_signs_of_life(&sandbox);
+        let third = start(&sandbox, "onSuccess").wait_with_output().expect("it ends");
+        let third_told = String::from_utf8_lossy(&third.stderr);
+        assert!(third.status.success(), "{told}\n{third_told}");
+        let reused = third_told.matches("completed success (reused)").count();
+        assert_eq!(reused, words.len() + 1, "{told}\n{third_told}");
+        assert_eq!(sandbox.read("out/all.txt"), expected, "{told}");
+    }
+    // Who slept may have made a directory again, in which it would have worked; that is no store.
+    let stores = runs(&sandbox).into_iter().filter(|run| run.join(".writing").exists());
+    assert_eq!(stores.count(), 0, "{told}");
+    Some(ends)
+}
+
+#[test]
+fn of_two_leaders_the_one_that_slept_spoils_nothing() {
+    let words: Vec<String> = (0..40).map(|number| format!("w{number}")).collect();
+    let mut random = Random::new();
+    eprintln!("seed {}", random.0);
+    let (mut hits, mut fenced) = (0, 0);
+    for number in 0..30 {
+        let moment = match number % 5 {
+            0 => Moment::After(random.below(400)),
+            1 => Moment::TakingOver(random.below(150)),
+            2 => Moment::Appending(1 + random.below(12)),
+            3 => Moment::Exporting,
+            _ => Moment::Removing,
+        };
+        let wakes = match random.below(2) {
+            0 => Wakes::During(random.below(300)),
+            _ => Wakes::Afterwards,
+        };
+        let clean = if random.below(2) == 0 { "never" } else { "onSuccess" };
+        if let Some(ends) = round(&words, moment, wakes, clean) {
+            hits += 1;
+            fenced += u32::from(ends.contains(&End::Fenced));
+        }
+    }
+    assert!(hits > 8 && fenced > 4, "most must be hit: {hits} hits, {fenced} fenced");
+}
