@@ -8,6 +8,7 @@ use std::time::Duration;
 use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
+use super::buckets::make_bucket;
 use super::sandbox::{PATH, Random, Sandbox, eventually};
 
 /// Each word is put on a line together with the text of a file; then all lines are put together. A job writes its word
@@ -195,27 +196,45 @@ fn what_workers_did_after_their_leader_was_killed_counts() {
 
 #[test]
 fn a_straggler_that_ends_after_its_replacement_changes_nothing() {
-    let sandbox = words();
-    let child = start(&sandbox, &["--jobStore", "store"]);
-    eventually("all have begun", || lines(&sandbox, "began").len() == 3);
-    let stragglers = workers(&sandbox.path("store"));
-    stragglers.iter().for_each(|worker| signal(*worker, "-STOP"));
-    signal(child.id(), "-KILL");
-    child.wait_with_output().expect("it ends");
-    let restart = ["--jobStore", "store", "--restart", "--clean", "never"];
-    let child = start(&sandbox, &restart);
-    eventually("all have begun again", || lines(&sandbox, "began").len() == 6);
-    sandbox.write("go", "");
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", text(&output));
-    stragglers.iter().for_each(|worker| signal(*worker, "-CONT"));
-    eventually("the stragglers are gone", || workers(&sandbox.path("store")).is_empty());
-    assert_eq!(lines(&sandbox, "ended").len(), 6);
-    // The run that they belonged to is as it was, and everything in it is still taken for what it is.
-    let output = start(&sandbox, &["--jobStore", "store", "--restart"]).wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", text(&output));
-    assert_eq!(lines(&sandbox, "began").len(), 6, "nothing ran a third time");
-    assert_eq!(sandbox.read("out/all.txt"), ALL);
+    let server = S3Server::start();
+    make_bucket(&server, "shared", &[]);
+    let url = server.url();
+    let env = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+    ];
+    for store in ["store", "s3://shared/store"] {
+        let sandbox = words();
+        let start = |more: &[&str]| {
+            let more = [&["--jobStore", store], more].concat();
+            sandbox.program(&args(&more)).envs(env).spawn().expect("it starts")
+        };
+        let workers = || match store {
+            "store" => workers(&sandbox.path(store)),
+            url => workers(Path::new(url)),
+        };
+        let child = start(&[]);
+        eventually("all have begun", || lines(&sandbox, "began").len() == 3);
+        let stragglers = workers();
+        assert_eq!(stragglers.len(), 3);
+        stragglers.iter().for_each(|worker| signal(*worker, "-STOP"));
+        signal(child.id(), "-KILL");
+        child.wait_with_output().expect("it ends");
+        let child = start(&["--restart", "--clean", "never"]);
+        eventually("all have begun again", || lines(&sandbox, "began").len() == 6);
+        sandbox.write("go", "");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", text(&output));
+        stragglers.iter().for_each(|worker| signal(*worker, "-CONT"));
+        eventually("the stragglers are gone", || workers().is_empty());
+        assert_eq!(lines(&sandbox, "ended").len(), 6);
+        // The run that they belonged to is as it was, and everything in it is still taken for what it is.
+        let output = start(&["--restart"]).wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(lines(&sandbox, "began").len(), 6, "nothing ran a third time");
+        assert_eq!(sandbox.read("out/all.txt"), ALL);
+    }
 }
 
 /// `kill -9` of the leader or of a worker at a hundred random moments of runs of 200 jobs: the outputs are those of a

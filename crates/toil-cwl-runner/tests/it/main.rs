@@ -5,6 +5,7 @@ mod bad_input;
 mod buckets;
 mod cache;
 mod commands;
+mod damage;
 mod docker;
 mod docs;
 mod elsewhere;

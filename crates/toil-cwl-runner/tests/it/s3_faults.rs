@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use moil_testing::hooks::{Call, Fault};
+use moil_testing::hooks::{Call, Fault, Gate};
 use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
@@ -95,6 +95,68 @@ fn throttling_cut_connections_and_lost_answers_change_nothing() {
     assert_eq!(sandbox.read("out/o.txt"), "one\n");
     assert_eq!(outputs["o"]["size"], 4);
     assert!(server.bucket("run-f--toil").is_none());
+}
+
+/// Conditional or not: of each the answer is lost once, and the run, in threads or in processes of their own, is as one
+/// that nothing disturbs.
+#[test]
+fn every_put_may_lose_its_answer() {
+    for executor in ["single_machine", "processes"] {
+        let line = format!("--batchSystem {executor} --clean never {LINE}");
+        let mut at = 0;
+        loop {
+            let (sandbox, server) = place(true);
+            server.hooks().inject(at..at + 1, |call| call.is("PutObject"), Fault::LoseAnswer);
+            let outputs = succeeds(&sandbox, &server, &line);
+            assert_eq!(sandbox.read("out/o.txt"), "one\n", "{executor}, put {at}");
+            assert_eq!(outputs["o"]["size"], 4);
+            // Signs of life come and go with time, and so do not count.
+            let puts = server.hooks().calls();
+            let puts =
+                puts.iter().filter(|call| call.is("PutObject") && !call.target.contains("/heartbeat/"));
+            // Nothing is there twice: each result has its files, and each number of the journal one group.
+            let told = run(&sandbox, &server, &format!("--restart {line}")).stderr;
+            assert_eq!(told.matches("completed success (reused)").count(), 2, "{executor}, put {at}: {told}");
+            at += 1;
+            if at as usize > puts.count() {
+                break;
+            }
+        }
+        assert!(at > 8, "{executor}: {at}");
+    }
+}
+
+/// A leader that is killed in the middle of an upload leaves it unfinished, which takes room that nobody sees.
+#[test]
+fn an_upload_that_nobody_finished_goes_with_the_store() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "main.cwl",
+        "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [head, -c, '20000000', /dev/zero], inputs: [], \
+          outputs: {o: stdout}, stdout: o.txt}",
+    );
+    let server = S3Server::start();
+    make_bucket(&server, "shared", &[]);
+    let gate = Gate::default();
+    server.hooks().inject(1..2, |call| call.is("UploadPart"), Fault::PauseBefore(gate.clone()));
+    let url = server.url();
+    let env = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+    ];
+    let line = "--jobStore s3://shared/run --retryCount 0 --outdir out main.cwl";
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut leader = sandbox.program(&words).envs(env).spawn().expect("it starts");
+    gate.wait_for_call();
+    leader.kill().expect("it is killed");
+    leader.wait().expect("it ends");
+    gate.open();
+    clear(&sandbox);
+    assert_eq!(server.unfinished_uploads("shared"), 1);
+    succeeds(&sandbox, &server, &format!("--restart {line}"));
+    assert_eq!(std::fs::metadata(sandbox.path("out/o.txt")).expect("it is there").len(), 20_000_000);
+    assert_eq!(server.unfinished_uploads("shared"), 0);
 }
 
 #[test]
