@@ -84,3 +84,27 @@ fn no_file_names_a_path_of_somebodys_machine() {
     let found: Vec<&str> = found.lines().filter(|file| !file.ends_with("structure.rs")).collect();
     assert!(found.is_empty(), "{found:?}");
 }
+
+#[test]
+fn the_tests_that_the_table_of_faults_names_are_there() {
+    let text = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    let table = text.split("\n## ").find(|part| part.starts_with("Faults")).unwrap();
+    let names: Vec<(&str, &str)> = table.split('`').filter_map(|word| word.split_once("::")).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let mut files = Vec::new();
+    let mut waiting = vec![workspace().join("crates")];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            match entry.unwrap().path() {
+                path if path.is_dir() => waiting.push(path),
+                path => files.push(path),
+            }
+        }
+    }
+    for (file, test) in names {
+        let file = format!("{file}.rs");
+        let mut there = files.iter().filter(|path| path.file_name().unwrap() == file.as_str());
+        let is_there = there.any(|path| fs::read_to_string(path).unwrap().contains(&format!("fn {test}(")));
+        assert!(is_there, "there is no test {test} in a file {file}");
+    }
+}

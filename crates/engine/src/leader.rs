@@ -595,16 +595,4 @@ impl<'a> Leader<'a> {
         let running: Vec<AttemptId> = self.running.keys().cloned().collect();
         self.helpers.executor.cancel(&running);
     }
-
-    fn plan_event(&mut self, event: Event) {
-        self.tell_events();
-        (self.helpers.events)(&event);
-    }
-
-    fn tell_events(&mut self) {
-        for event in self.plan.take_events() {
-            self.note_step(&event);
-            (self.helpers.events)(&event);
-        }
-    }
 }

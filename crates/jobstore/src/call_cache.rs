@@ -161,7 +161,7 @@ impl Cache {
         // By their parts: what lies in a directory comes right after it.
         locations.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
         for (location, is_directory) in &locations {
-            if !found.last().is_some_and(|(outer, _)| inside(location, outer).is_some()) {
+            if found.last().is_none_or(|(outer, _)| inside(location, outer).is_none()) {
                 found.push((location, *is_directory));
             }
         }

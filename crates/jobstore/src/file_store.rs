@@ -5,6 +5,7 @@
 //!                /journal/…      the ledger
 //!                /results/…
 //!                /work/…, /files/…   what attempts left
+//!                /.reserve       room for the record that it is removed
 //! PATH/deleted-RANDOM/           what is being removed
 //! ```
 //!

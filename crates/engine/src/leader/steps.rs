@@ -1,4 +1,4 @@
-//! What is recorded of steps.
+//! What is told of a run, and what is recorded of steps.
 
 use std::sync::Arc;
 
@@ -8,8 +8,21 @@ use moil_job::record::Record;
 use super::Leader;
 
 impl Leader<'_> {
+    /// Tells something, after what the plan has to tell.
+    pub(super) fn plan_event(&mut self, event: Event) {
+        self.tell_events();
+        (self.helpers.events)(&event);
+    }
+
+    pub(super) fn tell_events(&mut self) {
+        for event in self.plan.take_events() {
+            self.note_step(&event);
+            (self.helpers.events)(&event);
+        }
+    }
+
     /// Of a step with many elements it is noted how many: jobs that are not begun have no records of their own.
-    pub(super) fn note_step(&mut self, event: &Event) {
+    fn note_step(&mut self, event: &Event) {
         let Some(journal) = &mut self.helpers.journal else { return };
         match event {
             Event::StepStarted { step, elements } if *elements > 1 => {

@@ -104,7 +104,6 @@ fn moil(sandbox: &Sandbox, args: &[&str]) -> Output {
 fn after_a_power_cut_what_was_not_on_the_disk_is_made_again() {
     for lost in 0..4 {
         let (sandbox, run) = failed();
-        #[expect(clippy::disallowed_methods, reason = "which start of the machine this is")]
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("it is there");
         let files = journal(&run);
         for file in &files {

@@ -44,7 +44,7 @@ impl Disk {
         let output =
             Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).output().ok()?;
         if !output.status.success() {
-            println!("skipped: no file system can be mounted: {}", String::from_utf8_lossy(&output.stderr));
+            eprintln!("skipped: no file system can be mounted: {}", String::from_utf8_lossy(&output.stderr));
             return None;
         }
         Some(Self(path))
