@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes the images of images.txt from Debian packages and puts them into the registry that registry.sh started.
+# Makes the images of images.txt from Debian packages and puts them into the registry that registry.sh started, or into
+# that of MOIL_REGISTRY.
 # What is there already is left alone. They are stand-ins, not the images of those names: see README.md.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${MOIL_CONTAINER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moil/containers}
-address=127.0.0.1:${MOIL_REGISTRY_PORT:-5000}
+address=${MOIL_REGISTRY:-127.0.0.1:${MOIL_REGISTRY_PORT:-5000}}
 oci=$cache/oci
 # A change of the recipes makes all images anew.
 recipes=$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-16)

@@ -6,7 +6,7 @@
 #   configure HOME makes engines that run with this home directory take images of docker.io and quay.io from it
 set -euo pipefail
 cache=${MOIL_CONTAINER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moil/containers}
-address=127.0.0.1:${MOIL_REGISTRY_PORT:-5000}
+address=${MOIL_REGISTRY:-127.0.0.1:${MOIL_REGISTRY_PORT:-5000}}
 
 answers() {
     [[ $(skopeo inspect --raw --tls-verify=false "docker://$address/nothing" 2>&1) == *"manifest unknown"* ]]
