@@ -120,6 +120,8 @@ pub struct Lead {
     asking: bool,
     /// It does not say: the leader may not see its events.
     deaf: bool,
+    /// Why pods found no node: each reason is told once in a run, and not for each job of a scatter.
+    crowded: HashSet<String>,
     /// The nodes on which attempts at a job were lost.
     avoid: HashMap<JobId, BTreeSet<String>>,
     /// Jobs whose last attempt somebody has removed.
@@ -158,6 +160,7 @@ impl Lead {
             looks: BinaryHeap::new(),
             asking: false,
             deaf: false,
+            crowded: HashSet::new(),
             avoid: HashMap::new(),
             removed: HashSet::new(),
             making: Arc::new(Semaphore::new(WITHOUT_POD)),

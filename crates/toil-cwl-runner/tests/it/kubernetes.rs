@@ -5,6 +5,7 @@
 
 mod clean;
 mod faults;
+mod guide;
 mod leader;
 mod options;
 mod outages;

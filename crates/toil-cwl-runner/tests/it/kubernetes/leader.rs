@@ -60,7 +60,7 @@ fn kubernetes_leaders_in_the_cluster_are_replaced_and_go_on() {
     }));
     space.apply(&json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "workflow"},
-        "data": {"workflow.cwl": WORKFLOW, "job.yml": "word: hello\n"},
+        "data": {"scatter.cwl": WORKFLOW, "job.yml": "word: hello\n"},
     }));
     for file in ["leader-role.yaml", "people-role.yaml", "worker-account.yaml"] {
         space.kubectl(&["apply", "-f", "-"], &example(file)).expect("it is applied");

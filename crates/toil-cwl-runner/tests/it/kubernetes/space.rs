@@ -15,6 +15,17 @@ pub struct Space {
 
 impl Space {
     pub fn new(name: &str, labels: &[(&str, &str)]) -> Self {
+        let space = Self::labelled(name, labels);
+        space.apply(&secret());
+        space
+    }
+
+    /// Without the Secret.
+    pub fn bare(name: &str) -> Self {
+        Self::labelled(name, &[])
+    }
+
+    fn labelled(name: &str, labels: &[(&str, &str)]) -> Self {
         let name = format!("moil-{name}-{}", std::process::id());
         let labels: Map<String, Value> =
             labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -22,7 +33,6 @@ impl Space {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         kubectl(&["apply", "-f", "-"], &space.to_string()).expect("the namespace is made");
         let space = Self { name };
-        space.apply(&secret());
         in_time("its service account is there", 120, || space.get(&["serviceaccount", "default"]).is_ok());
         space
     }
