@@ -244,7 +244,7 @@ mod tests {
             ("TOIL_WORKDIR", "/tmp"),
             ("CWL_SINGULARITY_CACHE", "/var/lib/toil/images"),
             ("SINGULARITY_CACHEDIR", "/data/layers"),
-            ("APPTAINER_CACHEDIR", "/home/me/.apptainer"),
+            ("APPTAINER_CACHEDIR", "/scratch/apptainer"),
             ("PATH", "/bin"),
         ];
         let line =
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(
             *told.lock().expect("it is free"),
             [
-                "APPTAINER_CACHEDIR is not handed on to pods, which do not see /home/me/.apptainer: images are kept below \
+                "APPTAINER_CACHEDIR is not handed on to pods, which do not see /scratch/apptainer: images are kept below \
               /var/lib/toil there"
             ]
         );
