@@ -33,7 +33,8 @@ impl Updates {
                 Value::File(file) => match self.newest(file.location.as_ref()) {
                     Some((location, last)) => Value::File(Arc::new(File {
                         size: last.size,
-                        checksum: last.checksum.clone(),
+                        // Where no checksums are wanted there are none.
+                        checksum: file.checksum.as_ref().and(last.checksum.clone()),
                         location: Some(location),
                         contents: None,
                         ..(*file).clone()
