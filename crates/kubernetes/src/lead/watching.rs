@@ -178,6 +178,7 @@ impl Lead {
             Standing::Ended(failure) => self.end(&id, failure, false),
             Standing::EndedItself(failure) => self.end(&id, failure, true),
             Standing::Running => self.started(job.as_deref()),
+            Standing::Waiting(Some(why)) if !self.crowded.insert(why.clone()) => {}
             Standing::Waiting(Some(why)) | Standing::Starting(Some(why)) => {
                 self.note(&id, format!("waits: {why}"))
             }
