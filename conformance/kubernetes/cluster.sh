@@ -59,6 +59,7 @@ within() {
     pid=$(holder) || { echo "the cluster is not up: $0 up" >&2; exit 1; }
     export KUBECONFIG=$state/kubeconfig PATH=$PATH:$programs
     export MOIL_TEST_KUBERNETES=$address:5000 MOIL_TEST_KUBERNETES_S3=http://$address:9000
+    export MOIL_TEST_KUBERNETES_AUDIT=$state/log/audit.log
     nsenter --target "$pid" --net -- "$@"
 }
 

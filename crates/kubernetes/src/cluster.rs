@@ -37,6 +37,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// The longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// What the API server is told of who asks.
+const AGENT: &str = concat!("moil/", env!("CARGO_PKG_VERSION"));
+
 /// The longest pause that a server may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
@@ -475,11 +478,16 @@ async fn config(kubeconfigs: &[PathBuf], context: Option<&str>) -> Result<Config
             Some(first) => first.merge(next).map_err(|error| no_cluster(&error))?,
         });
     }
-    match kubeconfig {
-        None => Config::incluster().map_err(|error| no_cluster(&error)),
+    let mut config = match kubeconfig {
+        None => Config::incluster().map_err(|error| no_cluster(&error))?,
         Some(kubeconfig) => {
             let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_cluster(&error))
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_cluster(&error))?
         }
+    };
+    // Administrators see in their logs who it is.
+    if let (Ok(name), Ok(value)) = ("user-agent".parse(), AGENT.parse()) {
+        config.headers.push((name, value));
     }
+    Ok(config)
 }
