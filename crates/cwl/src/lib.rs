@@ -58,6 +58,7 @@ pub mod resource_request;
 pub mod scatter;
 pub mod schema;
 pub mod secondary_files;
+pub mod secret_inputs;
 pub mod shell;
 pub mod staging;
 pub mod streams;

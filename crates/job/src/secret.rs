@@ -77,6 +77,31 @@ impl SecretStore {
         all
     }
 
+    /// A value with placeholders in the place of all its texts, and of those of its file literals: for whoever keeps what
+    /// may become a secret. What cannot be one stays.
+    #[must_use]
+    pub fn hide_texts(&self, value: &Value) -> Value {
+        match value {
+            Value::List(items) => Value::list(items.iter().map(|item| self.hide_texts(item)).collect()),
+            Value::Map(entries) => {
+                let hidden = entries.iter().map(|(name, item)| (Arc::clone(name), self.hide_texts(item)));
+                Value::map(hidden.collect())
+            }
+            value => self.hide(value).unwrap_or_else(|_| value.clone()),
+        }
+    }
+
+    /// Takes the placeholders in a value for what they stand for: for whoever works with what was kept of an input
+    /// object, and can do without the secrets in it.
+    pub fn do_without(&self, value: &Value) {
+        let mut values = self.values();
+        each_text(value, &mut |text| {
+            for found in placeholders(text) {
+                values.entry(found.into()).or_insert_with(|| found.into());
+            }
+        });
+    }
+
     fn values(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<str>>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -324,6 +349,30 @@ mod tests {
         assert!(!shown.contains("hunter") && !shown.contains(&*name) && !shown.contains("sha1$"), "{shown}");
         assert!(shown.contains("key"), "{shown}");
         assert_eq!(store.mentioned(&value).iter().count(), 2);
+    }
+
+    #[test]
+    fn texts_are_hidden_wherever_they_can_be() {
+        let store = store();
+        let value = r#"{"a": "one", "b": [1, {"class": "File", "location": "file:///x"}], "c": true}"#;
+        let hidden = store.hide_texts(&json::parse(value).expect(value));
+        assert!(text(hidden.field("a")).starts_with("(secret-"));
+        assert_eq!(
+            (hidden.field("b"), hidden.field("c")),
+            (json::parse(value).unwrap().field("b"), &Value::Bool(true))
+        );
+    }
+
+    #[test]
+    fn a_placeholder_whose_value_is_gone_stands_for_itself() {
+        let hidden = hidden(&store(), r#"["hunter2"]"#).unwrap();
+        let other = store();
+        assert!(!other.knows(&hidden));
+        other.do_without(&hidden);
+        assert!(other.knows(&hidden));
+        let placeholder = text(&hidden.as_list().unwrap()[0]);
+        assert_eq!(other.mentioned(&hidden).reveal(placeholder), placeholder);
+        assert_eq!(other.hide(&hidden).unwrap(), hidden, "it is not hidden again");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Remote {
     s3: Option<crate::s3::S3>,
     #[cfg(feature = "aws")]
     stores: s3::Stores,
+    /// Texts that are kept, by URI.
     texts: Mutex<HashMap<String, Result<String, String>>>,
 }
 
@@ -45,6 +46,12 @@ impl Remote {
     #[must_use]
     pub fn with_s3(self, s3: crate::s3::S3) -> Self {
         Self { s3: Some(s3), ..self }
+    }
+
+    /// The same, which has these texts whatever lies at their URIs now; the reason where one is not to be had.
+    #[must_use]
+    pub fn with_texts(self, texts: HashMap<String, Result<String, String>>) -> Self {
+        Self { texts: Mutex::new(texts), ..self }
     }
 
     /// A bucket of the server that `s3:` locations are reached at, if one is.
@@ -138,17 +145,27 @@ impl Remote {
 
 impl Fetch for Remote {
     fn text(&self, uri: &str) -> Result<String, String> {
-        // A pipe, such as `<(command)` of a shell, can be read once only.
-        let fetch: &dyn Fn() -> Result<String, String> = match is_http(uri) {
-            true => &|| self.http.text(uri),
-            false if local::is_pipe(uri) => &|| local::text(uri),
-            false => return local::text(uri),
-        };
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        texts.entry(uri.to_owned()).or_insert_with(fetch).clone()
+        if let Some(text) = texts.get(uri) {
+            return text.clone();
+        }
+        // A pipe, such as `<(command)` of a shell, can be read once only.
+        let text = match is_http(uri) {
+            true => self.http.text(uri),
+            false if local::is_pipe(uri) => local::text(uri),
+            false => {
+                drop(texts);
+                return local::text(uri);
+            }
+        };
+        texts.insert(uri.to_owned(), text.clone());
+        text
     }
 
     fn exists(&self, uri: &str) -> bool {
+        if let Some(text) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(uri) {
+            return text.is_ok();
+        }
         if is_http(uri) { matches!(self.http.stat(uri), Ok(Some(_))) } else { local::exists(uri) }
     }
 }

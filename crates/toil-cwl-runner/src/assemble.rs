@@ -44,6 +44,7 @@ use moil_worker::spawner::Spawner;
 use crate::argparse::InputWord;
 use crate::cache;
 use crate::containers;
+use crate::definition::Definition;
 use crate::elsewhere;
 use crate::generated;
 use crate::home;
@@ -159,6 +160,7 @@ pub fn run(
     let mut store = store;
     if let Some(store) = &mut store {
         store.begin();
+        store.define(&Definition::of(settings, loaded, &prepared, remote))?;
     }
     let watched = WatchedInputs::new(&prepared.values);
     let work = WorkDirectory::make(settings, store.as_ref().and_then(JobStore::work_directory))?;

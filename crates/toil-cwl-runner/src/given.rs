@@ -5,6 +5,8 @@ use crate::options::Opt;
 /// Where a value comes from. Later ones win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
+    /// The definition of a run that is gone on with.
+    Store,
     /// The config file.
     Config,
     /// An environment variable.

@@ -10,7 +10,7 @@ use moil_cwl::overrides::{self, Override};
 use moil_cwl::process::{Common, Process};
 use moil_cwl::requirement::Requirement;
 use moil_cwl::type_name::type_name;
-use moil_cwl::value::ValueMap;
+use moil_cwl::value::{Value, ValueMap};
 use moil_cwl::{document, input_options, location};
 use moil_engine::graph::{self, Overrides};
 use moil_job::failure::{Failure, FailureKind};
@@ -23,7 +23,9 @@ use moil_salad::source::Source;
 
 use crate::argparse::InputWord;
 use crate::assemble::workflow_uri;
+use crate::definition::{self, Definition, StoredInputs};
 use crate::exit_code::ExitCode;
+use crate::job_store::JobStore;
 use crate::log::Log;
 use crate::report;
 use crate::settings::Settings;
@@ -33,6 +35,8 @@ use crate::settings::Settings;
 pub struct Prepared {
     /// The URI of the input file; empty where there was none.
     pub location: String,
+    /// The input object as it was given, with placeholders for secrets.
+    pub given: StoredInputs,
     /// The values of inputs that were given; placeholders for secrets.
     pub values: ValueMap,
     /// The secrets among them, and those that are found later.
@@ -88,6 +92,35 @@ pub fn check_complete(common: &Common, values: &ValueMap) -> Result<(), Refused>
     )))
 }
 
+/// What a job store knows of the input object, for a run that goes on where the input file is not.
+#[derive(Clone, Copy, Default)]
+pub struct Fallback<'a> {
+    /// The store.
+    pub store: Option<&'a JobStore>,
+    /// The definition of the run, where documents are taken from it, too.
+    pub definition: Option<&'a Definition>,
+}
+
+impl Fallback<'_> {
+    /// The input object that is to be taken in the place of an input file; `None` if that is what counts.
+    fn inputs(&self, words: &Words, settings: &Settings, log: &Log) -> Result<Option<StoredInputs>, Failure> {
+        let stored = match (&words.file, self.definition, self.store) {
+            (None, definition, _) => return Ok(definition.map(|definition| definition.inputs.clone())),
+            (Some(file), _, Some(store)) if file != "-" => {
+                let Some(missing) = definition::is_missing(file, settings) else { return Ok(None) };
+                store.definition()?.map(|definition| (missing, definition.inputs))
+            }
+            _ => None,
+        };
+        Ok(stored.map(|(missing, inputs)| {
+            log.warning(format_args!(
+                "{missing} is not on this machine: the inputs are those that the job store keeps"
+            ));
+            inputs
+        }))
+    }
+}
+
 /// Reads the input object, and checks that its files are there. What stands for secrets depends on `key`, which must be
 /// the same for all leaders of a run.
 ///
@@ -98,12 +131,23 @@ pub fn prepare(
     loaded: &Loaded,
     remote: &Remote,
     key: Option<[u8; 32]>,
+    fallback: Fallback<'_>,
     stdin: &mut (dyn Read + Send),
     log: &Log,
 ) -> Result<Prepared, Refused> {
     let words = Words::sort(&settings.inputs, &loaded.process).map_err(Refused::usage)?;
-    let mut object = words.object(settings, loaded, remote, stdin, log)?;
     let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
+    let stored = fallback.inputs(&words, settings, log)?;
+    let mut object = match &stored {
+        Some(stored) => stored.object()?,
+        None => words.object(settings, loaded, remote, stdin, log)?,
+    };
+    let (base, location) = match (&stored, &words.file) {
+        (Some(stored), _) => (stored.base.clone(), stored.location.clone()),
+        (None, Some(file)) if file != "-" => (cwd.clone(), workflow_uri(file, &settings.cwd)),
+        (None, _) => (cwd.clone(), String::new()),
+    };
+    let kept = stored.as_ref().map(|_| object.values.clone()).unwrap_or_default();
     let common = loaded.process.common();
     if let Process::Generator(_) = loaded.process {
         // What a generator does not declare may be for the process that it makes.
@@ -117,8 +161,9 @@ pub fn prepare(
             log.warning(sentence);
         }
     }
-    let Demands { requirements, overrides } = demands(&object, settings, loaded, remote, log)?;
+    let Demands { requirements, overrides } = demands(&object, &base, settings, loaded, remote, log)?;
     let secrets = secrets(key)?;
+    check_known(&kept, &object.values, &secrets)?;
     let inherited = Inherited::root(requirements.clone());
     if let Some(names) = graph::main_effective(&loaded.process, &inherited, &overrides).secrets {
         secrets.hide_inputs(&names, &mut object.values)?;
@@ -126,12 +171,44 @@ pub fn prepare(
     for sentence in input_object::unknown_inputs(loaded.process.common(), &object.values) {
         log.warning(sentence);
     }
+    let given = StoredInputs::new(location.clone(), base, &object.values, &object);
     let values = input_object::check_files(&object.values, remote)?;
-    let location = match &words.file {
-        Some(file) if file != "-" => workflow_uri(file, &settings.cwd),
-        _ => String::new(),
-    };
-    Ok(Prepared { location, values, secrets, requirements, overrides })
+    Ok(Prepared { location, given, values, secrets, requirements, overrides })
+}
+
+/// The inputs of a run as its job store keeps them, for whoever looks at it: files may be gone, secrets are.
+///
+/// # Errors
+/// What is kept cannot be used.
+pub fn as_stored(
+    settings: &Settings,
+    loaded: &Loaded,
+    remote: &Remote,
+    key: [u8; 32],
+    stored: &StoredInputs,
+    log: &Log,
+) -> Result<Prepared, Failure> {
+    let object = stored.object()?;
+    let Demands { requirements, overrides } =
+        demands(&object, &stored.base, settings, loaded, remote, log).map_err(|refused| refused.failure)?;
+    let secrets = secrets(Some(key))?;
+    secrets.do_without(&Value::map(object.values.clone()));
+    let (location, given) = (stored.location.clone(), stored.clone());
+    Ok(Prepared { location, given, values: object.values, secrets, requirements, overrides })
+}
+
+/// Checks that of what was kept no value is wanted that was a secret.
+fn check_known(kept: &ValueMap, values: &ValueMap, secrets: &SecretStore) -> Result<(), Failure> {
+    let is_gone =
+        |(name, value): &(&Arc<str>, &Value)| values.get(*name) == Some(value) && !secrets.knows(value);
+    let gone: Vec<&str> = kept.iter().filter(is_gone).map(|(name, _)| &**name).collect();
+    let Some(first) = gone.first() else { return Ok(()) };
+    let what = if gone.len() == 1 { "the value of a secret is" } else { "the values of secrets are" };
+    let message = format!("{what} not kept in the job store, and must be given again: {}", gone.join(", "));
+    Err(Failure::new(FailureKind::BadInput, message).with_advice(format!(
+        "give the workflow and the input file again, or, where the workflow is not on this machine, its name and then \
+         --{first} VALUE: what is not given is taken from the job store"
+    )))
 }
 
 /// What the input object and `--overrides` demand of processes, beside what their documents do.
@@ -156,11 +233,13 @@ pub fn read_demands(
 ) -> Result<Demands, Refused> {
     let words = Words::sort(&settings.inputs, &loaded.process).map_err(Refused::usage)?;
     let object = words.object(settings, loaded, remote, stdin, log)?;
-    demands(&object, settings, loaded, remote, log)
+    let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
+    demands(&object, &cwd, settings, loaded, remote, log)
 }
 
 fn demands(
     object: &InputObject,
+    base: &str,
     settings: &Settings,
     loaded: &Loaded,
     remote: &Remote,
@@ -176,8 +255,7 @@ fn demands(
         let node = parse(&uri, Fetch::text(remote, &uri), log)?;
         all_overrides.extend(overrides::from_node(&node, tool)?);
     }
-    let cwd = format!("{}/", location::file_uri(&settings.cwd.to_string_lossy()));
-    let requirements = document::requirements(&object.requirements, &cwd, remote)
+    let requirements = document::requirements(&object.requirements, base, remote)
         .map_err(|diagnostics| faults(&diagnostics, log))?;
     let mut overrides = Overrides::new();
     for Override { target, requirements } in all_overrides {

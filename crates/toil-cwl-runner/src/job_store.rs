@@ -23,6 +23,7 @@ use moil_jobstore::records::Records;
 use moil_jobstore::who::Who;
 
 use crate::aws::Buckets;
+use crate::definition::Definition;
 use crate::log::Log;
 use crate::settings::{BatchSystem, Clean, HandOver, Restart, Settings};
 
@@ -73,6 +74,23 @@ impl JobStore {
             other => other.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         open(settings, &place, name, log)
+    }
+
+    /// Opens the job store that is asked for if it is there; with `--restart=auto` it need not be.
+    ///
+    /// # Errors
+    /// As [`JobStore::open`].
+    pub fn open_existing(
+        settings: &Settings,
+        buckets: &Buckets,
+        log: &Log,
+    ) -> Result<Option<Opened>, Failure> {
+        let Some(place) = place(settings, buckets)? else { return Ok(None) };
+        let is_missing = |error: PlaceError| error.reason() == Some(&OpenError::Missing);
+        if settings.store.restart == Restart::Auto && place.records().is_err_and(is_missing) {
+            return Ok(None);
+        }
+        Self::open(settings, buckets, log).map(Some)
     }
 
     fn opened(settings: &Settings, kept: Kept, who: Who, name: String, replay: Replay, log: &Log) -> Opened {
@@ -173,6 +191,25 @@ impl JobStore {
     /// Where workers in other processes get their attempts and leave results.
     pub fn exchange(&self) -> Arc<dyn Exchange> {
         Arc::clone(&self.exchange)
+    }
+
+    /// Keeps the definition of the run as this leader has it. That of another leader has another name, whoever comes last.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub fn define(&self, definition: &Definition) -> Result<(), Failure> {
+        self.kept.ledger().define(&definition.write()).map_err(|error| {
+            Failure::new(FailureKind::System, "the job store refused the definition of the run")
+                .with_cause(error)
+        })
+    }
+
+    /// The definition of the run as the last leader had it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn definition(&self) -> Result<Option<Definition>, Failure> {
+        definition_of(&**self.kept.ledger().records(), &self.replay)
     }
 
     /// Keeps what the workers of this leader must know.
@@ -304,6 +341,18 @@ impl JobStore {
         }
         Ok(())
     }
+}
+
+/// The definition of a run as its last leader had it.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn definition_of(records: &dyn Records, replay: &Replay) -> Result<Option<Definition>, Failure> {
+    let bytes = Ledger::definition(records, replay).map_err(|error| {
+        Failure::new(FailureKind::System, "the definition of the run in the job store cannot be read")
+            .with_cause(error)
+    })?;
+    bytes.map(|bytes| Definition::read(&bytes)).transpose()
 }
 
 /// The failure of a leader that is none any more.

@@ -10,6 +10,7 @@
 //! | [`keys`] | what decides the results of jobs |
 //! | [`work_directory`] | where attempts work |
 //! | `worker_form` | what workers in other processes must know of settings |
+//! | [`definition`] | what a job store keeps of a run, so that any machine can lead it on |
 //! | `elsewhere` | how their executor is set up |
 //! | [`home`] | outputs are brought to the output directory |
 //! | [`generated`] | loads the processes that generators make |
@@ -51,6 +52,7 @@ mod cache;
 pub mod commands;
 pub mod config_file;
 mod containers;
+pub mod definition;
 pub mod docs;
 mod elsewhere;
 pub mod environment;

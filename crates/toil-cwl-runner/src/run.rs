@@ -7,7 +7,7 @@ use std::sync::Arc;
 use moil_cwl::inherit::Inherited;
 use moil_cwl::value::Value;
 use moil_cwl::{deps, features, process_inputs};
-use moil_job::failure::Failure;
+use moil_job::failure::{Failure, FailureKind};
 use moil_jobstore::remote::Remote;
 use moil_salad::diagnostic::{Diagnostic, Severity, has_errors};
 use moil_worker::spawner::Spawner;
@@ -15,15 +15,18 @@ use moil_worker::spawner::Spawner;
 use crate::argparse::{self, Immediate};
 use crate::assemble::{self, Finished, Surroundings};
 use crate::aws;
+use crate::definition::{self, Definition};
 use crate::environment::Environment;
 use crate::exit_code::ExitCode;
+use crate::given::Given;
 use crate::help;
+use crate::inputs::Fallback;
 use crate::invocation::Invocation;
 use crate::job_store::{JobStore, Opened};
 use crate::log::{Level, Log};
 use crate::log_file::LogFile;
 use crate::prints::PartError;
-use crate::settings::{self, Action, BatchSystem, Settings};
+use crate::settings::{self, Action, BatchSystem, Settings, SettingsError};
 use crate::signals::Signals;
 use crate::{failure_report, home, inputs, prints, report, tls};
 
@@ -69,7 +72,12 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         let usage = format!("no workflow is given\nusage: {program} {}", help::USAGE);
         return fail(&usage, ExitCode::USAGE);
     }
-    let settings = match settings::resolve(parsed, &environment, &cwd, stderr_is_terminal) {
+    let resolve = |stored: Vec<Given>| {
+        let mut parsed = parsed.clone();
+        parsed.given.extend(stored);
+        settings::resolve(parsed, &environment, &cwd, stderr_is_terminal)
+    };
+    let settings = match resolve(Vec::new()) {
         Ok(settings) => settings,
         Err(error) => return fail(&error, error.exit_code()),
     };
@@ -93,7 +101,7 @@ pub fn run(invocation: Invocation<'_>) -> ExitCode {
         }
         _ => {
             let mut streams = Streams { stdin: &mut *stdin, stdout };
-            workflow(settings, &mut streams, (spawner, executable.as_deref()), &signals, &log)
+            workflow(settings, &resolve, &mut streams, (spawner, executable.as_deref()), &signals, &log)
         }
     }
 }
@@ -104,9 +112,52 @@ struct Streams<'a> {
     stdout: &'a mut dyn Write,
 }
 
+/// The settings of the command line, with those that a job store keeps for what it does not say.
+type Resolve<'a> = dyn Fn(Vec<Given>) -> Result<Settings, SettingsError> + 'a;
+
+/// A run that goes on by what its job store keeps of it.
+struct Resumed {
+    settings: Settings,
+    store: JobStore,
+    definition: Definition,
+}
+
+/// Takes documents and options from the job store.
+///
+/// # Errors
+/// What is there cannot be used, or is no more than an output object.
+fn resume(
+    settings: &Settings,
+    resolve: &Resolve<'_>,
+    why: &str,
+    opened: Opened,
+    log: &Log,
+) -> Result<Result<Resumed, Value>, Failure> {
+    let store = match opened {
+        Opened::Run(store) => *store,
+        Opened::Finished(outputs) => return Ok(Err(outputs)),
+        Opened::None => return Err(Failure::new(FailureKind::Internal, "there is no job store")),
+    };
+    let definition = store.definition()?.ok_or_else(|| {
+        let message = format!("{why}, and the job store {} keeps none", store.name());
+        Failure::new(FailureKind::BadInput, message).with_advice("give the workflow and its inputs again")
+    })?;
+    log.warning(format_args!(
+        "{why}: the run goes on with {} as the job store keeps it",
+        definition.process()
+    ));
+    let resolved = resolve(definition.options());
+    let resolved = resolved.map_err(|error| Failure::new(FailureKind::BadInput, error.to_string()))?;
+    let inputs = settings.inputs.clone();
+    let settings = Settings { workflow: definition.process().to_owned(), inputs, ..resolved };
+    definition.lacks(&settings).iter().for_each(|sentence| log.warning(sentence));
+    Ok(Ok(Resumed { settings, store, definition }))
+}
+
 /// Everything that needs a document.
 fn workflow(
     settings: Settings,
+    resolve: &Resolve<'_>,
     streams: &mut Streams<'_>,
     (spawner, executable): (Option<Spawner>, Option<&Path>),
     signals: &Signals,
@@ -120,7 +171,34 @@ fn workflow(
         }
     };
     let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
-    let remote = Arc::new(buckets.for_remote(Remote::new(certificates)));
+    let mut remote = buckets.for_remote(Remote::new(certificates));
+    let mut resumed = None;
+    if let Some(why) = definition::why_needed(&settings)
+        && let Some(opened) = home::check_that_it_stays(&settings)
+            .and_then(|()| JobStore::open_existing(&settings, &buckets, log))
+            .transpose()
+    {
+        match opened.and_then(|opened| resume(&settings, resolve, &why, opened, log)) {
+            Ok(Ok(found)) => resumed = Some(found),
+            Ok(Err(outputs)) => return said_again(&settings, outputs, streams.stdout, log),
+            Err(failure) => {
+                tell(log, "run", &failure);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if resumed.is_none() && settings.workflow.is_empty() && settings.action == Action::Run {
+        log.error("no workflow is given, and there is no run in the job store to go on with");
+        return ExitCode::USAGE;
+    }
+    let (settings, store, definition) = match resumed {
+        None => (settings, None, None),
+        Some(Resumed { settings, store, definition }) => {
+            remote = remote.with_texts(definition.texts());
+            (settings, Some(store), Some(definition))
+        }
+    };
+    let remote = Arc::new(remote);
     let settings = &assemble::follow_tool(settings, &remote);
     let loaded = assemble::load_document(settings, &remote);
     if let Action::Validate { json: true } = settings.action {
@@ -164,30 +242,25 @@ fn workflow(
         None => {}
     }
     // Before the inputs, since what stands for their secrets must be the same for every leader.
-    let opened = match settings.action {
-        Action::Run => {
+    let opened = match (store, settings.action) {
+        (Some(store), _) => Ok(Opened::Run(Box::new(store))),
+        (None, Action::Run) => {
             home::check_that_it_stays(settings).and_then(|()| JobStore::open(settings, &buckets, log))
         }
-        _ => Ok(Opened::None),
+        (None, _) => Ok(Opened::None),
     };
     let store = match opened {
         Ok(Opened::None) => None,
         Ok(Opened::Run(store)) => Some(*store),
-        Ok(Opened::Finished(outputs)) => {
-            return finish(
-                settings,
-                &Finished { outputs: Some(outputs), ..Finished::default() },
-                streams.stdout,
-                log,
-            );
-        }
+        Ok(Opened::Finished(outputs)) => return said_again(settings, outputs, streams.stdout, log),
         Err(failure) => {
             tell(log, "run", &failure);
             return ExitCode::FAILURE;
         }
     };
     let key = store.as_ref().map(JobStore::secret);
-    let prepared = inputs::prepare(settings, &loaded, &remote, key, streams.stdin, log);
+    let fallback = Fallback { store: store.as_ref(), definition: definition.as_ref() };
+    let prepared = inputs::prepare(settings, &loaded, &remote, key, fallback, streams.stdin, log);
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => {
@@ -266,6 +339,11 @@ fn validated(mut diagnostics: Vec<Diagnostic>) -> (Vec<Diagnostic>, ExitCode) {
     }
     let code = if has_errors(&diagnostics) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     (diagnostics, code)
+}
+
+/// The output object of a run that was a success before.
+fn said_again(settings: &Settings, outputs: Value, stdout: &mut dyn Write, log: &Log) -> ExitCode {
+    finish(settings, &Finished { outputs: Some(outputs), ..Finished::default() }, stdout, log)
 }
 
 fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log: &Log) -> ExitCode {

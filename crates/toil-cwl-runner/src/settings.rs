@@ -62,6 +62,8 @@ pub struct Settings {
     pub retries: Retries,
     /// What describes the run.
     pub provenance: Provenance,
+    /// The options that the definition of the run keeps, by their keys, with their values.
+    pub kept: Vec<(&'static str, String)>,
     /// What is to be said about options, once there is a log.
     pub notes: Vec<Note>,
 }

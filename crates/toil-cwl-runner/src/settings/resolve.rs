@@ -19,6 +19,7 @@ use super::{
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
+use crate::definition::KEPT;
 use crate::environment::Environment;
 use crate::given::{AllGiven, Layer};
 use crate::log::Level;
@@ -49,7 +50,13 @@ pub fn resolve(
     let mut source = Source { given: &given, environment, cwd, notes: read.notes };
     source.verdicts()?;
     let action = source.action();
-    let workflow = source.workflow(workflow, action, job_store_word.as_deref())?;
+    let workflow = match workflow {
+        // The job store of a run that goes on knows what it is.
+        None if action == Action::Run && source.text("--restart").is_some_and(|text| text != "false") => {
+            String::new()
+        }
+        workflow => source.workflow(workflow, action, job_store_word.as_deref())?,
+    };
     let batch = batch::batch_system(&source)?;
     let retries = source.retries()?;
     let files = source.files()?;
@@ -72,6 +79,7 @@ pub fn resolve(
         retries,
         files,
         provenance: source.provenance(),
+        kept: source.kept(),
         cwd: cwd.to_owned(),
         environment: environment.clone(),
         notes: source.notes,
@@ -130,7 +138,9 @@ impl Source<'_> {
     /// Says what does not work, once for each option that somebody wrote down for this program.
     fn verdicts(&mut self) -> Result<(), SettingsError> {
         let mut seen = Vec::new();
-        for given in self.given.iter().filter(|given| given.layer != Layer::Environment) {
+        for given in
+            self.given.iter().filter(|given| !matches!(given.layer, Layer::Store | Layer::Environment))
+        {
             let name = given.option.name();
             if seen.contains(&name) {
                 continue;
@@ -162,6 +172,19 @@ impl Source<'_> {
             self.notes.push(note);
         }
         Ok(())
+    }
+
+    fn kept(&self) -> Vec<(&'static str, String)> {
+        let values = |key: &'static str| -> Vec<(&'static str, String)> {
+            let given = self.given.every(key);
+            given
+                .map(|given| match key {
+                    "--overrides" => (key, self.cwd.join(&given.value).to_string_lossy().into_owned()),
+                    _ => (key, given.value.clone()),
+                })
+                .collect()
+        };
+        KEPT.iter().flat_map(|key| values(key)).collect()
     }
 
     fn action(&self) -> Action {

@@ -6,6 +6,7 @@ mod buckets;
 mod cache;
 mod commands;
 mod damage;
+mod definition;
 mod docker;
 mod docs;
 mod elsewhere;
