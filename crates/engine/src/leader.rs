@@ -175,6 +175,7 @@ impl<'a> Leader<'a> {
         loop {
             self.pull();
             self.start_jobs();
+            self.note_imports();
             if let Some(journal) = &mut self.helpers.journal {
                 // Attempts are recorded some at a time, before the executor could run out of them.
                 match !self.unrecorded.is_empty() && self.admission.waiting() < LOW {

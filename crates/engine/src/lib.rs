@@ -15,6 +15,7 @@
 //! | [`memo`] | results that earlier leaders recorded |
 //! | [`replay`] | what expressions gave that give something else each time |
 //! | `updates` | what tools changed in place, and where it lies now |
+//! | [`retrace`] | the way back to one job, for whoever looks at it |
 //! | [`export`] | where the outputs go at the end |
 //! | [`fold`] | status, statistics and messages from the stream of events |
 
@@ -31,5 +32,6 @@ pub mod leader;
 pub mod memo;
 pub mod plan;
 pub mod replay;
+pub mod retrace;
 pub mod retry;
 mod updates;

@@ -1,6 +1,7 @@
 //! How attempts reach workers in other processes, and how what comes of them comes back.
 
 use crate::failure::Failure;
+use crate::record::Imported;
 use crate::result::Outcome;
 use crate::spec::{Attempt, AttemptId};
 
@@ -12,6 +13,11 @@ pub trait Exchange: Send + Sync {
     /// # Errors
     /// It cannot be written, or an input cannot be brought there.
     fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure>;
+
+    /// The inputs that were brought to where workers can have them since this was last called.
+    fn imported(&self) -> Vec<Imported> {
+        Vec::new()
+    }
 
     /// The word of an attempt that the leader of a term has handed over.
     fn word(&self, term: &str, attempt: &AttemptId) -> String;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use moil_cwl::value::{Directory, File, Value, ValueMap};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::secret::Secrets;
@@ -45,7 +46,7 @@ pub enum Origin {
 }
 
 /// What a disk says of a file or directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Local {
     /// A file.
     File {

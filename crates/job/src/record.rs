@@ -1,16 +1,29 @@
 //! Records of the journal: append only, numbered, written before what they announce is done.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use moil_cwl::value::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::identity::Local;
 use crate::key::{Key, NoKey};
 use crate::moved::Moved;
 use crate::resources::Resources;
 use crate::result::JobResult;
 use crate::spec::{AttemptId, Called, JobId};
+
+/// An input file or directory that was brought to a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Where it lay: absolute.
+    pub path: PathBuf,
+    /// The location that it has now.
+    pub at: Arc<str>,
+    /// What the disk said of it, so that it goes on being known as that.
+    pub was: Option<Local>,
+}
 
 /// One record. Nothing happens outside (start, export, delete, success) before its record is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +41,11 @@ pub enum Record {
         /// The groups from this number to this record are void: a power cut took some of them.
         void_from: Option<u64>,
     },
-    /// The input object is complete, and its files are where jobs can have them.
+    /// Inputs of this machine were brought to where workers elsewhere can have them. This may be recorded late, or never:
+    /// then whoever goes on with the run brings them anew, from where they were.
     InputsImported {
-        /// The object.
-        inputs: Value,
+        /// Which ones.
+        files: Vec<Imported>,
     },
     /// A step with many elements has begun.
     StepStarted {

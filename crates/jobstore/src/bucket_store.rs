@@ -451,8 +451,7 @@ impl BucketStore {
 
     /// What the locations of all that attempts of this run made begin with.
     pub fn files(&self) -> String {
-        let prefix = format!("{}{}files/", self.place.prefix, runs::prefix(&self.ledger.info().run));
-        crate::content::s3::location(&self.place.bucket, &prefix)
+        self.contents().files()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use moil_cwl::value::Value;
 use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::record::Imported;
 use moil_job::result::Outcome;
 use moil_job::secret::Secrets;
 use moil_job::spec::{Attempt, AttemptId, Job, JobTool};
@@ -24,6 +25,8 @@ pub struct StoreExchange {
     results: Results,
     term: Term,
     bring: Option<Box<Bring>>,
+    /// What that has brought and nobody was told of.
+    imported: Arc<Mutex<Vec<Imported>>>,
     /// The tools that were stored, with their hashes, as long as jobs of theirs are to come.
     tools: Mutex<Vec<(Weak<JobTool>, Arc<str>)>>,
 }
@@ -33,7 +36,13 @@ impl StoreExchange {
     #[must_use]
     pub fn new(records: Arc<dyn Records>, term: Term, bring: Option<Box<Bring>>) -> Self {
         let results = Results::new(Arc::clone(&records));
-        Self { records, results, term, bring, tools: Mutex::default() }
+        Self { records, results, term, bring, imported: Arc::default(), tools: Mutex::default() }
+    }
+
+    /// The same, where `bring` says here what it has brought.
+    #[must_use]
+    pub fn telling(self, imported: Arc<Mutex<Vec<Imported>>>) -> Self {
+        Self { imported, ..self }
     }
 
     /// The hash of a tool, which is stored from now on.
@@ -71,6 +80,10 @@ impl Exchange for StoreExchange {
             .put_if_absent(&names::attempt(&word), text.as_bytes())
             .map_err(|error| unstored(&error))?;
         Ok(word)
+    }
+
+    fn imported(&self) -> Vec<Imported> {
+        std::mem::take(&mut self.imported.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn word(&self, term: &str, attempt: &AttemptId) -> String {

@@ -70,19 +70,6 @@ impl FileOrigins {
     pub fn new(made: Made, remote: Arc<Remote>) -> Self {
         Self { made, remote, directories: Directories::default() }
     }
-
-    fn local(&self, path: &Path) -> io::Result<Local> {
-        let metadata = fs::metadata(path)?;
-        if metadata.is_dir() {
-            return self.directories.digest(path).map(Local::Directory);
-        }
-        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Ok(Local::File {
-            size: metadata.len(),
-            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed: Some(nanoseconds(metadata.ctime(), metadata.ctime_nsec())),
-        })
-    }
 }
 
 impl Origins for FileOrigins {
@@ -93,7 +80,12 @@ impl Origins for FileOrigins {
             (None, _) => {}
         }
         match location::file_path(location) {
-            Some(path) => self.local(Path::new(&path)).map(Origin::Local).map_err(|error| error.to_string()),
+            Some(path) => match self.remote.elsewhere().was(Path::new(&path)) {
+                Some(was) => Ok(Origin::Local(was)),
+                None => look(Path::new(&path), &self.directories)
+                    .map(Origin::Local)
+                    .map_err(|error| error.to_string()),
+            },
             None => {
                 let validator = self.remote.validator(location).map_err(|error| error.to_string())?;
                 Ok(Origin::Remote { validator })
@@ -106,6 +98,24 @@ impl Origins for FileOrigins {
 fn by_place(below: &Path) -> Origin {
     let name = below.to_string_lossy();
     Origin::Attempt { attempt: AttemptId { job: JobId(Arc::from("")), number: 0 }, path: name.into_owned() }
+}
+
+/// What the disk says of a file or directory.
+pub(crate) fn local(path: &Path) -> io::Result<Local> {
+    look(path, &Directories::default())
+}
+
+fn look(path: &Path, directories: &Directories) -> io::Result<Local> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return directories.digest(path).map(Local::Directory);
+    }
+    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    Ok(Local::File {
+        size: metadata.len(),
+        modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        changed: Some(nanoseconds(metadata.ctime(), metadata.ctime_nsec())),
+    })
 }
 
 #[cfg(test)]

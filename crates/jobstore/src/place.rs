@@ -18,6 +18,7 @@ use crate::ledger::{Ledger, OpenError, Replay};
 use crate::names::Term;
 use crate::records::Records;
 use crate::records::file::FileRecords;
+use crate::remote::elsewhere::Elsewhere;
 use crate::who::Who;
 
 /// Where a store is or will be.
@@ -75,6 +76,8 @@ pub struct ForWorker {
     pub contents: Arc<dyn Contents>,
     /// The store's directory, if it is in one.
     pub directory: Option<PathBuf>,
+    /// What the locations of all that attempts of the run made begin with, if it is in a bucket.
+    pub files_in_bucket: Option<String>,
 }
 
 impl Place {
@@ -101,12 +104,13 @@ impl Place {
             Self::File { path, .. } => {
                 let (records, directory) = FileStore::for_worker(path)?;
                 let contents = Arc::new(FileContents::new(&directory));
-                Ok(ForWorker { records, contents, directory: Some(directory) })
+                Ok(ForWorker { records, contents, directory: Some(directory), files_in_bucket: None })
             }
             #[cfg(feature = "aws")]
             Self::Bucket(place) => {
                 let (records, contents) = place.for_worker(term)?;
-                Ok(ForWorker { records, contents: Arc::new(contents), directory: None })
+                let files_in_bucket = Some(contents.files());
+                Ok(ForWorker { records, contents: Arc::new(contents), directory: None, files_in_bucket })
             }
         }
     }
@@ -248,19 +252,24 @@ impl Kept {
 
     /// Where workers in other processes get their attempts and leave results. They have nothing but the bucket of a store
     /// in S3. Of a store in a directory they see that, and what else is `seen` of this machine (`None`: all).
-    pub fn exchange(&self, seen: Option<Box<Seen>>) -> StoreExchange {
+    /// What is in `elsewhere` was brought by earlier leaders.
+    pub fn exchange(&self, seen: Option<Box<Seen>>, elsewhere: &Arc<Elsewhere>) -> StoreExchange {
+        let told = Arc::default();
+        let (known, telling) = (Arc::clone(elsewhere), Arc::clone(&told));
         let bring = match self {
             Self::File(store) => seen.map(|seen| {
                 let directory = store.directory().to_owned();
                 let contents = FileContents::new(&directory);
-                Imports::new(contents, Box::new(move |path| path.starts_with(&directory) || seen(path)))
-                    .bringing()
+                let seen = Box::new(move |path: &Path| path.starts_with(&directory) || seen(path));
+                Imports::new(contents, seen, known, telling).bringing()
             }),
             #[cfg(feature = "aws")]
-            Self::Bucket(store) => Some(Imports::new(store.contents(), Box::new(|_| false)).bringing()),
+            Self::Bucket(store) => {
+                Some(Imports::new(store.contents(), Box::new(|_| false), known, telling).bringing())
+            }
         };
         let ledger = self.ledger();
-        StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring)
+        StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring).telling(told)
     }
 }
 

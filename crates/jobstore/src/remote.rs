@@ -5,6 +5,7 @@
 //! [`moil_cwl::files::Files`]). A text that came over the network or through a
 //! pipe is kept, so that a document that is named often is fetched once.
 
+pub mod elsewhere;
 pub mod http;
 pub mod local;
 #[cfg(feature = "aws")]
@@ -12,12 +13,13 @@ mod s3;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use moil_cwl::error::Error;
 use moil_cwl::files::{Entry, Files, Stat};
 use moil_salad::fetch::Fetch;
 
+use elsewhere::Elsewhere;
 use http::Http;
 
 /// The largest document that is taken into memory, in bytes.
@@ -33,7 +35,11 @@ pub struct Remote {
     stores: s3::Stores,
     /// Texts that are kept, by URI.
     texts: Mutex<HashMap<String, Result<String, String>>>,
+    elsewhere: OnceLock<Arc<Elsewhere>>,
 }
+
+/// Nothing is.
+static NOWHERE: LazyLock<Elsewhere> = LazyLock::new(Elsewhere::default);
 
 impl Remote {
     /// Trusts the servers whose certificates are signed by one in these PEM files; none: by one that Mozilla trusts.
@@ -52,6 +58,30 @@ impl Remote {
     #[must_use]
     pub fn with_texts(self, texts: HashMap<String, Result<String, String>>) -> Self {
         Self { texts: Mutex::new(texts), ..self }
+    }
+
+    /// From now on looks there for what is gone from its place. This is said once, before anything is looked for.
+    pub fn look_in(&self, elsewhere: Arc<Elsewhere>) {
+        _ = self.elsewhere.set(elsewhere);
+    }
+
+    /// Where what is gone from its place may be.
+    pub fn elsewhere(&self) -> &Elsewhere {
+        self.elsewhere.get().map_or(&NOWHERE, |elsewhere| elsewhere)
+    }
+
+    /// Whether a file or directory of this machine, or a part of it, is to be had elsewhere only.
+    pub fn is_elsewhere(&self, location: &str) -> bool {
+        let elsewhere = self.elsewhere();
+        let path = || moil_cwl::location::file_path(location).map(PathBuf::from);
+        !elsewhere.is_empty()
+            && path().is_some_and(|path| elsewhere.location(&path).is_some() || elsewhere.is_torn(&path))
+    }
+
+    /// The location that a file or directory has in place of its own.
+    fn other(&self, location: &str) -> Option<String> {
+        let elsewhere = self.elsewhere.get().filter(|elsewhere| !elsewhere.is_empty())?;
+        elsewhere.location(Path::new(&moil_cwl::location::file_path(location)?))
     }
 
     /// A bucket of the server that `s3:` locations are reached at, if one is.
@@ -118,6 +148,9 @@ impl Remote {
     /// # Errors
     /// As [`Remote::download`].
     pub fn download_directory(&self, location: &str, to: &Path) -> Result<bool, Error> {
+        if let Some(other) = self.other(location) {
+            return self.download_directory(&other, to);
+        }
         #[cfg(feature = "aws")]
         if let Some(s3) = self.s3(location) {
             return s3.download_directory(location, to).map_err(|reason| failed(location, reason));
@@ -131,12 +164,17 @@ impl Remote {
     /// # Errors
     /// [`Error::File`] with the server's or the system's words.
     pub fn download(&self, location: &str, to: &Path) -> Result<(), Error> {
+        if let Some(other) = self.other(location) {
+            return self.download(&other, to);
+        }
         #[cfg(feature = "aws")]
         if let Some(s3) = self.s3(location) {
             return s3.download(location, to).map_err(|reason| failed(location, reason));
         }
         if is_http(location) {
             self.http.download(location, to).map_err(|reason| failed(location, reason))
+        } else if let Some(path) = moil_cwl::location::file_path(location) {
+            std::fs::copy(path, to).map(drop).map_err(|error| failed(location, error.to_string()))
         } else {
             Err(unknown(location))
         }
@@ -172,6 +210,9 @@ impl Fetch for Remote {
 
 impl Files for Remote {
     fn stat(&self, location: &str) -> Result<Option<Stat>, Error> {
+        if let Some(other) = self.other(location) {
+            return self.stat(&other);
+        }
         #[cfg(feature = "aws")]
         if let Some(s3) = self.s3(location) {
             return s3.stat(location).map_err(|reason| failed(location, reason));
@@ -184,6 +225,9 @@ impl Files for Remote {
     }
 
     fn read_prefix(&self, location: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        if let Some(other) = self.other(location) {
+            return self.read_prefix(&other, limit);
+        }
         #[cfg(feature = "aws")]
         if let Some(s3) = self.s3(location) {
             return s3.read_prefix(location, limit).map_err(|reason| failed(location, reason));
@@ -196,6 +240,13 @@ impl Files for Remote {
     }
 
     fn list(&self, location: &str) -> Result<Vec<Entry>, Error> {
+        if let Some(other) = self.other(location) {
+            let mut entries = self.list(&other)?;
+            for entry in &mut entries {
+                entry.location = moil_cwl::location::child(location, &entry.name);
+            }
+            return Ok(entries);
+        }
         #[cfg(feature = "aws")]
         if let Some(s3) = self.s3(location) {
             return s3.list(location).map_err(|reason| failed(location, reason));
@@ -203,7 +254,17 @@ impl Files for Remote {
         if is_http(location) {
             Err(failed(location, "directories cannot be listed over http".to_owned()))
         } else {
-            local::list(location)
+            let mut entries = local::list(location)?;
+            if let Some(path) = moil_cwl::location::file_path(location) {
+                for name in self.elsewhere().gone_from(Path::new(&path)) {
+                    let location = moil_cwl::location::child(location, name);
+                    if let Some(stat) = self.stat(&location)? {
+                        entries.push(Entry { location, name: name.to_owned(), stat });
+                    }
+                }
+                entries.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            Ok(entries)
         }
     }
 }

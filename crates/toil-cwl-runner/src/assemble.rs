@@ -302,7 +302,8 @@ fn console(sender: &Sender<Message>) -> Listener {
     })
 }
 
-fn evaluator_settings(
+/// What evaluators are told.
+pub(crate) fn evaluator_settings(
     settings: &Settings,
     loaded: &Loaded,
     remote: &Arc<Remote>,
@@ -433,6 +434,10 @@ pub fn worker_config(
 pub(crate) struct Downloader(pub(crate) Arc<Remote>);
 
 impl moil_worker::downloads::Download for Downloader {
+    fn is_elsewhere(&self, location: &str) -> bool {
+        self.0.is_elsewhere(location)
+    }
+
     fn list(&self, location: &str) -> Result<Option<Vec<Entry>>, String> {
         if remote::is_http(location) {
             return Ok(None);

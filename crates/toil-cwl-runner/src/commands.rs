@@ -8,15 +8,18 @@
 //! | `end` | `kill`, `clean` |
 //! | `status` | `status` |
 //! | `stats` | `stats` |
-//! | `jobs` | `why`, `debug-job` |
+//! | `why` | `why` |
+//! | `debug_job` | `debug-job`; `by_hand`: the files with which a job is run by hand |
 //! | `worker` | `worker` |
 
 mod appliance;
+mod by_hand;
+mod debug_job;
 mod end;
-mod jobs;
 mod stats;
 mod status;
 mod store;
+mod why;
 mod words;
 mod worker;
 
@@ -45,7 +48,10 @@ const COMMANDS: &[Entry] = &[
     Entry { name: "status", about: "Show how it stands with a run." },
     Entry { name: "stats", about: "Show what the jobs of a run used." },
     Entry { name: "why", about: "Show why a job ran again or did not." },
-    Entry { name: "debug-job", about: "Show all that is recorded of a job." },
+    Entry {
+        name: "debug-job",
+        about: "Show what is recorded of a job, or bring it to a directory to run by hand.",
+    },
     Entry { name: "kill", about: "End a run." },
     Entry { name: "clean", about: "Remove a job store and all that belongs to it." },
     Entry { name: "images", about: "Manage the images of containers: list, pull, verify, prune." },
@@ -100,8 +106,8 @@ fn on_store(name: &str) -> Option<fn(Invocation<'_>) -> ExitCode> {
     Some(match name {
         "status" => status::run,
         "stats" => stats::run,
-        "why" => jobs::why,
-        "debug-job" => jobs::debug,
+        "why" => why::why,
+        "debug-job" => debug_job::debug,
         "kill" => end::kill,
         "clean" => end::clean,
         "worker" => worker::run,

@@ -194,7 +194,9 @@ pub fn as_stored(
     let secrets = secrets(Some(key))?;
     secrets.do_without(&Value::map(object.values.clone()));
     let (location, given) = (stored.location.clone(), stored.clone());
-    Ok(Prepared { location, given, values: object.values, secrets, requirements, overrides })
+    // Which file is missed shows when it is.
+    let values = input_object::check_files(&object.values, remote).unwrap_or(object.values);
+    Ok(Prepared { location, given, values, secrets, requirements, overrides })
 }
 
 /// Checks that of what was kept no value is wanted that was a secret.

@@ -15,11 +15,12 @@ use moil_job::store::{Store, StoreError};
 use moil_jobstore::content::imports::Seen;
 use moil_jobstore::file_store::Workers;
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
-use moil_jobstore::ledger::{Ledger, OpenError, Replay};
+use moil_jobstore::ledger::{Info, Ledger, OpenError, Replay};
 use moil_jobstore::locator::Locator;
 use moil_jobstore::names::{self, Term};
 use moil_jobstore::place::{Kept, Place, PlaceError};
 use moil_jobstore::records::Records;
+use moil_jobstore::remote::elsewhere::Elsewhere;
 use moil_jobstore::who::Who;
 
 use crate::aws::Buckets;
@@ -34,6 +35,8 @@ const BEAT: Duration = Duration::from_secs(10);
 pub struct JobStore {
     kept: Arc<Kept>,
     exchange: Arc<dyn Exchange>,
+    /// The inputs that earlier leaders brought to the store.
+    elsewhere: Arc<Elsewhere>,
     who: Who,
     /// As people know it.
     name: String,
@@ -98,8 +101,13 @@ impl JobStore {
             log.warning(lost);
         }
         let unused = replay.entries.is_empty();
-        let exchange = Arc::new(kept.exchange(seen_by_workers(settings)));
-        let store = Self { kept: Arc::new(kept), exchange, who, name, replay, unused };
+        let imported = replay.entries.iter().filter_map(|entry| match &entry.record {
+            Record::InputsImported { files } => Some(files),
+            _ => None,
+        });
+        let elsewhere = Arc::new(Elsewhere::imported(imported.flatten()));
+        let exchange = Arc::new(kept.exchange(seen_by_workers(settings), &elsewhere));
+        let store = Self { kept: Arc::new(kept), exchange, elsewhere, who, name, replay, unused };
         store.undo_export();
         Opened::Run(Box::new(store))
     }
@@ -122,6 +130,11 @@ impl JobStore {
     /// From here on it is kept, whatever happens.
     pub fn begin(&mut self) {
         self.unused = false;
+    }
+
+    /// Where the inputs are that earlier leaders brought to the store, if they are gone from their places.
+    pub fn elsewhere(&self) -> Arc<Elsewhere> {
+        Arc::clone(&self.elsewhere)
     }
 
     /// What was recorded by earlier leaders, for the leader of now.
@@ -148,14 +161,7 @@ impl JobStore {
     /// The secret for the keys of jobs, and for placeholders of secrets: those in recorded results must mean the same to
     /// every leader.
     pub fn secret(&self) -> [u8; 32] {
-        let mut secret = [0; 32];
-        for (byte, digits) in secret.iter_mut().zip(self.kept.ledger().info().key.as_bytes().chunks(2)) {
-            *byte = std::str::from_utf8(digits)
-                .ok()
-                .and_then(|text| u8::from_str_radix(text, 16).ok())
-                .unwrap_or(0);
-        }
-        secret
+        secret_of(self.kept.ledger().info())
     }
 
     /// The directory below which all is that attempts of this run made, if it is kept in one.
@@ -341,6 +347,16 @@ impl JobStore {
         }
         Ok(())
     }
+}
+
+/// The secret for the keys of jobs of a run.
+pub(crate) fn secret_of(info: &Info) -> [u8; 32] {
+    let mut secret = [0; 32];
+    for (byte, digits) in secret.iter_mut().zip(info.key.as_bytes().chunks(2)) {
+        *byte =
+            std::str::from_utf8(digits).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
+    }
+    secret
 }
 
 /// The definition of a run as its last leader had it.

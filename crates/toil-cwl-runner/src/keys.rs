@@ -30,6 +30,11 @@ pub fn keying(settings: &Settings, store: &JobStore, remote: &Arc<Remote>, cache
     with_origins(settings, &store.secret(), FileOrigins::new(made, Arc::clone(remote)))
 }
 
+/// Makes the keys of a run for whoever looks at it.
+pub fn looking(settings: &Settings, secret: &[u8; 32], made: Made, remote: &Arc<Remote>) -> Keying {
+    with_origins(settings, secret, FileOrigins::new(made, Arc::clone(remote)))
+}
+
 /// Makes the keys of a cache.
 pub fn of_cache(settings: &Settings, secret: &[u8; 32], made: Made, remote: &Arc<Remote>) -> Keying {
     with_origins(settings, secret, FileOrigins::new(made, Arc::clone(remote)))

@@ -258,6 +258,9 @@ fn workflow(
             return ExitCode::FAILURE;
         }
     };
+    if let Some(store) = &store {
+        remote.look_in(store.elsewhere());
+    }
     let key = store.as_ref().map(JobStore::secret);
     let fallback = Fallback { store: store.as_ref(), definition: definition.as_ref() };
     let prepared = inputs::prepare(settings, &loaded, &remote, key, fallback, streams.stdin, log);

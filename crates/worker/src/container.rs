@@ -267,7 +267,8 @@ impl Container {
         dirs: &AttemptDir,
         inside: Inside,
     ) -> Result<EngineCommand> {
-        let Inside { words, environment, binds, network, nvidia, with_engine, shm_size, granted } = inside;
+        let Inside { words, environment, binds, network, nvidia, with_engine, lasting, shm_size, granted } =
+            inside;
         let output = Bind { source: dirs.out.clone(), target: PathBuf::from(&place.out), writable: true };
         // HOME is the output directory anyway, and nothing but the host's own variables can be other than text.
         let environment = environment
@@ -295,7 +296,12 @@ impl Container {
                     return Ok(command);
                 }
                 // To mount a SIF file takes the engine longer than all the rest.
-                let root = directory.as_ref().unwrap_or(&image.path);
+                let root = match directory {
+                    Some(directory) => directory,
+                    // The link of this run goes with it.
+                    None if lasting && image.path.is_file() => image.file(),
+                    None => &image.path,
+                };
                 let line = apptainer::command_line(engine, probe, root, &invocation).map_err(refused)?;
                 Ok(EngineCommand::new(line, &apptainer.environment))
             }
@@ -370,6 +376,14 @@ impl Container {
         self.docker().is_some_and(|(docker, ..)| docker.strict_memory)
     }
 
+    /// The environment of the engine itself, without what a command line wants there.
+    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
+        match &self.containers.engine {
+            Engine::Apptainer(apptainer) => &apptainer.environment,
+            Engine::Docker(docker) => &docker.images.engine.environment,
+        }
+    }
+
     /// The engine, the id of the image, and the name of the container.
     fn docker(&self) -> Option<(&Arc<Docker>, &str, &str)> {
         match (&self.containers.engine, &self.image) {
@@ -399,6 +413,8 @@ pub(crate) struct Inside {
     pub(crate) nvidia: bool,
     /// Whether another program of this machine starts the command, which so has to be the engine's.
     pub(crate) with_engine: bool,
+    /// Whether the command is to work when this process is gone.
+    pub(crate) lasting: bool,
     /// The size of `/dev/shm`.
     pub(crate) shm_size: Option<String>,
     /// What the tool may use.

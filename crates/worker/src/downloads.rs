@@ -47,6 +47,11 @@ pub trait Download: Send + Sync {
         Ok(false)
     }
 
+    /// Whether a location of this machine, or something in it, is gone from there and is to be fetched.
+    fn is_elsewhere(&self, _location: &str) -> bool {
+        false
+    }
+
     /// The entries of a directory of another machine; `None` where such cannot be listed.
     ///
     /// # Errors
@@ -293,9 +298,10 @@ impl Downloads {
         cancel: &Cancel,
     ) -> Result<Value> {
         self.bring_directories(value, root, download, cancel)?;
+        let is_away = |location: &str| is_away(location, download);
         value.try_map_files(&mut |item| match &item {
             Value::File(file) => match &file.location {
-                Some(location) if path_of(location).is_err() => {
+                Some(location) if is_away(location) => {
                     let path = self.get(location, root, download, cancel)?;
                     let location = location_of(&path).map(Arc::from);
                     let basename = file
@@ -307,7 +313,7 @@ impl Downloads {
                 _ => Ok(item),
             },
             Value::Directory(directory) => match &directory.location {
-                Some(location) if path_of(location).is_err() => {
+                Some(location) if is_away(location) => {
                     if let Some(path) = self.here(location) {
                         let location = location_of(&path).map(Arc::from);
                         let basename = directory
@@ -388,7 +394,7 @@ impl Downloads {
         let mut locations: Vec<Arc<str>> = Vec::new();
         value.visit_files(&mut |item| {
             if let Value::Directory(directory) = item {
-                locations.extend(directory.location.clone().filter(|location| path_of(location).is_err()));
+                locations.extend(directory.location.clone().filter(|location| is_away(location, download)));
             }
         });
         // What lies in another comes after it.
@@ -416,6 +422,11 @@ impl Downloads {
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a location has to be fetched.
+fn is_away(location: &str, download: Option<&dyn Download>) -> bool {
+    path_of(location).is_err() || download.is_some_and(|download| download.is_elsewhere(location))
 }
 
 enum Fault {

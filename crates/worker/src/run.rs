@@ -1,5 +1,7 @@
 //! One attempt at a job: stage → check → run → collect → publish, each stage its own module, each cancellable.
 
+mod by_hand;
+
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,8 @@ use crate::stage::{Stager, check_sources};
 use crate::system::Result;
 use crate::{collect, docker, engine_failure, image, keep, machine, publish, scratch, summary, usage};
 
+pub use by_hand::{ByHand, lay_out};
+
 /// Runs an attempt to its end. Never panics by intent, never leaves a process behind.
 pub fn run(
     attempt: &Attempt,
@@ -47,7 +51,8 @@ pub fn run(
     reporter: &Reporter,
 ) -> Outcome {
     let masks = Masks::of(&attempt.secrets);
-    let run = Run { attempt, job: &attempt.job, config, evaluator, spare, cancel, reporter, masks: &masks };
+    let job = &attempt.job;
+    let run = Run { attempt, job, config, evaluator, spare, cancel, reporter, masks: &masks, by_hand: false };
     match run.whole() {
         Ok(result) => Outcome::Done(result),
         // Whatever a cancelled step says of its end.
@@ -68,6 +73,8 @@ struct Run<'a> {
     cancel: &'a Cancel,
     reporter: &'a Reporter,
     masks: &'a Masks<'a>,
+    /// The tool is to be run by somebody else, later: nothing that is put in place leads to what is not.
+    by_hand: bool,
 }
 
 /// A job whose inputs are in place.
@@ -198,7 +205,8 @@ impl Run<'_> {
                     binds,
                     network: limits::network(self.effective(), &context).map_err(boxed)?,
                     nvidia: self.effective().cuda.is_some(),
-                    with_engine: !mpi.is_empty(),
+                    with_engine: !mpi.is_empty() || self.by_hand,
+                    lasting: self.by_hand,
                     shm_size: self.effective().shm_size.as_ref().map(|size| size.text.to_string()),
                     granted: self.attempt.granted,
                 };
@@ -246,6 +254,7 @@ impl Run<'_> {
     /// Puts the inputs, and what InitialWorkDirRequirement names, in place. Returns the inputs with their final paths.
     fn stage(&self, mut staging: Staging, runtime: &Value, place: &Place) -> Result<Staged> {
         let mut stager = Stager::new(self.cancel, self.config, place).revealing(&self.attempt.secrets);
+        stager.copies = self.by_hand;
         let Some(listing) = &self.effective().initial_work_dir else {
             stager.stage(&mut staging.entries)?;
             return Ok(Staged {
@@ -267,7 +276,7 @@ impl Run<'_> {
         .map_err(boxed)?;
         check_sources(&work_dir.entries)?;
         let mut privates = Vec::new();
-        if self.effective().inplace_update {
+        if self.effective().inplace_update && !self.by_hand {
             let contents = self.config.contents.as_deref();
             if contents.is_some_and(|contents| contents.root().is_none()) {
                 let (inputs, downloads) = (&self.job.inputs, &self.config.downloads);

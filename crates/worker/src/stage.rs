@@ -40,6 +40,8 @@ pub(crate) struct Stager<'a> {
     shared: HashSet<String>,
     /// All inputs are seen through one mount.
     bundled: bool,
+    /// Nothing is linked or mounted from where it lies.
+    pub(crate) copies: bool,
 }
 
 impl<'a> Stager<'a> {
@@ -54,6 +56,7 @@ impl<'a> Stager<'a> {
             secrets: Secrets::default(),
             shared: HashSet::new(),
             bundled: false,
+            copies: false,
         }
     }
 
@@ -79,6 +82,11 @@ impl<'a> Stager<'a> {
             let source = self.place.on_host(&self.place.inputs);
             self.make_parent(&source.join("any"))?;
             self.binds.push(Bind { source, target: PathBuf::from(&self.place.inputs), writable: false });
+        }
+        if self.copies {
+            let is_elsewhere =
+                |entry: &&mut StagingEntry| matches!(entry.source, StagingSource::Location { .. });
+            entries.iter_mut().filter(is_elsewhere).for_each(|entry| entry.writable = true);
         }
         for entry in &*entries {
             self.cancel.check()?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use moil_job::moved::Moved;
 
@@ -42,6 +42,29 @@ pub fn undo(moves: &[Moved], cut: bool) -> usize {
     moves.iter().filter(|moved| bring_back(moved, cut).unwrap_or(false)).count()
 }
 
+/// What was moved and is no longer where it was.
+#[derive(Debug, Default)]
+pub struct MovedAway {
+    /// What is still the same file: its old and its new path.
+    pub there: Vec<(PathBuf, PathBuf)>,
+    /// The old paths of what was changed since, or is gone.
+    pub lost: Vec<PathBuf>,
+}
+
+/// Looks where that is which was moved.
+pub fn moved_away(moves: &[Moved]) -> MovedAway {
+    let mut away = MovedAway::default();
+    for moved in moves.iter().filter(|moved| fs::symlink_metadata(&moved.from).is_err()) {
+        match identity(&moved.to) {
+            Ok(identity) if identity == (moved.size, moved.modified) => {
+                away.there.push((moved.from.clone(), moved.to.clone()));
+            }
+            _ => away.lost.push(moved.from.clone()),
+        }
+    }
+    away
+}
+
 fn bring_back(moved: &Moved, cut: bool) -> io::Result<bool> {
     if fs::symlink_metadata(&moved.from).is_ok() || identity(&moved.to)? != (moved.size, moved.modified) {
         return Ok(false);
@@ -73,7 +96,6 @@ fn identity(path: &Path) -> io::Result<(u64, i128)> {
 mod tests {
     use super::super::act;
     use super::*;
-    use std::path::PathBuf;
 
     /// A run with three outputs, of which `done` are exported.
     fn exported(dir: &Path, done: usize) -> (Vec<Moved>, Vec<PathBuf>) {

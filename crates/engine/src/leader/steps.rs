@@ -1,11 +1,11 @@
-//! What is told of a run, and what is recorded of steps.
+//! What is told of a run, and what is recorded of steps and inputs.
 
 use std::sync::Arc;
 
 use moil_job::event::Event;
 use moil_job::record::Record;
 
-use super::Leader;
+use super::{Helpers, Leader};
 
 impl Leader<'_> {
     /// Tells something, after what the plan has to tell.
@@ -18,6 +18,17 @@ impl Leader<'_> {
         for event in self.plan.take_events() {
             self.note_step(&event);
             (self.helpers.events)(&event);
+        }
+    }
+
+    /// Of inputs that were brought away it is noted where they are, for a leader that does not see them.
+    pub(super) fn note_imports(&mut self) {
+        let Helpers { journal: Some(journal), exchange: Some(exchange), .. } = &mut self.helpers else {
+            return;
+        };
+        let files = exchange.imported();
+        if !files.is_empty() {
+            journal.note(Record::InputsImported { files });
         }
     }
 

@@ -233,7 +233,7 @@ mod tests {
             let shared = shared.clone();
             move |path: &Path| path.starts_with(&shared)
         };
-        let imports = Imports::new(FileContents::new(&root), Box::new(seen));
+        let imports = Imports::new(FileContents::new(&root), Box::new(seen), Arc::default(), Arc::default());
         let brought = imports.bring(&inputs).expect("they are brought");
         assert_eq!(imports.bring(&inputs).expect("again"), brought, "each once");
         let paths: Vec<PathBuf> = brought

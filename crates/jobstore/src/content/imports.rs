@@ -8,8 +8,11 @@ use moil_cwl::location;
 use moil_cwl::value::{Directory, File, Value};
 use moil_job::contents::ContentsError;
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::record::Imported;
 
 use crate::exchange::Bring;
+use crate::origins;
+use crate::remote::elsewhere::Elsewhere;
 
 /// Where inputs are brought to.
 pub trait Import: Send + Sync {
@@ -35,13 +38,23 @@ pub struct Imports<C> {
     seen: Box<Seen>,
     /// Where what was asked for is. Whoever asks for the same in the meantime waits.
     brought: Mutex<HashMap<PathBuf, Arc<Mutex<Option<String>>>>>,
+    /// What was brought by earlier leaders, and is gone from here.
+    elsewhere: Arc<Elsewhere>,
+    /// What was brought now, for the journal.
+    told: Arc<Mutex<Vec<Imported>>>,
 }
 
 impl<C: Import + 'static> Imports<C> {
-    /// Imports of a run. What is `seen` by workers stays where it is.
+    /// Imports of a run. What is `seen` by workers stays where it is. What is in `elsewhere` is there already if it is not
+    /// here; what is brought is told to `told`.
     #[must_use]
-    pub fn new(contents: C, seen: Box<Seen>) -> Self {
-        Self { contents, seen, brought: Mutex::default() }
+    pub fn new(
+        contents: C,
+        seen: Box<Seen>,
+        elsewhere: Arc<Elsewhere>,
+        told: Arc<Mutex<Vec<Imported>>>,
+    ) -> Self {
+        Self { contents, seen, brought: Mutex::default(), elsewhere, told }
     }
 
     /// [`Imports::bring`] for a leader's exchange with its workers.
@@ -130,7 +143,15 @@ impl<C: Import + 'static> Imports<C> {
         if let Some(location) = &*place {
             return Ok(location.clone());
         }
-        Ok(place.insert(import(path)?).clone())
+        if let Some(location) = self.elsewhere.location(path) {
+            return Ok(place.insert(location).clone());
+        }
+        // Seen before: what changes meanwhile is another file than it was taken for.
+        let was = origins::local(path).ok();
+        let location = import(path)?;
+        let imported = Imported { path: path.to_owned(), at: location.as_str().into(), was };
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(imported);
+        Ok(place.insert(location).clone())
     }
 }
 

@@ -75,6 +75,12 @@ impl S3Contents {
         Self { bucket, prefix, term: term.to_owned(), indexes: Mutex::default() }
     }
 
+    /// What the locations of all that attempts of the run made begin with.
+    #[must_use]
+    pub fn files(&self) -> String {
+        location(&self.bucket, &format!("{}files/", self.prefix))
+    }
+
     /// Brings a file that was kept (or that is in a directory that was) to a path that is free.
     ///
     /// # Errors

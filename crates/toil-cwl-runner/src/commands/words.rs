@@ -3,10 +3,13 @@
 
 use std::ffi::OsString;
 
-use crate::argparse::{self, UsageError};
+use moil_job::failure::{Failure, FailureKind};
+
+use crate::argparse::{self, Parsed, UsageError};
 use crate::commands::answer;
 use crate::environment::Environment;
 use crate::exit_code::ExitCode;
+use crate::given::Given;
 use crate::invocation::Invocation;
 use crate::log::Log;
 use crate::options::{self, Kind};
@@ -32,9 +35,23 @@ pub(super) struct Asked {
     pub log: Log,
     /// First names of options, with their values.
     given: Vec<(&'static str, Vec<String>)>,
+    /// The options of a run among them.
+    parsed: Parsed,
 }
 
 impl Asked {
+    /// The settings with those that a job store keeps, for what the command line does not say.
+    ///
+    /// # Errors
+    /// What is kept cannot be understood.
+    pub fn settings_with(&self, stored: Vec<Given>) -> Result<Settings, Failure> {
+        let mut parsed = self.parsed.clone();
+        parsed.given.extend(stored);
+        let Settings { environment, cwd, .. } = &self.settings;
+        settings::resolve(parsed, environment, cwd, false)
+            .map_err(|error| Failure::new(FailureKind::BadInput, error.to_string()))
+    }
+
     pub fn has(&self, option: &str) -> bool {
         self.given.iter().any(|(name, _)| *name == option)
     }
@@ -63,11 +80,12 @@ pub(super) fn read(invocation: &mut Invocation<'_>, shape: &Shape) -> Result<Ask
         Err(error) => return Err(refuse(invocation, &error, ExitCode::USAGE)),
     };
     parsed.workflow = Some(String::new());
-    let settings = settings::resolve(parsed, &environment, &invocation.cwd, invocation.stderr_is_terminal);
+    let settings =
+        settings::resolve(parsed.clone(), &environment, &invocation.cwd, invocation.stderr_is_terminal);
     let settings = settings.map_err(|error| refuse(invocation, &error, error.exit_code()))?;
     let stderr = std::mem::replace(&mut invocation.stderr, Box::new(std::io::sink()));
     let log = Log::new(settings.log.level, stderr, settings.log.colours, None);
-    Ok(Asked { settings, words: split.words, log, given: split.given })
+    Ok(Asked { settings, words: split.words, log, given: split.given, parsed })
 }
 
 fn refuse(invocation: &mut Invocation<'_>, error: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {

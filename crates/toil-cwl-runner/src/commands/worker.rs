@@ -100,7 +100,7 @@ fn carry_out(
     let mut settings = asked.settings.clone();
     let buckets = aws::buckets(&settings)?;
     let place = job_store::place(&settings, &buckets)?.ok_or_else(|| store::missing(&settings))?;
-    let ForWorker { records, contents, directory } =
+    let ForWorker { records, contents, directory, .. } =
         place.for_worker(&term).map_err(|error| place_failure(&error))?;
     // There it may work, if no other place was asked for.
     let place = directory.map(|directory| directory.join("work").join(term.to_string()));

@@ -290,3 +290,100 @@ fn a_document_in_which_a_secret_stands_is_not_kept() {
     sandbox.write("main.cwl", document);
     assert_eq!(runner(&format!("--restart {begin}"), &[], &sandbox.path(".")).code, ExitCode::SUCCESS);
 }
+
+/// The second step fails until there is a flag; both read all inputs.
+const READS: &str = r#"
+cwlVersion: v1.2
+class: Workflow
+inputs: {file: {type: File, secondaryFiles: [.idx]}, directory: Directory}
+outputs: {all: {type: File, outputSource: second/out}}
+steps:
+  first:
+    run: &tool
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'echo ran >> RAN; test -e FLAG -o -z "$3" && cat "$1" "$1.idx" "$2"/a "$2"/b/c $3', x]
+      arguments: [$(inputs.file.path), $(inputs.directory.path)]
+      inputs:
+        file: {type: File, secondaryFiles: [.idx]}
+        directory: Directory
+        more: {type: File?, inputBinding: {position: 1}}
+      outputs: {out: stdout}
+      stdout: all.txt
+    in: {file: file, directory: directory}
+    out: [out]
+  second:
+    run: *tool
+    in: {file: file, directory: directory, more: first/out}
+    out: [out]
+"#;
+
+/// A run with worker processes and a store in a bucket, whose documents and inputs are gone.
+fn imported(server: &S3Server, how: &str) -> (Sandbox, [(&'static str, String); 3]) {
+    let sandbox = Sandbox::new();
+    let [flag, ran] = ["flag", "ran"].map(|name| sandbox.path(name).display().to_string());
+    sandbox.write("main.cwl", READS.replace("FLAG", &flag).replace("RAN", &ran));
+    fs::create_dir_all(sandbox.path("data/d/b")).expect("they are made");
+    for (name, text) in [("in put", "1"), ("in put.idx", "2"), ("d/a", "3"), ("d/b/c", "4")] {
+        sandbox.write(&format!("data/{name}"), text);
+    }
+    sandbox.write(
+        "in.yml",
+        "file: {class: File, path: data/in put}\ndirectory: {class: Directory, path: data/d}\n",
+    );
+    let env = [
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ("AWS_ENDPOINT_URL", server.url()),
+    ];
+    let line = format!("--jobStore aws:eu-central-1:run-i {how} --retryCount 0 main.cwl in.yml");
+    let answer = runner(&line, &borrowed(&env), &sandbox.path("."));
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    assert_eq!(sandbox.read("ran"), "ran\nran\n", "{}", answer.stderr);
+    for name in ["main.cwl", "in.yml"] {
+        fs::remove_file(sandbox.path(name)).expect("it is removed");
+    }
+    fs::remove_dir_all(sandbox.path("data")).expect("it is removed");
+    sandbox.write("flag", "");
+    (sandbox, env)
+}
+
+fn borrowed<'a>(env: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    env.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+#[test]
+fn inputs_that_were_brought_to_the_bucket_are_found_there_when_they_are_gone() {
+    for how in ["--batchSystem processes", ""] {
+        let server = S3Server::start();
+        let (sandbox, env) = imported(&server, "--batchSystem processes");
+        let line = format!("--jobStore aws:eu-central-1:run-i --restart {how}");
+        let answer = runner(&line, &borrowed(&env), &sandbox.path("."));
+        assert_eq!(answer.code, ExitCode::SUCCESS, "{how}: {}", answer.stderr);
+        assert_eq!(sandbox.read("all.txt"), "12341234");
+        assert_eq!(sandbox.read("ran"), "ran\nran\nran\n", "{how}: the first job was not run again");
+    }
+}
+
+#[test]
+fn a_job_whose_inputs_are_gone_runs_by_hand_with_those_of_the_bucket() {
+    let server = S3Server::start();
+    let (sandbox, env) = imported(&server, "--batchSystem processes");
+    let line = "debug-job aws:eu-central-1:run-i second --retrieveTaskDirectory d";
+    let env: Vec<(&str, &str)> = borrowed(&env).into_iter().chain([("PATH", PATH)]).collect();
+    let answer = call("moil", line, &env, &sandbox.path("."), toil_cwl_runner::commands::run);
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    let output = std::process::Command::new(sandbox.path("d/run.sh")).output().expect("it is started");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(sandbox.read("d/out/all.txt"), "12341234");
+}
+
+#[test]
+fn inputs_that_nobody_brought_to_the_bucket_are_named_when_they_are_gone() {
+    let server = S3Server::start();
+    let (sandbox, env) = imported(&server, "");
+    let answer = runner("--jobStore aws:eu-central-1:run-i --restart", &borrowed(&env), &sandbox.path("."));
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    for expected in ["data/in%20put", "data/d"] {
+        assert!(answer.stderr.contains(expected), "{}", answer.stderr);
+    }
+}

@@ -45,6 +45,7 @@ with_both! {
     a_container_that_is_to_be_left_is_there_with_its_id
     images_that_are_built_and_imported_are_run
     a_program_that_is_not_in_the_image_is_not_the_tools_failure
+    a_job_runs_by_hand_again_and_again
 }
 
 /// A sandbox with an image that only its tests use.
@@ -189,6 +190,41 @@ fn a_program_that_is_not_in_the_image_is_not_the_tools_failure(program: &'static
             expected.starts_with("because"),
             "{said}"
         );
+    }
+    assert_eq!(engine.containers(), "");
+}
+
+fn a_job_runs_by_hand_again_and_again(program: &'static str) {
+    let echo = |image: &str| {
+        let words = "sh, -c, 'echo \"$GREETING\"; read x; echo $x', x";
+        let more =
+            "stdin: $(inputs.f.path)\nrequirements:\n  EnvVarRequirement: {envDef: {GREETING: it is me}}";
+        sleeps(image)
+            .replace("sh, -c, 'id -u; sleep 1000'", words)
+            .replace("inputs: []", "inputs: {f: File}")
+            .replace("timelimit: 1", "timelimit: 0")
+            .replace("requirements:", more)
+    };
+    let Some(engine) = prepared(program, echo) else { return };
+    engine.sandbox.write("in.txt", "of the file\n");
+    let begin = ["--jobStore=store", "--clean=never", "main.cwl", "--f=in.txt"];
+    let output = engine.run(&begin);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut moil = Command::new(env!("CARGO_BIN_EXE_moil"));
+    let words = ["debug-job", "store", "main.cwl", "--retrieveTaskDirectory", "d"];
+    moil.args(words).arg(format!("--{program}")).current_dir(engine.sandbox.path("")).env_clear();
+    engine.environment(&mut moil);
+    let output = moil.output().expect("it is started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::remove_file(engine.sandbox.path("in.txt")).expect("it is removed");
+    for _ in 0..2 {
+        let mut script = Command::new(engine.sandbox.path("d/run.sh"));
+        script.env_clear();
+        engine.environment(&mut script);
+        let output = script.output().expect("it is started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(engine.sandbox.read("d/out/out.txt"), "it is me\nof the file\n");
+        std::fs::remove_file(engine.sandbox.path("d/out/out.txt")).expect("it is removed");
     }
     assert_eq!(engine.containers(), "");
 }

@@ -11,7 +11,7 @@ use super::{Answer, call};
 
 /// A variable of the tests' own environment.
 #[expect(clippy::disallowed_methods, reason = "components are looked for in the environment")]
-fn variable(name: &str) -> String {
+pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
@@ -75,8 +75,13 @@ fn a_broken_image_is_listed_and_verifying_fails() {
     assert!(dir.path().join("store/debian:12.sif").exists());
 }
 
-#[test]
-fn images_of_a_workflow_are_there_ahead_of_a_run() {
+#[expect(clippy::print_stdout, reason = "whoever reads a log wants to know")]
+fn skipped(missing: &str) {
+    println!("skipped: {missing} is not installed");
+}
+
+/// Makes an archive `root.tgz` of a root file system, and a directory `home`; not where Apptainer is missing.
+pub fn make_root(dir: &Path) -> bool {
     let missing = ["apptainer", "busybox", "unsquashfs"].into_iter().find(|program| {
         !Command::new("sh")
             .args(["-c", &format!("command -v {program}")])
@@ -86,15 +91,23 @@ fn images_of_a_workflow_are_there_ahead_of_a_run() {
     if let Some(missing) = missing {
         let required = variable("MOIL_REQUIRE");
         assert!(!required.split(',').any(|name| name == "apptainer"), "{missing} is not installed");
-        println!("skipped: {missing} is not installed");
+        skipped(missing);
+        return false;
+    }
+    let script = "mkdir -p root/bin root/etc root/tmp home && cp $(command -v busybox) root/bin/ && \
+                  for name in sh echo cat; do ln -s busybox root/bin/$name; done && \
+                  echo root:x:0:0::/root:/bin/sh > root/etc/passwd && tar -C root -czf root.tgz .";
+    let made = Command::new("sh").args(["-c", script]).current_dir(dir).status();
+    assert!(made.expect("sh runs").success());
+    true
+}
+
+#[test]
+fn images_of_a_workflow_are_there_ahead_of_a_run() {
+    let dir = tempfile::tempdir().expect("the directory is made");
+    if !make_root(dir.path()) {
         return;
     }
-    let dir = tempfile::tempdir().expect("the directory is made");
-    let script = "mkdir -p root/bin root/etc root/tmp home && cp $(command -v busybox) root/bin/ && \
-                  ln -s busybox root/bin/sh && ln -s busybox root/bin/echo && \
-                  echo root:x:0:0::/root:/bin/sh > root/etc/passwd && tar -C root -czf root.tgz .";
-    let made = Command::new("sh").args(["-c", script]).current_dir(dir.path()).status();
-    assert!(made.expect("sh runs").success());
     let tool = "{class: CommandLineTool, requirements: {DockerRequirement: {dockerImport: root.tgz}}, \
                 baseCommand: [echo, made], stdout: out.txt, inputs: [], outputs: {out: stdout}}";
     let text = format!(

@@ -6,6 +6,7 @@ mod buckets;
 mod cache;
 mod commands;
 mod damage;
+mod debug_job;
 mod definition;
 mod docker;
 mod docs;
