@@ -324,6 +324,13 @@ impl Recorded {
         if let Some(reused) = job.reused.as_ref().filter(|reused| reused.leader > last.leader) {
             return vec![reused_words(&reused.from)];
         }
+        // What the call cache has counts as the result of an attempt of its own.
+        let is_own = |reused: &Reused| {
+            reused.leader == last.leader && reused.from.job == *id && reused.from.number == last.number
+        };
+        if job.reused.as_ref().is_some_and(is_own) {
+            return vec!["it did not run: its result was in the call cache (--cachedir)".to_owned()];
+        }
         let mut why = Vec::new();
         if let Some(reason) = &last.again {
             why.push(format!("its recorded result could not be used: {reason}"));
@@ -490,6 +497,9 @@ mod tests {
             started("y", 2, no_key),
             started("z", 2, key("t", "a")),
             started("new", 1, key("t", "a")),
+            started("cached", 1, key("t", "a")),
+            finished("cached", 1, 0),
+            Record::JobReused { job: JobId("cached".into()), from: id("cached", 1) },
         ]);
         let why = |word: &str| {
             let found = run.find(word);
@@ -500,5 +510,6 @@ mod tests {
         assert!(why("y").contains("WorkReuse"), "{}", why("y"));
         assert_eq!(why("z#2"), "z#1 failed: it broke");
         assert!(why("new").contains("for the first time"));
+        assert_eq!(why("cached"), "it did not run: its result was in the call cache (--cachedir)");
     }
 }
