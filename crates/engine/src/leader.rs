@@ -7,6 +7,7 @@
 mod cached;
 mod earlier;
 mod entry;
+mod failures;
 mod replaying;
 mod steps;
 
@@ -560,25 +561,6 @@ impl<'a> Leader<'a> {
         if self.policy.stop_on_first_failure {
             self.stop();
         }
-    }
-
-    fn record_failure(&mut self, what: &str, failure: &Failure) {
-        if let Some(journal) = &mut self.helpers.journal {
-            journal.add(Record::Failed { what: what.to_owned(), failure: failure.clone() });
-        }
-    }
-
-    fn note_failure(&mut self, what: String, failure: Failure) {
-        self.record_failure(&what, &failure);
-        self.failures.push((what, Arc::new(failure)));
-        if self.policy.stop_on_first_failure {
-            self.stop();
-        }
-    }
-
-    fn fail_run(&mut self, failure: Failure) {
-        self.failures.push(("run".to_owned(), Arc::new(failure)));
-        self.stop();
     }
 
     /// Starts nothing more and cancels what runs; each attempt is still reported.

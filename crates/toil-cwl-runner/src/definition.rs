@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use moil_cwl::input_object::InputObject;
 use moil_cwl::load::Loaded;
+use moil_cwl::requirement::{Requirement, RequirementKind};
 use moil_cwl::secret_inputs::secret_inputs;
 use moil_cwl::value::{Value, ValueMap};
 use moil_cwl::{location, pack};
@@ -152,10 +153,11 @@ impl Definition {
         let secrets = secret_inputs(&loaded.process);
         let mut inputs = prepared.given.clone();
         let mut values = inputs.values.as_map().cloned().unwrap_or_default();
-        for name in &secrets.names {
-            if let Some(value) = values.get_mut(name) {
-                *value = prepared.secrets.hide_texts(value);
-            }
+        // Where that is said of a step from outside, it is not known what leads to it.
+        let is_secrets = |requirement: &Requirement| matches!(requirement.kind, RequirementKind::Secrets(_));
+        let all = prepared.overrides.values().flatten().any(is_secrets);
+        for (_, value) in values.iter_mut().filter(|(name, _)| all || secrets.names.contains(*name)) {
+            *value = prepared.secrets.hide_texts(value);
         }
         inputs.values = Value::map(values);
         let hidden: Vec<Value> =

@@ -139,7 +139,8 @@ fn resume(
         Opened::None => return Err(Failure::new(FailureKind::Internal, "there is no job store")),
     };
     let definition = store.definition()?.ok_or_else(|| {
-        let message = format!("{why}, and the job store {} keeps none", store.name());
+        let message =
+            format!("{why}, and the job store {} does not keep the documents of its run", store.name());
         Failure::new(FailureKind::BadInput, message).with_advice("give the workflow and its inputs again")
     })?;
     log.warning(format_args!(

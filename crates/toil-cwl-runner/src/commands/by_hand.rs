@@ -19,7 +19,8 @@ pub(super) fn write(directory: &Path, attempt: &Attempt, by_hand: &ByHand) -> io
     fs::write(&script, run_sh(attempt, by_hand))?;
     // There may be variables in it that are nobody else's business.
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
-    fs::write(directory.join("README.txt"), readme(attempt, by_hand))
+    let has_variables = directory.join("variables").exists();
+    fs::write(directory.join("README.txt"), readme(attempt, by_hand, has_variables))
 }
 
 /// The script.
@@ -74,7 +75,7 @@ fn quoted(word: &OsStr) -> Vec<u8> {
 }
 
 /// What is what.
-fn readme(attempt: &Attempt, by_hand: &ByHand) -> String {
+fn readme(attempt: &Attempt, by_hand: &ByHand, has_variables: bool) -> String {
     let mut text = format!(
         "Job {} of the step at {}, attempt {}, to be run by hand:\n\n    sh run.sh\n\n",
         attempt.job.name, attempt.job.id, attempt.id.number
@@ -84,6 +85,9 @@ fn readme(attempt: &Attempt, by_hand: &ByHand) -> String {
         "run.sh  starts {tool} with the job's words, variables and streams{}\n",
         if by_hand.is_whole_environment { ", and no other variables" } else { "" }
     ));
+    if has_variables {
+        text.push_str("variables  the tool's variables, which the engine reads\n");
+    }
     text.push_str("in      copies of its inputs\n");
     text.push_str("out     its working directory, where its outputs will be\n");
     text.push_str("tmp     its TMPDIR\n\n");

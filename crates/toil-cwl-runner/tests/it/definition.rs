@@ -387,3 +387,16 @@ fn inputs_that_nobody_brought_to_the_bucket_are_named_when_they_are_gone() {
         assert!(answer.stderr.contains(expected), "{}", answer.stderr);
     }
 }
+
+#[test]
+fn secrets_that_are_declared_from_outside_are_not_kept() {
+    let sandbox = Sandbox::with(&SECRET.replace("hints: {'cwltool:Secrets': {secrets: [p]}}", "hints: {}"));
+    let flag = sandbox.path("flag").display().to_string();
+    let overrides =
+        "cwltool:overrides: {'main.cwl#use': {requirements: {'cwltool:Secrets': {secrets: [p]}}}}";
+    sandbox.write("in.yml", format!("pw: hunter2\nflag: {flag}\n{overrides}\n"));
+    let answer = runner("--jobStore store --retryCount 0 main.cwl in.yml", &[], &sandbox.path("."));
+    assert_eq!(answer.code, ExitCode::FAILURE, "{}", answer.stderr);
+    assert!(answer.stderr.contains("exited with code 1"), "{}", answer.stderr);
+    assert!(!stands_below(&sandbox.path("store"), "hunter2"));
+}
