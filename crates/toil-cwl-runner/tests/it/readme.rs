@@ -45,7 +45,8 @@ fn has(tool: &str) -> bool {
 fn run_page(root: &Path, page: &Path, cwd: &str) {
     let text = std::fs::read_to_string(page).expect("the page is there");
     let blocks = blocks(&text);
-    assert!(!blocks.is_empty(), "{} has commands", page.display());
+    // Those that want a cluster are run there: kubernetes/guide.rs.
+    assert!(!blocks.is_empty() || text.contains("```sh kubernetes"), "{} has commands", page.display());
     let copy = tempfile::tempdir().expect("the directory is made");
     let status = Command::new("cp")
         .arg("-R")
