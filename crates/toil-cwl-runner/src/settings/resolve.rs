@@ -2,6 +2,7 @@
 
 mod batch;
 mod kubernetes;
+mod subject;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,7 +20,6 @@ use super::{
 };
 use crate::argparse::{Parsed, UsageError};
 use crate::config_file;
-use crate::definition::KEPT;
 use crate::environment::Environment;
 use crate::given::{AllGiven, Layer};
 use crate::log::Level;
@@ -174,19 +174,6 @@ impl Source<'_> {
         Ok(())
     }
 
-    fn kept(&self) -> Vec<(&'static str, String)> {
-        let values = |key: &'static str| -> Vec<(&'static str, String)> {
-            let given = self.given.every(key);
-            given
-                .map(|given| match key {
-                    "--overrides" => (key, self.cwd.join(&given.value).to_string_lossy().into_owned()),
-                    _ => (key, given.value.clone()),
-                })
-                .collect()
-        };
-        KEPT.iter().flat_map(|key| values(key)).collect()
-    }
-
     fn action(&self) -> Action {
         let relative_to_cwd = self.text("--relative-deps") == Some("cwd");
         let json = self.flag("--json", false);
@@ -210,32 +197,6 @@ impl Source<'_> {
             }
         }
         chosen
-    }
-
-    fn workflow(
-        &self,
-        workflow: Option<String>,
-        action: Action,
-        job_store_word: Option<&str>,
-    ) -> Result<String, SettingsError> {
-        let Some(workflow) = workflow else {
-            if action == Action::PrintSupportedVersions {
-                return Ok(String::new());
-            }
-            let error = UsageError::new("no workflow is given");
-            let hint = match job_store_word {
-                Some(word) => format!("'{word}' was taken for the job store"),
-                None => "name a CWL file, and after it the file with its inputs".to_owned(),
-            };
-            return Err(error.with_hint(hint).into());
-        };
-        if workflow.ends_with(".py") {
-            return Err(SettingsError::Refused(
-                UsageError::new(format!("'{workflow}' is a Python program"))
-                    .with_hint("this program runs CWL documents; Python workflows of Toil need Toil"),
-            ));
-        }
-        Ok(workflow)
     }
 
     fn documents(&self) -> Documents {
