@@ -53,6 +53,8 @@ pub struct Order<'a> {
     pub has_image: bool,
     /// Whether it may be on nodes that can be taken away, if its document says so.
     pub preemptible: Option<bool>,
+    /// A worker that begins after this time looks first whether its leader lives; in seconds since 1970.
+    pub late: Option<u64>,
 }
 
 impl<'a> Order<'a> {
@@ -67,6 +69,7 @@ impl<'a> Order<'a> {
             inputs: bytes(&attempt.job.inputs),
             has_image: attempt.job.tool.effective.docker.is_some(),
             preemptible: attempt.job.tool.effective.preemptible,
+            late: None,
         }
     }
 }
@@ -170,6 +173,9 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
     environment.push(("HOME".to_owned(), home(settings)));
     let mut args = settings.command.clone();
     args.extend(["--attempt".to_owned(), order.word.to_owned()]);
+    if let Some(late) = order.late {
+        args.extend(["--late".to_owned(), late.to_string()]);
+    }
     if let Some(secret) = &settings.aws_secret {
         volumes.push(json!({"name": "aws", "secret": {"secretName": secret}}));
         mounts.push(json!({"name": "aws", "mountPath": AWS, "readOnly": true}));

@@ -75,6 +75,8 @@ pub struct Settings {
     pub template: Option<Value>,
     /// How long a pod may be about to start, once it has a node and its image.
     pub pod_timeout: Duration,
+    /// Workers that begin later than this after their Jobs were made do so only if their leader lives; `None`: always.
+    pub orphan_timeout: Option<Duration>,
     /// What workers say is told while they say it.
     pub live_logs: bool,
 }
@@ -115,6 +117,7 @@ impl Settings {
             sees_inputs: false,
             template: None,
             pod_timeout: Duration::from_secs(120),
+            orphan_timeout: None,
             live_logs: false,
         }
     }

@@ -16,6 +16,7 @@ mod appliance;
 mod by_hand;
 mod debug_job;
 mod end;
+mod memory_guard;
 mod stats;
 mod status;
 mod store;

@@ -102,6 +102,7 @@ pub fn kubernetes(
         host_path: options.host_path.clone(),
         privileged: options.privileged,
         pod_timeout: options.pod_timeout,
+        orphan_timeout: options.orphan_timeout,
         live_logs: settings.log.real_time,
         apparmor: options.apparmor.clone(),
         pod_security_context: files.pod_security,

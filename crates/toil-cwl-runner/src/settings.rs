@@ -238,6 +238,8 @@ pub struct Kubernetes {
     pub service_account: Option<String>,
     /// How long a pod may take to start.
     pub pod_timeout: Duration,
+    /// Workers that begin later than this after they were asked for do so only if their leader lives.
+    pub orphan_timeout: Option<Duration>,
     /// Pods have all rights of their node.
     pub privileged: bool,
     /// The seccomp profile of pods.

@@ -24,6 +24,7 @@
 //! | [`spare`] | what one attempt leaves empty and the next can use |
 //! | [`summary`] | what is told of a failed tool |
 //! | [`system`] | errors of the operating system as failures |
+//! | [`stuck`] | whether all memory is taken and nothing goes on |
 //! | [`usage`] | what an attempt took; whether memory ran out |
 //! | `fingerprint` | whether files are still what they were |
 //! | `in_place` | what a tool changes in place |
@@ -62,6 +63,7 @@ mod secrets;
 pub mod spare;
 pub mod spawner;
 mod stage;
+pub mod stuck;
 pub mod summary;
 pub mod system;
 mod tree;

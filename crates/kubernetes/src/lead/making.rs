@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
@@ -108,7 +109,11 @@ impl Maker {
             let text = String::from_utf8_lossy(&wire::write_secrets(&attempt.secrets)).into_owned();
             cluster.keep_secrets(secret, &text, settings, owner).await?;
         }
-        let order = Order::of(&word, attempt, secret.as_deref(), &self.avoid);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let order = Order {
+            late: settings.orphan_timeout.map(|timeout| (now + timeout).as_secs()),
+            ..Order::of(&word, attempt, secret.as_deref(), &self.avoid)
+        };
         let job = manifest::job(&order, settings, owner);
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let mut said = false;

@@ -25,6 +25,7 @@ fn order() -> Order<'static> {
         inputs: 0,
         has_image: false,
         preemptible: None,
+        late: None,
     }
 }
 
@@ -85,6 +86,7 @@ fn a_job_with_all_that_can_be_set() {
     };
     let granted = Resources { gpus: 2, ..GRANTED };
     let order = Order {
+        late: Some(1_800_000_000),
         secrets: Some("demo-secrets"),
         granted: &granted,
         inputs: 1 << 30,

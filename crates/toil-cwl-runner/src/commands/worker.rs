@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use moil_cwl::expression::Evaluator;
 use moil_job::executor::{Report, Reporter};
@@ -12,9 +13,12 @@ use moil_job::secret::Secrets;
 use moil_job::spec::Attempt;
 use moil_job::wire;
 use moil_jobstore::exchange;
+use moil_jobstore::heartbeat;
+use moil_jobstore::ledger::Ledger;
 use moil_jobstore::names::{self, Term};
 use moil_jobstore::nonce::nonce;
 use moil_jobstore::place::ForWorker;
+use moil_jobstore::records::{Records, RecordsError};
 use moil_jobstore::remote::Remote;
 use moil_jobstore::results::Results;
 use moil_worker::cancel::Cancel;
@@ -23,6 +27,7 @@ use moil_worker::run;
 use moil_worker::spare::Spare;
 use moil_worker::spawner::Spawner;
 
+use super::memory_guard::MemoryGuard;
 use super::words::{self, Asked, Shape};
 use super::{finish, store};
 use crate::assemble;
@@ -43,12 +48,13 @@ Usage: moil worker --store STORE --attempt WORD
 
 Options:
       --attempt WORD  The attempt, as the leader calls it.
+      --late TIME     After this time (seconds since 1970) begin only if a leader of the run gives signs of life.
       --secrets FILE  Read the secrets of the job from a file.
   -h, --help          Print this help and exit.
 ",
     words: &["the job store"],
     flags: &[],
-    values: &[&["--attempt"], &["--secrets"]],
+    values: &[&["--attempt"], &["--late"], &["--secrets"]],
     lists: &[],
 };
 
@@ -92,6 +98,10 @@ fn carry_out(
         Failure::new(FailureKind::BadInput, message).with_advice("the leader's log has it: TERM/JOB.NUMBER")
     };
     let term: Term = word.split_once('/').and_then(|(term, _)| term.parse().ok()).ok_or_else(unknown)?;
+    let late = asked.value("--late").map(str::parse::<u64>).transpose();
+    let late = late.map_err(|error| {
+        Failure::new(FailureKind::BadInput, "--late is not a number of seconds").with_cause(error)
+    })?;
     let secrets = match secrets.trim() {
         "" => Secrets::default(),
         text => wire::read_secrets(text)
@@ -117,6 +127,11 @@ fn carry_out(
     if results.of(word, &attempt.id).map_err(|error| failed(&error))?.is_some() {
         return Ok(());
     }
+    if let Some(late) = late
+        && now() > late
+    {
+        look_for_leader(&*records, word)?;
+    }
     let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
     let remote = Arc::new(buckets.for_remote(Remote::new(certificates)));
     let spawner = spawner.map_or_else(Spawner::start, Ok).map_err(|error| {
@@ -134,13 +149,20 @@ fn carry_out(
         let (cancel, grace) = (cancel.clone(), config.grace);
         signals.handle(move |_| cancel.cancel(grace))
     };
+    let memory = MemoryGuard::start(cancel.clone(), asked.log.clone());
     let outcome = run_attempt(attempt.clone(), config, cancel.clone(), stdout, &asked.log)?;
+    let outcome = match (outcome, memory.failure()) {
+        (Outcome::Failed(_), Some(failure)) => Outcome::Failed(Box::new(failure)),
+        (outcome, _) => outcome,
+    };
     let outcome = match outcome {
         // Who it was that ended the worker, the leader knows.
-        Outcome::Failed(_) if cancel.is_cancelled() => Outcome::Failed(Box::new(Failure::new(
-            FailureKind::Lost,
-            "the worker was asked to end before its tool was through",
-        ))),
+        Outcome::Failed(failure) if cancel.is_cancelled() && failure.kind != FailureKind::OutOfMemory => {
+            Outcome::Failed(Box::new(Failure::new(
+                FailureKind::Lost,
+                "the worker was asked to end before its tool was through",
+            )))
+        }
         outcome => outcome,
     };
     let all_is_well = matches!(outcome, Outcome::Done(_));
@@ -150,6 +172,34 @@ fn carry_out(
     published.map(drop).map_err(|error| {
         Failure::new(FailureKind::System, format!("the result of {word} cannot be stored")).with_cause(error)
     })
+}
+
+/// How old the last sign of life of a leader may be, in seconds: several are missing then, and clocks may differ.
+const SILENCE: u64 = 300;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// A worker that begins late may be one that nobody waits for any more.
+fn look_for_leader(records: &dyn Records, word: &str) -> Result<(), Failure> {
+    let unreadable = |error: RecordsError| {
+        Failure::new(FailureKind::System, "the signs of life of the leader cannot be read").with_cause(error)
+    };
+    // The leader that asked for it may have been followed by another one.
+    let last = Ledger::last_leader(records).map_err(unreadable)?;
+    let beat = match &last {
+        Some((term, _)) => heartbeat::last_beat(records, term).map_err(unreadable)?,
+        None => None,
+    };
+    if beat.is_some_and(|beat| now().saturating_sub(beat.at) <= SILENCE) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::Lost,
+        format!("{word} does not begin: no leader of its run gives signs of life"),
+    )
+    .with_advice("go on with the run by --restart; --orphanTimeout says when workers look for a leader"))
 }
 
 /// Runs the attempt in a thread with a large stack, and tells what it reports: a tool's lines to standard output, where

@@ -27,6 +27,12 @@ pub(super) const GROUP: Group = Group {
             "How long a pod may take to start (default: 120).",
         )
         .variable("TOIL_KUBERNETES_POD_TIMEOUT"),
+        Opt::value(
+            &["--orphanTimeout"],
+            "SECONDS",
+            "Workers that begin so long after they were asked for do so only if a leader gives signs of life (default: 3600; 0: in any case).",
+        )
+        .own(),
         Opt::bool(&["--kubernetesPrivileged"], "Run worker pods privileged.")
             .variable("TOIL_KUBERNETES_PRIVILEGED"),
         Opt::value(&["--kubernetesPodSecurityContext"], "FILE", "The security context of worker pods.")

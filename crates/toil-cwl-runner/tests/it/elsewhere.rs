@@ -370,6 +370,48 @@ fn a_worker_says_why_it_cannot_have_its_attempt() {
     assert!(output.status.success(), "{}", text(&output));
 }
 
+/// Files of the store whose paths have this part.
+fn stored(sandbox: &Sandbox, part: &str) -> Vec<std::path::PathBuf> {
+    let mut files = files_below(&sandbox.path("store"));
+    files.retain(|path| path.to_string_lossy().contains(part));
+    files
+}
+
+#[test]
+fn a_late_worker_begins_only_if_a_leader_lives() {
+    let sandbox = words();
+    // Its jobs wait for a file.
+    let mut leader = start(&sandbox, &["--jobStore", "store"]);
+    eventually("an attempt is handed over", || !stored(&sandbox, "/attempts/").is_empty());
+    eventually("it gives signs of life", || !stored(&sandbox, "/heartbeat/").is_empty());
+    leader.kill().expect("it is killed");
+    leader.wait().expect("it ends");
+    let attempt = stored(&sandbox, "/attempts/").remove(0);
+    let name = |path: &std::path::Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    let word = format!("{}/{}", name(attempt.parent().expect("a term")), name(&attempt));
+    let late = || moil(&sandbox, &["worker", "--store", "store", "--attempt", &word, "--late", "1"], "");
+    // The sign of life that it left is old now.
+    let beat = stored(&sandbox, "/heartbeat/").remove(0);
+    let text_of_beat = std::fs::read_to_string(&beat).expect("it is read");
+    let at = text_of_beat.find("\"at\":").expect("it has a time") + 5;
+    let end = at + text_of_beat[at..].find(',').expect("more follows");
+    let old = format!("{}1{}", &text_of_beat[..at], &text_of_beat[end..]);
+    std::fs::remove_file(&beat).expect("removed");
+    std::fs::write(&beat, old).expect("written");
+    let told = late();
+    assert_eq!(told.status.code(), Some(1), "{}", text(&told));
+    assert!(
+        text(&told).contains("does not begin: no leader of its run gives signs of life"),
+        "{}",
+        text(&told)
+    );
+    // And this one is new.
+    std::fs::write(&beat, &text_of_beat).expect("written");
+    sandbox.write("go", "");
+    let told = late();
+    assert!(told.status.success(), "{}", text(&told));
+}
+
 #[test]
 fn workers_elsewhere_have_nothing_but_the_bucket() {
     let (sandbox, server) = (words(), S3Server::start());

@@ -15,6 +15,9 @@ use crate::yaml;
 /// Bytes for the image of a tool, if nothing is said of it.
 const IMAGE_DISK: u64 = 4 << 30;
 
+/// How late a worker may begin without looking for its leader.
+const ORPHANS: Duration = Duration::from_secs(3600);
+
 impl Source<'_> {
     pub(super) fn kubernetes(&self) -> Result<Kubernetes, UsageError> {
         let volumes = self.all("--kubernetesVolume", notation::volumes)?;
@@ -26,6 +29,8 @@ impl Source<'_> {
             host_path: self.read("--kubernetesHostPath", host_path, None)?,
             service_account: self.name("--kubernetesServiceAccount")?,
             pod_timeout: self.read("--kubernetesPodTimeout", value::seconds, Duration::from_secs(120))?,
+            orphan_timeout: Some(self.read("--orphanTimeout", value::seconds, ORPHANS)?)
+                .filter(|timeout| !timeout.is_zero()),
             privileged: self.flag("--kubernetesPrivileged", false),
             seccomp: self.owned("--kubernetesSeccompProfile"),
             apparmor: self.owned("--kubernetesAppArmorProfile"),
