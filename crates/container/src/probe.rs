@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::detect::Engine;
+use crate::lock::own_suffix;
 use crate::process::{self, End};
 
 /// What an engine can do here.
@@ -34,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// The directory cannot be made, or the engine not started.
 pub fn probe(engine: &Engine, environment: &[(OsString, OsString)], scratch: &Path) -> io::Result<Probe> {
-    let image = scratch.join(format!("probe.{}", std::process::id()));
+    let image = scratch.join(format!("probe.{}", own_suffix()));
     fs::create_dir_all(&image)?;
     let tries = |words: &[&str]| -> io::Result<bool> {
         let mut command = Command::new(&engine.program);
@@ -83,7 +84,7 @@ pub fn remembered(engine: &Engine, environment: &[(OsString, OsString)], folder:
         return Ok(probe);
     }
     let probe = probe(engine, environment, folder)?;
-    let partial = path.with_extension(format!("partial.{}", std::process::id()));
+    let partial = path.with_extension(format!("partial.{}", own_suffix()));
     if fs::write(&partial, print(probe)).is_ok() {
         // Whoever loses the race has found the same.
         let _ = fs::rename(&partial, &path);
@@ -125,6 +126,13 @@ fn parse(text: &str) -> Option<Probe> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Processes of two pods of one node have the same number.
+    #[test]
+    fn no_two_processes_try_in_one_place() {
+        assert!(own_suffix().starts_with(&crate::lock::host_name()));
+        assert_ne!(own_suffix(), own_suffix());
+    }
 
     #[test]
     fn what_was_found_is_kept_and_half_of_it_is_not_believed() {
