@@ -10,6 +10,7 @@ mod leader;
 mod options;
 mod outages;
 mod space;
+mod unreliable;
 
 use std::io::BufRead as _;
 use std::process::{Child, Command, Output};
