@@ -26,6 +26,10 @@ pub struct Probe {
 const GOT_THERE: &[&str] =
     &["executable file not found", "No valid /bin/sh", "/bin/sh doesn't exist in container"];
 
+/// The directories of an image on which engines mount something, and the files of which they make their own.
+const MOUNTED: &[&str] = &["dev", "proc", "sys", "tmp", "var/tmp", "etc"];
+const WRITTEN: &[&str] = &["etc/passwd", "etc/group", "etc/hosts", "etc/resolv.conf"];
+
 /// How long an engine may do nothing before it is taken to be unable.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,18 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn probe(engine: &Engine, environment: &[(OsString, OsString)], scratch: &Path) -> io::Result<Probe> {
     let image = scratch.join(format!("probe.{}", own_suffix()));
     fs::create_dir_all(&image)?;
-    let tries = |words: &[&str]| -> io::Result<bool> {
-        let mut command = Command::new(&engine.program);
-        command
-            .arg("exec")
-            .args(words)
-            .arg(&image)
-            .arg("true")
-            .env_clear()
-            .envs(environment.iter().map(|(name, value)| (name, value)));
-        let finished = process::run(&mut command, PATIENCE, &mut |_| true)?;
-        Ok(finished.end == End::Exited(0) || GOT_THERE.iter().any(|sign| finished.said.contains(sign)))
-    };
+    let tries = |words: &[&str]| run_nothing(engine, environment, &image, words).map(|ran| ran.is_ok());
     let tried = tries(&["--userns"]).and_then(|user_namespaces| {
         let network: &[&str] = if user_namespaces {
             &["--userns", "--net", "--network", "none"]
@@ -66,6 +59,50 @@ pub fn probe(engine: &Engine, environment: &[(OsString, OsString)], scratch: &Pa
     let probe = tried?;
     removed?;
     Ok(probe)
+}
+
+/// Tries whether the engine runs what tools want of it where it has no privileges: namespaces of users and network, files
+/// of its own. Below `scratch` a directory is made and removed. Else gives the engine's words.
+///
+/// # Errors
+/// The directory cannot be made, or the engine not started.
+pub fn try_out(
+    engine: &Engine,
+    environment: &[(OsString, OsString)],
+    scratch: &Path,
+) -> io::Result<Result<(), String>> {
+    let image = scratch.join(format!("try.{}", std::process::id()));
+    for folder in MOUNTED {
+        fs::create_dir_all(image.join(folder))?;
+    }
+    for file in WRITTEN {
+        fs::write(image.join(file), "")?;
+    }
+    let words = ["--contain", "--ipc", "--cleanenv", "--no-home", "--userns", "--net", "--network", "none"];
+    let ran = run_nothing(engine, environment, &image, &words);
+    fs::remove_dir_all(&image)?;
+    ran
+}
+
+/// Runs what is not there in an empty directory as image. Success is that the engine gets so far; else it has words.
+fn run_nothing(
+    engine: &Engine,
+    environment: &[(OsString, OsString)],
+    image: &Path,
+    words: &[&str],
+) -> io::Result<Result<(), String>> {
+    let mut command = Command::new(&engine.program);
+    command
+        .arg("exec")
+        .args(words)
+        .arg(image)
+        .arg("true")
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    let finished = process::run(&mut command, PATIENCE, &mut |_| true)?;
+    let got_there =
+        finished.end == End::Exited(0) || GOT_THERE.iter().any(|sign| finished.said.contains(sign));
+    Ok(if got_there { Ok(()) } else { Err(finished.said.trim().to_owned()) })
 }
 
 /// A machine can have the device and not let us use it.

@@ -14,6 +14,7 @@
 //! for a run that was removed never meets the next one.
 
 mod domain;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The place of a job store, and the store that is there, whatever kind it is of.
 
+pub mod trial;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -117,13 +117,43 @@ impl Cluster {
         true
     }
 
-    fn api<K>(&self) -> Api<K>
+    fn client(&self) -> Client {
+        self.link.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        let client = self.link.client.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Api::namespaced(client, &self.namespace)
+        Api::namespaced(self.client(), &self.namespace)
+    }
+
+    /// Objects that belong to no namespace, or those of all.
+    pub(crate) fn everywhere<K>(&self) -> Api<K>
+    where
+        K: kube::Resource,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client())
+    }
+
+    /// The version of the cluster, in its own words.
+    ///
+    /// # Errors
+    /// The server refuses, or cannot be reached.
+    pub async fn version(&self) -> Result<String, Failure> {
+        let version = self.patient(|| async { self.client().apiserver_version().await }).await;
+        version.map(|version| version.git_version).map_err(|error| match is_unauthorized(&error) {
+            true => Failure::new(FailureKind::BadInput, "the API server does not know us")
+                .with_cause(error)
+                .with_advice(
+                    "renew the credentials where KUBECONFIG says, or choose another --kubernetesContext",
+                ),
+            false => Failure::new(FailureKind::System, "the API server cannot be asked")
+                .with_cause(error)
+                .with_advice("check the network, and the address in the kubeconfig"),
+        })
     }
 
     /// The pods of the namespace.
@@ -177,7 +207,7 @@ impl Cluster {
     }
 
     /// Makes a call until it succeeds, or fails in a way that will not pass, or patience is at an end.
-    async fn patient<T, F, R>(&self, mut call: F) -> Result<T, kube::Error>
+    pub(crate) async fn patient<T, F, R>(&self, mut call: F) -> Result<T, kube::Error>
     where
         F: FnMut() -> R,
         R: Future<Output = Result<T, kube::Error>>,
@@ -424,6 +454,11 @@ fn is_unauthorized(error: &kube::Error) -> bool {
 /// Whether what was asked for is not there.
 pub fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Whether a right is missing.
+pub(crate) fn is_refused(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// The server's words to a watch that it does not serve.

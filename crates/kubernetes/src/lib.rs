@@ -16,8 +16,10 @@
 //! | [`waiting`] | how long what a pod waits for may take |
 //! | [`cluster`] | the API server |
 //! | [`executor`] | the executor |
+//! | [`doctor`] | whether a cluster has what a run needs |
 
 pub mod cluster;
+pub mod doctor;
 pub mod events;
 pub mod executor;
 mod lead;

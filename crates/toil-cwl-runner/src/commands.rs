@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `appliance` | `appliance` |
+//! | `doctor` | `doctor` |
 //! | `words` | the command lines of commands on job stores |
 //! | `store` | job stores as those see them who do not lead a run |
 //! | `end` | `kill`, `clean` |
@@ -15,6 +16,7 @@
 mod appliance;
 mod by_hand;
 mod debug_job;
+mod doctor;
 mod end;
 mod memory_guard;
 mod stats;
@@ -57,7 +59,7 @@ const COMMANDS: &[Entry] = &[
     Entry { name: "clean", about: "Remove a job store and all that belongs to it." },
     Entry { name: "images", about: "Manage the images of containers: list, pull, verify, prune." },
     Entry { name: "appliance", about: "Make the image of worker pods: push, build." },
-    Entry { name: "doctor", about: "Check what a run needs. [not supported yet]" },
+    Entry { name: "doctor", about: "Check whether there is what a run needs." },
     Entry { name: "worker", about: "Run one job; for the leader." },
 ];
 
@@ -85,10 +87,6 @@ pub fn run(mut invocation: Invocation<'_>) -> ExitCode {
         }
         Some("--help" | "-h" | "help") => answer(&mut invocation, &help_text()),
         Some("--version") => answer(&mut invocation, &format!("{}\n", help::version())),
-        Some(name) if COMMANDS.iter().any(|command| command.name == name) => {
-            let text = report::error(&invocation.program, &format_args!("'{name}' is not supported yet"));
-            complain(&mut invocation, &text, ExitCode::FAILURE)
-        }
         Some(name) => {
             let hint = match suggest::nearest(name, COMMANDS.iter().map(|command| command.name)) {
                 Some(near) => format!("did you mean '{near}'?"),
@@ -102,7 +100,7 @@ pub fn run(mut invocation: Invocation<'_>) -> ExitCode {
     }
 }
 
-/// The commands on job stores.
+/// The commands that read their words alike.
 fn on_store(name: &str) -> Option<fn(Invocation<'_>) -> ExitCode> {
     Some(match name {
         "status" => status::run,
@@ -112,6 +110,7 @@ fn on_store(name: &str) -> Option<fn(Invocation<'_>) -> ExitCode> {
         "kill" => end::kill,
         "clean" => end::clean,
         "worker" => worker::run,
+        "doctor" => doctor::run,
         _ => return None,
     })
 }

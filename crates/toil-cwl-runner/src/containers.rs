@@ -44,7 +44,19 @@ pub fn finder(settings: &Settings, log: &Log) -> Option<Arc<Finder>> {
 const DAEMON: Duration = Duration::from_secs(1);
 const WANTED_DAEMON: Duration = Duration::from_secs(20);
 
-fn find(settings: &Settings, log: &Log) -> Found {
+/// What runs containers here, for people.
+pub(crate) fn name(found: &Containers) -> String {
+    match &found.engine {
+        container::Engine::Apptainer(apptainer) => apptainer.engine.to_string(),
+        container::Engine::Docker(docker) => docker.images.engine.kind.to_string(),
+    }
+}
+
+/// Finds it.
+///
+/// # Errors
+/// What was asked for is not there, or cannot be used.
+pub(crate) fn find(settings: &Settings, log: &Log) -> Found {
     let environment: Vec<(OsString, OsString)> =
         settings.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let path = settings.environment.get("PATH").unwrap_or_default();

@@ -78,6 +78,32 @@ pub fn kubernetes(
     reporter: Reporter,
     warn: Arc<dyn Fn(String) + Send + Sync>,
 ) -> Result<KubernetesExecutor, Failure> {
+    let of = OfRun { run: store.run(), store: store.name(), in_directory: store.directory().is_some() };
+    let pods = pods(settings, &of, &["worker"], &*warn)?;
+    store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
+    KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
+}
+
+/// What pods are made for.
+pub struct OfRun<'a> {
+    /// The run, by its random number.
+    pub run: &'a str,
+    /// The job store, as other processes name it.
+    pub store: &'a str,
+    /// It is in a directory.
+    pub in_directory: bool,
+}
+
+/// How pods are made: they run `moil`, with these words before those on the store.
+///
+/// # Errors
+/// There is no image to use; a file that an option names cannot be read.
+pub fn pods(
+    settings: &Settings,
+    of: &OfRun<'_>,
+    words: &[&str],
+    warn: &(dyn Fn(String) + Send + Sync),
+) -> Result<PodSettings, Failure> {
     let known = |name| settings.environment.known(name).and_then(OsStr::to_str);
     let image = known("TOIL_APPLIANCE_SELF").ok_or_else(|| {
         Failure::new(FailureKind::BadInput, "there is no image for worker pods")
@@ -85,14 +111,15 @@ pub fn kubernetes(
     })?;
     let options = &settings.kubernetes;
     let files = PodFiles::read(options)?;
-    store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     let user = || known("USER").map_or_else(user_number, str::to_owned);
     let owner = options.owner.clone().unwrap_or_else(user);
-    let mut command = [PROGRAM, "worker", "--store", store.name()].map(str::to_owned).to_vec();
+    let before = [PROGRAM].iter().chain(words);
+    let mut command: Vec<String> =
+        before.chain(&["--store", of.store]).map(|word| (*word).to_owned()).collect();
     if let Some(key) = &settings.store.encryption_key {
         command.extend(["--sseKey".to_owned(), key.display().to_string()]);
     }
-    let handed_on = handed_on(settings, &*warn);
+    let handed_on = handed_on(settings, warn);
     let set =
         settings.tools.set.iter().map(|(name, value)| (name.clone(), value.to_string_lossy().into_owned()));
     let pods = PodSettings {
@@ -121,15 +148,14 @@ pub fn kubernetes(
             _ => options.image_disk.div_ceil(1 << 20),
         },
         has_default_image: settings.containers.default_image.is_some(),
-        sees_inputs: store.directory().is_some(),
+        sees_inputs: of.in_directory,
         template: files.template,
-        ..in_cluster(settings, PodSettings::new(&owner, store.run(), store.name(), image, command))
+        ..in_cluster(settings, PodSettings::new(&owner, of.run, of.store, image, command))
     };
-    let pods = match &options.seccomp {
+    Ok(match &options.seccomp {
         Some(profile) => PodSettings { seccomp: profile.clone(), ..pods },
         None => pods,
-    };
-    KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
+    })
 }
 
 /// The leader's variables for workers in pods; tells of places that pods do not see.
@@ -184,8 +210,12 @@ fn user_number() -> String {
 pub fn remove(settings: &Settings, whose: Whose<'_>, log: &Log) -> Result<Removed, Failure> {
     let warn = log.clone();
     let warn = Arc::new(move |text: String| warn.warning(text));
-    let settings = in_cluster(settings, PodSettings::new("", "", "", "", Vec::new()));
-    removal::remove(&settings, whose, warn)
+    removal::remove(&place_of_pods(settings), whose, warn)
+}
+
+/// Settings of pods with nothing but where the cluster is.
+pub fn place_of_pods(settings: &Settings) -> PodSettings {
+    in_cluster(settings, PodSettings::new("", "", "", "", Vec::new()))
 }
 
 /// With where the cluster is.

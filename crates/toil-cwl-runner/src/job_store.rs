@@ -72,11 +72,7 @@ impl JobStore {
     /// There is one already, or none to go on with; it cannot be read or written.
     pub fn open(settings: &Settings, buckets: &Buckets, log: &Log) -> Result<Opened, Failure> {
         let Some(place) = place(settings, buckets)? else { return Ok(Opened::None) };
-        let name = match &settings.store.locator {
-            Some(Locator::File(path)) => path.display().to_string(),
-            other => other.as_ref().map(ToString::to_string).unwrap_or_default(),
-        };
-        open(settings, &place, name, log)
+        open(settings, &place, name(settings), log)
     }
 
     /// Opens the job store that is asked for if it is there; with `--restart=auto` it need not be.
@@ -375,6 +371,14 @@ pub(crate) fn definition_of(records: &dyn Records, replay: &Replay) -> Result<Op
 pub fn fenced(leader: &str) -> Failure {
     Failure::new(FailureKind::System, format!("another leader ({leader}) has taken over this run"))
         .with_advice("this one has stopped; nothing of the run was changed by it since")
+}
+
+/// The job store that is asked for, as people and other processes name it; empty if none is.
+pub(crate) fn name(settings: &Settings) -> String {
+    match &settings.store.locator {
+        Some(Locator::File(path)) => path.display().to_string(),
+        other => other.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 /// The place of the job store that is asked for, if one is.

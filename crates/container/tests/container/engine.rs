@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use moil_container::apptainer;
+use moil_container::detect::Engine;
 use moil_container::invocation::{Bind, Invocation, Network};
 use moil_container::probe::{self, Probe};
 
@@ -219,4 +221,24 @@ fn the_probe_is_remembered() {
     engine.version.2 += 1;
     assert!(probe::remembered(&engine, &place.environment(), &folder).is_err());
     assert_eq!(place.names("remembered").len(), 1);
+}
+
+#[test]
+fn an_engine_that_runs_nothing_says_why() {
+    if !has_engine() {
+        return;
+    }
+    let place = Place::new("127.0.0.1:1");
+    let mut engine = engine();
+    let try_out =
+        |engine: &Engine| probe::try_out(engine, &place.environment(), place.folder.path()).unwrap();
+    let before = place.names(".");
+    assert_eq!(try_out(&engine), Ok(()));
+    let script = place.path("engine");
+    fs::write(&script, "#!/bin/sh\necho 'FATAL: no user namespaces' >&2\nexit 255\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    engine.program = script.clone();
+    assert_eq!(try_out(&engine), Err("FATAL: no user namespaces".to_owned()));
+    fs::remove_file(script).unwrap();
+    assert_eq!(place.names("."), before);
 }

@@ -89,6 +89,20 @@ impl Bucket {
         }
     }
 
+    /// Where the bucket is, if the server says so.
+    ///
+    /// # Errors
+    /// Those of a request; there must be such a bucket.
+    pub fn region(&self) -> Result<Option<String>, Error> {
+        self.request(|client| {
+            let request = client.head_bucket().bucket(&self.name);
+            async move {
+                let head = request.send().await.map_err(|error| self.failed("cannot look for", error))?;
+                Ok(head.bucket_region().map(str::to_owned))
+            }
+        })
+    }
+
     /// Makes the bucket: private, tagged, and with a rule that removes unfinished uploads. Returns whether it was
     /// made now; one of our own that is there already is made private and tagged all the same, since whoever made it
     /// may have been stopped in between.

@@ -22,3 +22,5 @@ mod s3;
 mod s3_contents;
 #[cfg(feature = "aws")]
 mod simpledb;
+#[cfg(feature = "aws")]
+mod trial;

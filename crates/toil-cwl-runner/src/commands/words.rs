@@ -132,9 +132,12 @@ fn split(args: Vec<OsString>, shape: &Shape) -> Result<Option<Split>, UsageError
             }
             split.given.push((option, values));
         } else if name.starts_with('-') && name.len() > 1 {
-            let takes = options::find(name)
-                .is_some_and(|option| matches!(option.kind, Kind::Value | Kind::Repeated | Kind::Names));
-            let value = if takes && joined.is_none() { args.next() } else { None };
+            let value = match options::find(name).map(|option| option.kind) {
+                _ if joined.is_some() => None,
+                Some(Kind::Value | Kind::Repeated | Kind::Names) => args.next(),
+                Some(Kind::Bool) => args.next_if(|word| argparse::bool_literal(word).is_some()),
+                _ => None,
+            };
             split.others.push(OsString::from(word));
             split.others.extend(value.map(OsString::from));
         } else {

@@ -80,10 +80,7 @@ fn a_log_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn commands_to_come_say_so() {
-    let answer = moil("doctor");
-    assert_eq!(answer.code, ExitCode::FAILURE);
-    assert_eq!(answer.stderr, "moil: error: 'doctor' is not supported yet\n");
+fn commands_that_there_are_not_are_told() {
     let answer = moil("doctr");
     assert_eq!(answer.code, ExitCode::USAGE);
     assert_eq!(answer.stderr, "moil: error: unknown command 'doctr'\n  hint: did you mean 'doctor'?\n");
@@ -104,4 +101,27 @@ fn whose_jobs_are_to_be_removed_must_be_said() {
     );
     let answer = moil("clean --kubernetes --owner me");
     assert!(answer.stderr.contains("there is no Kubernetes cluster to use"), "{}", answer.stderr);
+}
+
+#[test]
+fn the_doctor_looks_at_this_machine_and_the_job_store() {
+    let dir = tempfile::tempdir().expect("the directory is made");
+    let ask = |line: &str| call("moil", line, &[("PATH", super::sandbox::PATH)], dir.path(), commands::run);
+    let answer = ask("doctor --json --jobStore store");
+    let found: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+    let checks = found["checks"].as_array().expect("a list");
+    for what in
+        ["starting tools", "work directory", "user namespaces", "confinement", "containers", "job store"]
+    {
+        assert!(checks.iter().any(|check| check["check"] == what), "{what}: {found}");
+    }
+    assert_eq!(answer.code == ExitCode::SUCCESS, found["failed"] == 0, "{found}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("it is read").count(), 0);
+    let answer = ask("doctor --jobStore /proc/store");
+    assert_eq!(answer.code, ExitCode::FAILURE);
+    let line = answer.stdout.lines().find(|line| line.starts_with("failed ")).expect("a line");
+    assert!(line.contains("job store") && line.contains("/proc"), "{line}");
+    let answer = ask("doctor --batchSystem kubernetes --jobStore s3://demo/x");
+    assert!(answer.stdout.contains("there is no Kubernetes cluster to use"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("TOIL_APPLIANCE_SELF"), "{}", answer.stdout);
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod clean;
+mod doctor;
 mod faults;
 mod guide;
 mod leader;
