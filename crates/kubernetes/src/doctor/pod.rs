@@ -39,6 +39,7 @@ pub(super) fn manifest(settings: &Settings, owner: &Value) -> Value {
         inputs: 0,
         has_image: false,
         preemptible: None,
+        late: None,
     };
     job::job(&order, settings, owner)
 }

@@ -173,6 +173,7 @@ mod tests {
             inputs: 0,
             has_image: false,
             preemptible: None,
+            late: None,
         };
         manifest::job(&order, settings, &Value::Null)["spec"]["template"].clone()
     }
