@@ -17,6 +17,13 @@ suite index *words:
     cargo build --release
     cargo run -q -p moil-conformance --bin conformance -- run {{index}} --tool "$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/toil-cwl-runner" {{words}}
 
+# The suite of CWL v1.2 on the test cluster, each job in a pod: what passes in Apptainer passes there.
+conformance-kubernetes *words:
+    cargo build --release --workspace
+    conformance/containers/registry.sh start && conformance/containers/images.sh
+    conformance/kubernetes/cluster.sh up
+    conformance/kubernetes/cluster.sh exec conformance/kubernetes/suite.sh "$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release" ../shared/conformance/cwl-v1.2/conformance_tests.yaml -j 6 --expect conformance/expected/apptainer/v1.2.txt {{words}}
+
 # The examples through the release binary.
 examples:
     just suite examples/tests.yaml
