@@ -71,17 +71,24 @@ pub fn try_out(
     environment: &[(OsString, OsString)],
     scratch: &Path,
 ) -> io::Result<Result<(), String>> {
-    let image = scratch.join(format!("try.{}", std::process::id()));
+    let image = scratch.join(format!("try.{}", own_suffix()));
+    let words = ["--contain", "--ipc", "--cleanenv", "--no-home", "--userns", "--net", "--network", "none"];
+    let ran = make_image(&image).and_then(|()| run_nothing(engine, environment, &image, &words));
+    let removed = fs::remove_dir_all(&image);
+    let ran = ran?;
+    removed?;
+    Ok(ran)
+}
+
+/// Makes an image with nothing but what engines want of one.
+fn make_image(image: &Path) -> io::Result<()> {
     for folder in MOUNTED {
         fs::create_dir_all(image.join(folder))?;
     }
     for file in WRITTEN {
         fs::write(image.join(file), "")?;
     }
-    let words = ["--contain", "--ipc", "--cleanenv", "--no-home", "--userns", "--net", "--network", "none"];
-    let ran = run_nothing(engine, environment, &image, &words);
-    fs::remove_dir_all(&image)?;
-    ran
+    Ok(())
 }
 
 /// Runs what is not there in an empty directory as image. Success is that the engine gets so far; else it has words.
