@@ -112,6 +112,8 @@ pub struct Lead {
     ids: HashMap<String, AttemptId>,
     /// How it stands with pods, by the words of their attempts.
     pods: HashMap<String, Standing>,
+    /// They are being listed: of one that is not there yet nothing is known.
+    listing: bool,
     /// Attempts with a Job and without a worker, by their Jobs.
     idle: HashMap<String, AttemptId>,
     /// When to look at an attempt again.
@@ -156,6 +158,7 @@ impl Lead {
             active: HashMap::new(),
             ids: HashMap::new(),
             pods: HashMap::new(),
+            listing: true,
             idle: HashMap::new(),
             looks: BinaryHeap::new(),
             asking: false,
@@ -327,9 +330,9 @@ impl Lead {
         }
     }
 
-    /// No pod will come, if none is there.
+    /// No pod will come, if none is there. While pods are listed that is asked again when all are known.
     fn no_pod(&mut self, id: &AttemptId, why: &str) {
-        let Some(active) = self.active.get(id) else { return };
+        let Some(active) = self.active.get(id).filter(|_| !self.listing) else { return };
         let has_pod = active.word.as_ref().is_some_and(|word| self.pods.contains_key(word));
         if !has_pod {
             self.end(id, Failure::new(FailureKind::Lost, why), false);

@@ -26,8 +26,14 @@ impl Lead {
             Event::Apply(pod) | Event::InitApply(pod) => (pod, false),
             Event::Delete(pod) => (pod, true),
             // Those that are not listed were deleted meanwhile.
-            Event::Init => return self.pods.clear(),
-            Event::InitDone => return self.find_lost(),
+            Event::Init => {
+                self.listing = true;
+                return self.pods.clear();
+            }
+            Event::InitDone => {
+                self.listing = false;
+                return self.find_lost();
+            }
         };
         let Some(word) = pod.annotations().get(names::ATTEMPT).cloned() else { return };
         let standing = match (standing(&pod), is_gone) {
@@ -83,6 +89,7 @@ impl Lead {
             Event::Apply(job) | Event::InitApply(job) => (job, false),
             Event::Delete(job) => (job, true),
             Event::Init => return,
+            Event::InitDone if self.listing => return,
             Event::InitDone => return self.find_lost(),
         };
         if is_gone {

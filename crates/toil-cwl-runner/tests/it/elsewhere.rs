@@ -410,6 +410,7 @@ fn a_late_worker_begins_only_if_a_leader_lives() {
     sandbox.write("go", "");
     let told = late();
     assert!(told.status.success(), "{}", text(&told));
+    eventually("those that the leader left are gone", || workers(&sandbox.path("store")).is_empty());
 }
 
 #[test]
