@@ -18,6 +18,22 @@ fn component(what: &str, name: &str) {
     assert!(done.success(), "{what} {name}");
 }
 
+/// A component that was killed; it is started when this goes, also where the test fails.
+struct Down(&'static str);
+
+impl Down {
+    fn now(name: &'static str) -> Self {
+        component("kill", name);
+        Self(name)
+    }
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        component("start", self.0);
+    }
+}
+
 /// Runs that are at work: so many jobs of so many seconds.
 fn at_work(
     space: &Space,
@@ -157,4 +173,32 @@ fn kubernetes_second_leaders_take_over_and_first_ones_let_go() {
     );
     nothing_failed(&said);
     in_time("nothing is left", 60, || space.is_clean());
+}
+
+#[test]
+fn kubernetes_nodes_that_fall_silent_are_given_up() {
+    let Some(registry) = registry() else { return };
+    let _alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
+    let space = Space::new("node", &[]);
+    // Its first attempt would take for ever.
+    let sandbox = scatter(1, &format!("[ -e /shared/mark ] || {{ touch /shared/mark; sleep 6000; }}; {SAY}"));
+    std::fs::create_dir(sandbox.path("shared")).expect("made");
+    let opened = Command::new("chmod").arg("-R").arg("a+rwX").arg(sandbox.path("")).status();
+    assert!(opened.expect("chmod is there").success());
+    let shared = format!("{}:/shared", sandbox.path("shared").display());
+    let options = ["--kubernetesVolume", &shared];
+    let mut child = space.program(&sandbox, &registry, &options).spawn().expect("it starts");
+    let is_at_work = || sandbox.path("shared/mark").exists() && space.pods("Running").len() == 1;
+    in_time("it is at work", 60, is_at_work);
+    let down = Down::now("kubelet");
+    // What Kubernetes does after five minutes, where it has other nodes.
+    let pod = space.pods("Running").remove(0);
+    space.kubectl(&["delete", &pod, "--wait=false"], "").expect("it is asked to go");
+    let mut told = lines(&mut child);
+    let lost = told.find(|line| line.contains("] failed: ")).expect("it is told");
+    drop(down);
+    assert!(lost.contains("its pod was deleted on node1; attempt 2 of 6"), "{lost}");
+    let rest: Vec<String> = told.collect();
+    assert!(child.wait().expect("it ends").success(), "{rest:?}");
+    in_time("nothing is left", 120, || space.is_clean());
 }
