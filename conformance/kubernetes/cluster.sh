@@ -15,8 +15,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export cache=${MOIL_KUBERNETES_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moil/kubernetes}
 # The last release line that runs on nodes with cgroups of version 1 without being asked to.
 version=1.34.4
-export programs=$cache/bin-$version address=10.88.0.1 kubelet_cgroup=/moil-kubernetes
-state=$cache/state
+# Another name is another cluster beside the first, with a network, a state and a registry of its own.
+which=${MOIL_KUBERNETES_NAME:+-$MOIL_KUBERNETES_NAME}
+export programs=$cache/bin-$version address=10.88.0.1 kubelet_cgroup=/moil-kubernetes$which images=$cache/registry$which
+state=$cache/state$which
 # Programs write there whatever they are told; they see folders of ours in these places.
 export covered="/run/netns /run/containerd /var/lib/cni /var/lib/kubelet /var/log"
 export PATH=$PATH:/usr/sbin:/sbin
@@ -83,7 +85,7 @@ up() {
     build
     down
     # Each version of moil that was tested leaves a layer.
-    if [ -d "$cache/registry" ] && [ "$(du -sm "$cache/registry" | cut -f1)" -gt 2000 ]; then rm -rf "$cache/registry"; fi
+    if [ -d "$images" ] && [ "$(du -sm "$images" | cut -f1)" -gt 2000 ]; then rm -rf "$images"; fi
     mkdir -p "$state"
     kernel_settings >"$state/kernel"
     local folder

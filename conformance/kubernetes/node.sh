@@ -2,7 +2,7 @@
 # What runs inside the cluster's namespaces; cluster.sh calls it. node.sh init | start COMPONENT
 #   init             the first process of the namespaces: starts all components, and waits for its end
 #   start COMPONENT  starts one that was stopped
-# Its working folder is the cluster's state. Needs in the environment: address, programs, cache, covered,
+# Its working folder is the cluster's state. Needs in the environment: address, programs, images, covered,
 # kubelet_cgroup.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -72,7 +72,7 @@ configure() {
     cat >registry.yml <<END
 version: 0.1
 log: {accesslog: {disabled: false}, level: info}
-storage: {filesystem: {rootdirectory: $cache/registry}, delete: {enabled: true}}
+storage: {filesystem: {rootdirectory: $images}, delete: {enabled: true}}
 http: {addr: "$address:5000"}
 END
     # What the leaders of tests ask, to be counted; not what the cluster's own programs do.
