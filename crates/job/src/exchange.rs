@@ -14,6 +14,13 @@ pub trait Exchange: Send + Sync {
     /// It cannot be written, or an input cannot be brought there.
     fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure>;
 
+    /// The same for a worker that is told the attempt itself: leaves all that it needs but the attempt, and gives its word
+    /// and its text ([`crate::wire`]).
+    ///
+    /// # Errors
+    /// As those of [`hand_over`](Self::hand_over).
+    fn write(&self, attempt: &Attempt) -> Result<(String, String), Failure>;
+
     /// The inputs that were brought to where workers can have them since this was last called.
     fn imported(&self) -> Vec<Imported> {
         Vec::new()

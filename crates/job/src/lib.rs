@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`spec`] | a job, and an attempt at it |
 //! | [`wire`] | both as text, for workers in other processes |
+//! | [`frames`] | what leaders and workers that take more than one job tell each other |
 //! | [`resources`] | what a job asks for and gets |
 //! | [`result`] | what comes of an attempt |
 //! | [`failure`] | why something failed, fit to cross from worker to leader |
@@ -28,6 +29,7 @@ pub mod event;
 pub mod exchange;
 pub mod executor;
 pub mod failure;
+pub mod frames;
 pub mod identity;
 pub mod key;
 pub mod moved;

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use moil_cwl::inherit::Effective;
+use moil_cwl::requirement::WorkDirEntry;
 use moil_cwl::value::Value;
 use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
@@ -45,6 +47,24 @@ impl StoreExchange {
         Self { imported, ..self }
     }
 
+    /// The tool with the files that its document itself names brought to where workers can have them: those that
+    /// InitialWorkDirRequirement lists. `None` if it is the same.
+    fn brought(&self, tool: &JobTool) -> Result<Option<JobTool>, Failure> {
+        let (Some(bring), Some(listing)) = (&self.bring, &tool.effective.initial_work_dir) else {
+            return Ok(None);
+        };
+        if !listing.iter().any(|entry| matches!(entry, WorkDirEntry::Value(_))) {
+            return Ok(None);
+        }
+        let entries = listing.iter().map(|entry| match entry {
+            WorkDirEntry::Value(value) => bring(value).map(WorkDirEntry::Value),
+            other => Ok(other.clone()),
+        });
+        let listing = entries.collect::<Result<Vec<_>, Failure>>()?;
+        let effective = Effective { initial_work_dir: Some(Arc::new(listing)), ..(*tool.effective).clone() };
+        Ok(Some(JobTool { effective: Arc::new(effective), ..tool.clone() }))
+    }
+
     /// The hash of a tool, which is stored from now on.
     fn tool(&self, tool: &Arc<JobTool>) -> Result<Arc<str>, Failure> {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +73,9 @@ impl StoreExchange {
         if let Some((_, hash)) = known {
             return Ok(Arc::clone(hash));
         }
-        let written = wire::write_tool(tool).map_err(|error| unwritable(&error))?;
+        let brought = self.brought(tool)?;
+        let written =
+            wire::write_tool(brought.as_ref().unwrap_or(tool)).map_err(|error| unwritable(&error))?;
         let name = names::tool(&written.hash);
         self.records.put_if_absent(&name, written.text.as_bytes()).map_err(|error| unstored(&error))?;
         let hash: Arc<str> = written.hash.into();
@@ -64,6 +86,15 @@ impl StoreExchange {
 
 impl Exchange for StoreExchange {
     fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure> {
+        let (word, text) = self.write(attempt)?;
+        // Whoever finds it there already has written the same: no other leader has this term.
+        self.records
+            .put_if_absent(&names::attempt(&word), text.as_bytes())
+            .map_err(|error| unstored(&error))?;
+        Ok(word)
+    }
+
+    fn write(&self, attempt: &Attempt) -> Result<(String, String), Failure> {
         let tool = self.tool(&attempt.job.tool)?;
         let brought = match &self.bring {
             None => None,
@@ -74,12 +105,7 @@ impl Exchange for StoreExchange {
         };
         let text = wire::write_attempt(brought.as_ref().unwrap_or(attempt), &tool)
             .map_err(|error| unwritable(&error))?;
-        let word = names::word(&self.term, &attempt.id);
-        // Whoever finds it there already has written the same: no other leader has this term.
-        self.records
-            .put_if_absent(&names::attempt(&word), text.as_bytes())
-            .map_err(|error| unstored(&error))?;
-        Ok(word)
+        Ok((names::word(&self.term, &attempt.id), text))
     }
 
     fn imported(&self) -> Vec<Imported> {
@@ -138,16 +164,24 @@ pub enum NoAttempt {
 /// # Errors
 /// It is not there, or cannot be used.
 pub fn find(records: &dyn Records, word: &str, secrets: Secrets) -> Result<Attempt, NoAttempt> {
-    let text = |name: &str| {
-        Ok::<_, NoAttempt>(records.get(name)?.map(|bytes| {
-            // What is no UTF-8 is no JSON either, and is told as that.
-            String::from_utf8_lossy(&bytes).into_owned()
-        }))
-    };
-    let written = text(&names::attempt(word))?.ok_or_else(|| NoAttempt::Unknown { word: word.to_owned() })?;
+    let written = text(records, &names::attempt(word))?;
+    let written = written.ok_or_else(|| NoAttempt::Unknown { word: word.to_owned() })?;
     let attempt = wire::read_attempt(&written)?;
-    let hash = attempt.tool().to_owned();
-    let tool = text(&names::tool(&hash))?.ok_or_else(|| NoAttempt::NoTool { hash: hash.clone() })?;
-    let tool = wire::read_tool(&tool, &hash)?;
+    let tool = find_tool(records, attempt.tool())?;
     Ok(attempt.with(Arc::new(tool), secrets))
+}
+
+/// The tool of a hash.
+///
+/// # Errors
+/// It is not there, or cannot be used.
+pub fn find_tool(records: &dyn Records, hash: &str) -> Result<JobTool, NoAttempt> {
+    let tool = text(records, &names::tool(hash))?;
+    let tool = tool.ok_or_else(|| NoAttempt::NoTool { hash: hash.to_owned() })?;
+    Ok(wire::read_tool(&tool, hash)?)
+}
+
+/// What is no UTF-8 is no JSON either, and is told as that.
+fn text(records: &dyn Records, name: &str) -> Result<Option<String>, RecordsError> {
+    Ok(records.get(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::client::UpgradeConnectionError;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Client, Config, ResourceExt as _};
@@ -454,6 +455,18 @@ fn is_unauthorized(error: &kube::Error) -> bool {
 /// Whether what was asked for is not there.
 pub fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Why a worker cannot be attached to, if that will not change: a right is missing, or what lies between does not let such
+/// connections through. Other answers count only if they have come for long (`is_late`): the worker may just be gone.
+pub(crate) fn attach_refused(error: &kube::Error, is_late: bool) -> Option<String> {
+    let code = match error {
+        kube::Error::Api(status) => status.code,
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => code.as_u16(),
+        kube::Error::UpgradeConnection(_) => return Some(error.to_string()),
+        _ => return None,
+    };
+    (matches!(code, 403 | 405) || (is_late && code < 500)).then(|| error.to_string())
 }
 
 /// Whether a right is missing.

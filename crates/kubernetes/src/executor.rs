@@ -1,6 +1,6 @@
 //! The executor: blocking calls for the leader, in front of a task that asks the API server.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -14,16 +14,22 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::cluster::Cluster;
 use crate::lead::{Command, Lead};
+use crate::names;
 use crate::settings::Settings;
 
 /// How long the end of all pods is waited for.
 const LAST_REPORTS: Duration = Duration::from_secs(60);
 
-/// Runs each attempt as a Job.
+/// The stack of the threads that talk to the cluster, in bytes.
+const STACK: usize = 8 << 20;
+
+/// Runs attempts in pods: each in one of its own, or one after the other in those of their class.
 pub struct KubernetesExecutor {
     commands: UnboundedSender<Command>,
     /// The Jobs of earlier leaders, by the words of their attempts.
     known: HashMap<String, String>,
+    /// The words of attempts that earlier leaders' pods have which take more than one.
+    shared: HashSet<String>,
     /// `None` once it was shut down.
     runtime: Option<Runtime>,
 }
@@ -42,6 +48,8 @@ impl KubernetesExecutor {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("kubernetes")
+            // Results are read there, and values nest deeply.
+            .thread_stack_size(STACK)
             .enable_all()
             .build()
             .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
@@ -51,10 +59,24 @@ impl KubernetesExecutor {
             let known = cluster.known(&settings.run).await?;
             Ok::<_, Failure>((cluster, owner, known))
         })?;
+        let (pods, known): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|(word, _)| names::is_pod_word(word));
         let (commands, receiver) = unbounded_channel();
         let lead = Lead::new(cluster, settings, owner, exchange, reporter, warn);
         runtime.spawn(lead.run(receiver));
-        Ok(Self { commands, known: known.into_iter().collect(), runtime: Some(runtime) })
+        let mut executor = Self {
+            commands,
+            known: known.into_iter().collect(),
+            shared: HashSet::new(),
+            runtime: Some(runtime),
+        };
+        if !pods.is_empty() {
+            // Nothing is run again before it is known what is at work.
+            let (answer, asked) = channel();
+            executor.tell(Command::Adopt(pods, answer));
+            executor.shared = asked.recv().unwrap_or_default().into_iter().collect();
+        }
+        Ok(executor)
     }
 
     fn tell(&self, command: Command) {
@@ -73,7 +95,10 @@ impl Executor for KubernetesExecutor {
     }
 
     fn attach(&mut self, word: &str, attempt: &AttemptId) -> bool {
-        let Some(job) = self.known.remove(word) else { return false };
+        let job = self.known.remove(word);
+        if job.is_none() && !self.shared.remove(word) {
+            return false;
+        }
         self.tell(Command::Attach { word: word.to_owned(), job, attempt: attempt.clone() });
         true
     }

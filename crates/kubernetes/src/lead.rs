@@ -1,6 +1,8 @@
 //! The task that owns all that is known of pods: it makes Jobs, watches their pods, and tells what comes of them.
 
+mod adopting;
 mod making;
+mod serving;
 mod watching;
 
 use std::cmp::Reverse;
@@ -25,9 +27,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use self::making::Stop;
+use self::serving::Serving;
 use crate::cluster::{self, Cluster};
 use crate::outcome::Standing;
 use crate::settings::Settings;
+use crate::stream::Heard;
 use crate::waiting::Wait;
 
 /// How many Jobs there are at most that have no pod yet.
@@ -49,30 +53,46 @@ pub enum Command {
     Attach {
         /// Its word.
         word: String,
-        /// Its Job.
-        job: String,
+        /// Its Job, if it has one of its own.
+        job: Option<String>,
         /// Which one.
         attempt: AttemptId,
     },
+    /// Find out what attempts pods of earlier leaders have that take more than one: pods by their words, with their Jobs.
+    /// Their attempts are told.
+    Adopt(Vec<(String, String)>, Sender<Vec<String>>),
     /// End all, remove all, and say when that is done.
     ShutDown(Sender<()>),
+}
+
+/// What a pod is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum For {
+    /// One attempt.
+    One(AttemptId),
+    /// Attempts of a class, one after the other: by its number.
+    Many(u64),
 }
 
 /// What tasks of this one tell it.
 enum Told {
     /// The Job of an attempt is there.
-    Made { id: AttemptId, word: String, job: String, secret: Option<String>, turn: OwnedSemaphorePermit },
+    Made { id: For, word: String, job: String, secret: Option<String>, turn: OwnedSemaphorePermit },
     /// It will not be.
-    NotMade { id: AttemptId, failure: Box<Failure> },
+    NotMade { id: For, failure: Box<Failure> },
     /// What came of an attempt.
     Over { id: AttemptId, outcome: Outcome },
-    /// Something that people should know of an attempt.
-    Note { id: AttemptId, text: String },
+    /// Something that people should know of an attempt, or of those that wait for a pod.
+    Note { id: For, text: String },
     /// A Job is removed or over; if it has no pod, none will come.
-    NoPod { id: AttemptId, why: &'static str },
+    NoPod { id: For, why: &'static str },
+    /// An attempt is ready to be told to a worker: its word and its text.
+    Written { id: AttemptId, written: Result<(String, String), Box<Failure>> },
+    /// From a worker that takes more than one.
+    Heard { pod: u64, heard: Heard },
 }
 
-/// An attempt that was submitted or attached to, and not reported.
+/// A pod that is wanted, or there: of an attempt that was submitted or attached to and not reported, or of many.
 #[derive(Default)]
 struct Active {
     word: Option<String>,
@@ -107,17 +127,17 @@ pub struct Lead {
     exchange: Arc<dyn Exchange>,
     reporter: Reporter,
     warn: Arc<dyn Fn(String) + Send + Sync>,
-    active: HashMap<AttemptId, Active>,
-    /// Whose attempt a word is.
-    ids: HashMap<String, AttemptId>,
+    active: HashMap<For, Active>,
+    /// Whose word it is.
+    ids: HashMap<String, For>,
     /// How it stands with pods, by the words of their attempts.
     pods: HashMap<String, Standing>,
     /// They are being listed: of one that is not there yet nothing is known.
     listing: bool,
-    /// Attempts with a Job and without a worker, by their Jobs.
-    idle: HashMap<String, AttemptId>,
-    /// When to look at an attempt again.
-    looks: BinaryHeap<Reverse<(Instant, AttemptId)>>,
+    /// What has a Job and no worker, by these Jobs.
+    idle: HashMap<String, For>,
+    /// When to look at one of them again.
+    looks: BinaryHeap<Reverse<(Instant, For)>>,
     /// Kubernetes is asked what it says.
     asking: bool,
     /// It does not say: the leader may not see its events.
@@ -131,6 +151,8 @@ pub struct Lead {
     making: Arc<Semaphore>,
     /// A Job is gone, so that there may be room for another.
     room: Arc<Notify>,
+    /// Pods that take more than one attempt, and these.
+    serving: Serving,
     told: UnboundedSender<Told>,
     hear: Option<UnboundedReceiver<Told>>,
     /// Who waits for the end.
@@ -168,6 +190,7 @@ impl Lead {
             removed: HashSet::new(),
             making: Arc::new(Semaphore::new(WITHOUT_POD)),
             room: Arc::new(Notify::new()),
+            serving: Serving::default(),
             told,
             hear: Some(hear),
             closing: None,
@@ -194,7 +217,7 @@ impl Lead {
                     self.cluster.is_silent(is_stranger, &error);
                 }
             }
-            if self.closing.is_some() && self.active.is_empty() {
+            if self.closing.is_some() && self.active.is_empty() && self.serving.is_empty() {
                 break;
             }
             match (self.asking, &events) {
@@ -206,6 +229,7 @@ impl Lead {
                 _ => {}
             }
             let next_look = self.looks.peek().map(|Reverse((at, _))| *at);
+            let next_balance = self.serving.next_balance();
             let next_event = async {
                 match &mut events {
                     Some(events) => events.next().await,
@@ -239,6 +263,7 @@ impl Lead {
                         self.asking = !self.deaf;
                     }
                 },
+                () = sleep_until(next_balance.unwrap_or_else(Instant::now)), if next_balance.is_some() => self.balance(),
                 () = sleep_until(next_look.unwrap_or_else(Instant::now)), if next_look.is_some() => self.look_again(),
             }
         }
@@ -253,8 +278,11 @@ impl Lead {
     fn command(&mut self, command: Command) {
         match command {
             Command::Submit(attempts) => attempts.into_iter().for_each(|attempt| self.submit(attempt)),
-            Command::Cancel(ids) => ids.iter().for_each(|id| self.cancel(id)),
-            Command::Attach { word, job, attempt } => {
+            Command::Cancel(ids) => ids.into_iter().for_each(|id| self.cancel(id)),
+            Command::Adopt(pods, answer) => self.adopt(pods, answer),
+            Command::Attach { word, job: None, attempt } => self.claim(word, attempt),
+            Command::Attach { word, job: Some(job), attempt } => {
+                let attempt = For::One(attempt);
                 let active = Active { job: Some(job.clone()), word: Some(word.clone()), ..Active::default() };
                 self.active.insert(attempt.clone(), active);
                 self.ids.insert(word.clone(), attempt.clone());
@@ -263,14 +291,27 @@ impl Lead {
                 self.expect_pod(attempt, job);
             }
             Command::ShutDown(done) => {
-                let ids: Vec<AttemptId> = self.active.keys().cloned().collect();
-                ids.iter().for_each(|id| self.cancel(id));
                 self.closing = Some(done);
+                let ids = self.active.keys().filter_map(|id| match id {
+                    For::One(id) => Some(id.clone()),
+                    For::Many(_) => None,
+                });
+                let ids: Vec<AttemptId> = ids.chain(self.serving.attempts()).collect();
+                ids.into_iter().for_each(|id| self.cancel(id));
+                self.close_pods();
             }
         }
     }
 
-    fn cancel(&mut self, id: &AttemptId) {
+    fn cancel(&mut self, id: AttemptId) {
+        if self.cancel_served(&id) {
+            return;
+        }
+        self.cancel_pod(&For::One(id));
+    }
+
+    /// Removes what has a pod of its own, or will have one.
+    fn cancel_pod(&mut self, id: &For) {
         let Some(active) = self.active.get_mut(id) else { return };
         if std::mem::replace(&mut active.cancelled, true) {
             return;
@@ -283,7 +324,7 @@ impl Lead {
     }
 
     /// Removes a Job; its pod has its time to end.
-    fn remove(&self, id: AttemptId, job: String) {
+    fn remove(&self, id: For, job: String) {
         let (cluster, told, warn) = (self.cluster.clone(), self.told.clone(), Arc::clone(&self.warn));
         tokio::spawn(async move {
             if let Err(failure) = cluster.remove_job(&job).await {
@@ -294,7 +335,7 @@ impl Lead {
     }
 
     /// Finds out whether a Job that was there before has a pod still to come.
-    fn expect_pod(&self, id: AttemptId, job: String) {
+    fn expect_pod(&self, id: For, job: String) {
         let (cluster, told) = (self.cluster.clone(), self.told.clone());
         tokio::spawn(async move {
             if matches!(cluster.is_over(&job).await, Ok(true)) {
@@ -319,19 +360,22 @@ impl Lead {
                     false => self.look(&word),
                 }
             }
-            Told::NotMade { id, failure } => self.over(&id, Outcome::Failed(failure)),
+            Told::NotMade { id: For::One(id), failure } => self.over(&id, Outcome::Failed(failure)),
+            Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
             Told::Over { id, outcome } => self.over(&id, outcome),
             Told::Note { id, text } => {
                 if self.active.contains_key(&id) {
-                    (self.reporter)(Report::Note(id, text));
+                    self.report_note(&id, text);
                 }
             }
             Told::NoPod { id, why } => self.no_pod(&id, why),
+            Told::Written { id, written } => self.written(&id, written),
+            Told::Heard { pod, heard } => self.heard(pod, heard),
         }
     }
 
     /// No pod will come, if none is there. While pods are listed that is asked again when all are known.
-    fn no_pod(&mut self, id: &AttemptId, why: &str) {
+    fn no_pod(&mut self, id: &For, why: &str) {
         let Some(active) = self.active.get(id).filter(|_| !self.listing) else { return };
         let has_pod = active.word.as_ref().is_some_and(|word| self.pods.contains_key(word));
         if !has_pod {
@@ -341,14 +385,31 @@ impl Lead {
 
     /// A worker is gone, or will not come: what it left is what came of the attempt, and else `failure` is, also where it
     /// left no more than that it was asked to end. `by_itself`: nobody has asked it to.
-    fn end(&mut self, id: &AttemptId, failure: Failure, by_itself: bool) {
+    fn end(&mut self, id: &For, failure: Failure, by_itself: bool) {
         let Some(active) = self.active.get_mut(id) else { return };
         let Some(word) = active.word.clone() else { return };
         if std::mem::replace(&mut active.ending, true) {
             return;
         }
-        let (log, exchange) = (active.log.take(), Arc::clone(&self.exchange));
-        let (told, id) = (self.told.clone(), id.clone());
+        match id {
+            For::Many(pod) => self.pod_ended(*pod, failure, by_itself),
+            For::One(id) => {
+                let log = active.log.take();
+                self.find_outcome(id.clone(), word, log, failure, by_itself);
+            }
+        }
+    }
+
+    /// Finds out what came of an attempt whose worker is gone.
+    fn find_outcome(
+        &self,
+        id: AttemptId,
+        word: String,
+        log: Option<JoinHandle<()>>,
+        failure: Failure,
+        by_itself: bool,
+    ) {
+        let (told, exchange) = (self.told.clone(), Arc::clone(&self.exchange));
         tokio::spawn(async move {
             let asked = id.clone();
             let read = tokio::task::spawn_blocking(move || exchange.outcome(&word, &asked));
@@ -370,19 +431,21 @@ impl Lead {
     }
 
     fn over(&mut self, id: &AttemptId, outcome: Outcome) {
-        let Some(mut active) = self.active.remove(id) else { return };
-        self.started(active.job.as_deref());
-        if let Some(word) = &active.word {
-            self.ids.remove(word);
-            self.pods.remove(word);
-        }
-        if let Some(log) = active.log.take() {
-            log.abort();
-        }
+        let active = match self.served_over(id) {
+            Some(active) => active,
+            None => {
+                let Some(mut active) = self.forget(&For::One(id.clone())) else { return };
+                if let Some(log) = active.log.take() {
+                    log.abort();
+                }
+                active
+            }
+        };
         let outcome = match outcome {
             Outcome::Failed(failure) if failure.kind == FailureKind::Lost => {
                 Outcome::Failed(Box::new(self.lost(id, &active, *failure)))
             }
+            Outcome::Failed(_) if active.cancelled => Outcome::Failed(Box::new(making::was_cancelled())),
             outcome => {
                 self.removed.remove(&id.job);
                 if matches!(outcome, Outcome::Done(_)) {
@@ -391,6 +454,24 @@ impl Lead {
                 outcome
             }
         };
+        self.clear_away(active);
+        (self.reporter)(Report::Finished(id.clone(), outcome));
+        self.balance();
+    }
+
+    /// Takes what is known of a pod out of the books.
+    fn forget(&mut self, id: &For) -> Option<Active> {
+        let active = self.active.remove(id)?;
+        self.started(active.job.as_deref());
+        if let Some(word) = &active.word {
+            self.ids.remove(word);
+            self.pods.remove(word);
+        }
+        Some(active)
+    }
+
+    /// Removes from the cluster what was made for an attempt.
+    fn clear_away(&self, active: Active) {
         let (cluster, warn) = (self.cluster.clone(), Arc::clone(&self.warn));
         tokio::spawn(async move {
             if let Some(secret) = &active.secret
@@ -404,7 +485,17 @@ impl Lead {
                 warn(failure.message);
             }
         });
-        (self.reporter)(Report::Finished(id.clone(), outcome));
+    }
+
+    /// Tells people something of an attempt, or of the first one that waits for a pod.
+    fn report_note(&self, id: &For, text: String) {
+        let attempt = match id {
+            For::One(id) => Some(id.clone()),
+            For::Many(pod) => self.first_waiting(*pod),
+        };
+        if let Some(id) = attempt {
+            (self.reporter)(Report::Note(id, text));
+        }
     }
 
     /// What is told of a lost attempt, and what the next one has from it.

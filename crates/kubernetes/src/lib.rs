@@ -9,6 +9,7 @@
 //! | [`names`] | names and labels |
 //! | [`notation`] | what people write about pods on a command line |
 //! | [`manifest`] | the Job of an attempt |
+//! | [`pool`] | pods that take more than one job: which, and how many |
 //! | [`placement`] | on which nodes its pod may be |
 //! | [`template`] | what people set in pods themselves |
 //! | [`outcome`] | how it stands with an attempt, from its pod |
@@ -23,12 +24,14 @@ pub mod doctor;
 pub mod events;
 pub mod executor;
 mod lead;
-mod logs;
+pub mod logs;
 pub mod manifest;
 pub mod names;
 pub mod notation;
 pub mod outcome;
 pub mod placement;
+pub mod pool;
 pub mod settings;
+mod stream;
 pub mod template;
 pub mod waiting;

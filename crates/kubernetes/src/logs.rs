@@ -18,7 +18,7 @@ const BURST: f64 = 2000.0;
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Tells the lines of a pod until its container has ended. Opens the log again where it was cut.
-pub async fn follow(cluster: Cluster, pod: String, tell: impl Fn(String) + Send + 'static) {
+pub async fn follow(cluster: Cluster, pod: String, mut tell: impl FnMut(String) + Send + 'static) {
     let mut place = Place::default();
     let mut rate = Rate::new(Instant::now());
     let mut pause = Duration::from_millis(250);
@@ -43,7 +43,7 @@ pub async fn follow(cluster: Cluster, pod: String, tell: impl Fn(String) + Send 
                         Ok(_) => {
                             pause = Duration::from_millis(250);
                             if let Some(text) = place.take(&String::from_utf8_lossy(&line)) {
-                                rate.tell(Instant::now(), text, &tell);
+                                rate.tell(Instant::now(), text, &mut tell);
                             }
                         }
                         Err(_) => {
@@ -63,7 +63,7 @@ pub async fn follow(cluster: Cluster, pod: String, tell: impl Fn(String) + Send 
         sleep(pause).await;
         pause = LONGEST_PAUSE.min(pause * 2);
     }
-    rate.close(&tell);
+    rate.close(&mut tell);
 }
 
 /// How far a log was read, by the times of its lines: these are the same when it is opened again.
@@ -108,19 +108,22 @@ impl Place {
     }
 }
 
-/// Lets through as many lines as people can read, and counts the others.
-struct Rate {
+/// Lets through as many lines of a tool as people can read, and counts the others.
+#[derive(Debug)]
+pub struct Rate {
     left: f64,
     at: Instant,
     dropped: u64,
 }
 
 impl Rate {
-    fn new(now: Instant) -> Self {
+    /// From a time on.
+    pub fn new(now: Instant) -> Self {
         Self { left: BURST, at: now, dropped: 0 }
     }
 
-    fn tell(&mut self, now: Instant, line: String, tell: &impl Fn(String)) {
+    /// Tells a line that came at a time, unless too many did.
+    pub fn tell(&mut self, now: Instant, line: String, tell: &mut impl FnMut(String)) {
         self.left = BURST.min(self.left + (now - self.at).as_secs_f64() * RATE);
         self.at = now;
         if self.left < 1.0 {
@@ -133,7 +136,7 @@ impl Rate {
     }
 
     /// Says how many lines are missing here.
-    fn close(&mut self, tell: &impl Fn(String)) {
+    pub fn close(&mut self, tell: &mut impl FnMut(String)) {
         match std::mem::take(&mut self.dropped) {
             0 => {}
             lines => tell(format!("… {lines} lines are left out: they came too fast")),
@@ -168,13 +171,13 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_its_size_told() {
         let (start, told) = (Instant::now(), RefCell::new(Vec::new()));
-        let tell = |line| told.borrow_mut().push(line);
+        let mut tell = |line| told.borrow_mut().push(line);
         let mut rate = Rate::new(start);
         for number in 0..3000 {
-            rate.tell(start, number.to_string(), &tell);
+            rate.tell(start, number.to_string(), &mut tell);
         }
         assert_eq!(told.borrow().len(), 2000);
-        rate.tell(start + Duration::from_secs(1), "later".into(), &tell);
+        rate.tell(start + Duration::from_secs(1), "later".into(), &mut tell);
         assert_eq!(told.borrow()[2000..], ["… 1000 lines are left out: they came too fast", "later"]);
     }
 }

@@ -37,8 +37,10 @@ pub const SECRETS_VOLUME: &str = "job";
 /// What a Job is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
-    /// The attempt, by its word.
+    /// The attempt, by its word, or what names a pod that takes more than one.
     pub word: &'a str,
+    /// The term of the leader whose attempts it takes, and how many bytes of theirs it may keep, if these are more than one.
+    pub serves: Option<(&'a str, u64)>,
     /// What people call the job.
     pub step: &'a str,
     /// What it may use.
@@ -62,6 +64,7 @@ impl<'a> Order<'a> {
     pub fn of(word: &'a str, attempt: &'a Attempt, secrets: Option<&'a str>, avoid: &'a [String]) -> Self {
         Self {
             word,
+            serves: None,
             step: &attempt.job.name,
             granted: &attempt.granted,
             secrets,
@@ -75,7 +78,7 @@ impl<'a> Order<'a> {
 }
 
 /// Bytes of all files of an input object whose sizes are known, each once.
-fn bytes(inputs: &CwlValue) -> u64 {
+pub(crate) fn bytes(inputs: &CwlValue) -> u64 {
     let (mut seen, mut bytes) = (HashSet::new(), 0_u64);
     inputs.visit_files(&mut |item| {
         if let CwlValue::File(file) = item
@@ -172,7 +175,13 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
     environment.push(("TOIL_WORKDIR".to_owned(), settings.work_dir.clone()));
     environment.push(("HOME".to_owned(), home(settings)));
     let mut args = settings.command.clone();
-    args.extend(["--attempt".to_owned(), order.word.to_owned()]);
+    match order.serves {
+        None => args.extend(["--attempt".to_owned(), order.word.to_owned()]),
+        Some((term, room)) => {
+            args.extend(["--serve", term, "--room"].map(str::to_owned));
+            args.push(room.to_string());
+        }
+    }
     if let Some(late) = order.late {
         args.extend(["--late".to_owned(), late.to_string()]);
     }
@@ -215,6 +224,10 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
         // What an image without moil says, or a worker that found no store.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     });
+    if order.serves.is_some() {
+        // It stays open when a leader goes: the next one attaches to it.
+        container["stdin"] = true.into();
+    }
     if !settings.secret_environment.is_empty() {
         let of = |secret: &String| json!({"secretRef": {"name": secret}});
         container["envFrom"] = settings.secret_environment.iter().map(of).collect();
@@ -316,6 +329,9 @@ fn resources(order: &Order<'_>, settings: &Settings) -> Value {
     let granted = order.granted;
     let memory = format!("{}Mi", granted.ram_mib + OVERHEAD_MEMORY);
     let mut disk = granted.disk_mib().saturating_add(OVERHEAD_DISK);
+    if let Some((_, room)) = order.serves {
+        disk = disk.saturating_add(room.div_ceil(1 << 20));
+    }
     if !settings.sees_inputs {
         disk = disk.saturating_add(order.inputs.div_ceil(1 << 20));
     }

@@ -46,6 +46,19 @@ pub fn owner(owner: &str) -> String {
     }
 }
 
+/// What the words of pods begin with that take more than one attempt.
+const PODS: &str = "pods/";
+
+/// The word of a pod that takes more than one attempt: its place among those of the leader of a term.
+pub fn pod_word(term: &str, number: u64) -> String {
+    format!("{PODS}{term}.{number}")
+}
+
+/// Whether a word is that of a pod that takes more than one attempt.
+pub fn is_pod_word(word: &str) -> bool {
+    word.starts_with(PODS)
+}
+
 /// The name of what belongs to a whole run.
 pub fn of_run(owner: &str, run: &str) -> String {
     job(owner, run, "", "run")

@@ -79,6 +79,14 @@ pub struct Settings {
     pub orphan_timeout: Option<Duration>,
     /// What workers say is told while they say it.
     pub live_logs: bool,
+    /// Each attempt has a pod of its own.
+    pub pod_per_job: bool,
+    /// How long a pod that takes more than one job stays when there is nothing for it.
+    pub pod_idle: Duration,
+    /// The leader's term.
+    pub term: String,
+    /// Letters and digits that nobody else knows, by which the leader knows what its workers say.
+    pub mark: String,
 }
 
 impl Settings {
@@ -119,6 +127,10 @@ impl Settings {
             pod_timeout: Duration::from_secs(120),
             orphan_timeout: None,
             live_logs: false,
+            pod_per_job: false,
+            pod_idle: Duration::from_secs(10),
+            term: String::new(),
+            mark: String::new(),
         }
     }
 }

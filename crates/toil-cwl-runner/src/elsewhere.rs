@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use moil_job::executor::Reporter;
 use moil_job::failure::{Failure, FailureKind};
+use moil_jobstore::nonce::nonce;
 use moil_kubernetes::cluster::removal::{self, Removed, Whose};
 use moil_kubernetes::executor::KubernetesExecutor;
 use moil_kubernetes::settings::{Settings as PodSettings, WORK_DIR};
@@ -79,7 +80,7 @@ pub fn kubernetes(
     warn: Arc<dyn Fn(String) + Send + Sync>,
 ) -> Result<KubernetesExecutor, Failure> {
     let of = OfRun { run: store.run(), store: store.name(), in_directory: store.directory().is_some() };
-    let pods = pods(settings, &of, &["worker"], &*warn)?;
+    let pods = PodSettings { term: store.term(), mark: nonce(), ..pods(settings, &of, &["worker"], &*warn)? };
     store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
 }
@@ -130,6 +131,8 @@ pub fn pods(
         privileged: options.privileged,
         pod_timeout: options.pod_timeout,
         orphan_timeout: options.orphan_timeout,
+        pod_per_job: options.pod_per_job,
+        pod_idle: options.pod_idle,
         live_logs: settings.log.real_time,
         apparmor: options.apparmor.clone(),
         pod_security_context: files.pod_security,

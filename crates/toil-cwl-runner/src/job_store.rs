@@ -190,6 +190,11 @@ impl JobStore {
         &self.kept.ledger().info().run
     }
 
+    /// The term of its leader, as it is displayed.
+    pub fn term(&self) -> String {
+        self.kept.ledger().term().to_string()
+    }
+
     /// Where workers in other processes get their attempts and leave results.
     pub fn exchange(&self) -> Arc<dyn Exchange> {
         Arc::clone(&self.exchange)

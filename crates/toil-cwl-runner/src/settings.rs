@@ -238,6 +238,10 @@ pub struct Kubernetes {
     pub service_account: Option<String>,
     /// How long a pod may take to start.
     pub pod_timeout: Duration,
+    /// Each job has a pod of its own.
+    pub pod_per_job: bool,
+    /// How long a pod stays that has no job.
+    pub pod_idle: Duration,
     /// Workers that begin later than this after they were asked for do so only if their leader lives.
     pub orphan_timeout: Option<Duration>,
     /// Pods have all rights of their node.

@@ -39,6 +39,8 @@ pub struct WorkerConfig {
     pub checksums: bool,
     /// `--leave-tmpdir`: scratch directories stay.
     pub leave_tmpdir: bool,
+    /// Nothing of an attempt stays here but what is kept for later ones: another may follow that should not see it.
+    pub leaves_nothing: bool,
     /// Whether each line of a tool's logs is reported while it runs.
     pub live_output: bool,
     /// The most bytes that are kept of a log of a failed attempt: the last ones. `None` for all.
@@ -78,6 +80,7 @@ impl WorkerConfig {
             process_limits: Vec::new(),
             checksums: true,
             leave_tmpdir: false,
+            leaves_nothing: false,
             live_output: false,
             max_log_size: None,
             kept_logs: Vec::new(),

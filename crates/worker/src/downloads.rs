@@ -1,5 +1,7 @@
 //! Inputs of other machines, fetched once per run however many jobs read them.
 
+mod room;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -70,6 +72,8 @@ pub struct Downloads {
     /// The most bytes that are kept of what was made here.
     limit: u64,
     kept: AtomicU64,
+    /// Counts uses.
+    clock: AtomicU64,
 }
 
 /// How it stands with a location.
@@ -88,12 +92,26 @@ struct Local {
     path: PathBuf,
     /// What it was when it came, where that can be told.
     seen: Option<Fingerprint>,
+    from: From,
+    /// When it was used last, by the clock of uses.
+    used: u64,
+}
+
+/// How a copy has come.
+#[derive(Clone, Copy, PartialEq)]
+enum From {
+    /// It was fetched, to a directory of its own.
+    Elsewhere,
+    /// It was made here, and was brought to a directory of its own.
+    Here,
+    /// It is part of something else, or somebody else's.
+    Others,
 }
 
 impl Local {
-    fn new(path: PathBuf) -> Self {
+    fn new(path: PathBuf, from: From, used: u64) -> Self {
         let seen = Fingerprint::of(&path).ok().flatten();
-        Self { path, seen }
+        Self { path, seen, from, used }
     }
 
     /// Whether it is still what it was: a tool may have written into its input.
@@ -156,8 +174,9 @@ impl Downloads {
         let mut known = self.known();
         let number = loop {
             cancel.check()?;
-            match known.get(location) {
+            match known.get_mut(location) {
                 Some(Known::Here(local)) => {
+                    local.used = self.now();
                     let local = local.clone();
                     drop(known);
                     // Looking takes time, and others need not wait for it.
@@ -183,7 +202,9 @@ impl Downloads {
         let fetched = place(location, root, &number.to_string())
             .map_err(Fault::System)
             .and_then(|path| fetch(&path).map(|came| came.then_some(path)).map_err(Fault::Download));
-        let local = fetched.as_ref().map(|path| path.clone().map(Local::new));
+        let local = fetched
+            .as_ref()
+            .map(|path| path.clone().map(|path| Local::new(path, From::Elsewhere, self.now())));
         let mut known = self.known();
         match local {
             Ok(Some(local)) => known.insert(Arc::clone(location), Known::Here(local)),
@@ -242,7 +263,7 @@ impl Downloads {
     pub fn also(&self, location: &str, other: &str) {
         let path = path_of(location).ok().or_else(|| self.copy_of(location));
         if let Some(path) = path {
-            self.known().insert(other.into(), Known::Here(Local::new(path)));
+            self.known().insert(other.into(), Known::Here(Local::new(path, From::Others, self.now())));
         }
     }
 
@@ -251,7 +272,8 @@ impl Downloads {
     pub fn adopt(&self, location: &str, path: &Path, root: &Path) {
         if path.starts_with(root) {
             // It came from elsewhere itself, and goes on being what it was as well.
-            self.known().insert(location.into(), Known::Here(Local::new(path.to_owned())));
+            self.known()
+                .insert(location.into(), Known::Here(Local::new(path.to_owned(), From::Others, self.now())));
             return;
         }
         if !self.adopted(location, path, root).unwrap_or(false) {
@@ -275,7 +297,7 @@ impl Downloads {
         match moved {
             Ok(to) => {
                 // What a directory is called is part of its fingerprint.
-                let local = Local::new(to);
+                let local = Local::new(to, From::Here, self.now());
                 self.known().insert(location.into(), Known::Here(local));
                 Ok(true)
             }
@@ -417,6 +439,11 @@ impl Downloads {
             _ => None,
         };
         path.or_else(|| self.inside(location))
+    }
+
+    /// The time of a use.
+    fn now(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {

@@ -144,7 +144,15 @@ impl Run<'_> {
         };
         let mut result = self.execute(&dirs, &prepared);
         self.clean_up(&dirs, &prepared, &mut result)?;
-        let mut result = result?;
+        let result = result.and_then(|result| self.keep(&prepared, result));
+        if self.config.leaves_nothing && !self.config.leave_tmpdir {
+            scratch::remove(&dirs.root);
+        }
+        result
+    }
+
+    /// Brings the outputs to where they are kept.
+    fn keep(&self, prepared: &Prepared, mut result: JobResult) -> Result<JobResult> {
         if let Some(contents) = &self.config.contents {
             let made = &self.config.work_root;
             let left = |location: &str, path: &Path| self.config.adopt(location, path);
@@ -490,7 +498,8 @@ impl Run<'_> {
         match result {
             Ok(result) => {
                 let shelf = self.config.work_root.join(SHELF);
-                if !self.job.tool.with_siblings
+                if !self.config.leaves_nothing
+                    && !self.job.tool.with_siblings
                     && !prepared.place.is_container()
                     && prepared.privates.is_empty()
                     && let Some(moved) = self.spare.keep(dirs, &result.outputs, &prepared.staged, &shelf)?

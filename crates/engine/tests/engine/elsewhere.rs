@@ -21,6 +21,10 @@ impl Exchange for Left {
         Err(Failure::new(FailureKind::Internal, "nothing is handed over here"))
     }
 
+    fn write(&self, _: &Attempt) -> Result<(String, String), Failure> {
+        Err(Failure::new(FailureKind::Internal, "nothing is written here"))
+    }
+
     fn word(&self, term: &str, attempt: &AttemptId) -> String {
         format!("{term}/{attempt}")
     }

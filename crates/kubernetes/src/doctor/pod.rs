@@ -31,6 +31,7 @@ const GRANTED: Resources = Resources { cores: 0.1, ram_mib: 192, tmpdir_mib: 64,
 /// Its Job. `owner` is a reference to what owns it.
 pub(super) fn manifest(settings: &Settings, owner: &Value) -> Value {
     let order = Order {
+        serves: None,
         word: "doctor",
         step: "doctor",
         granted: &GRANTED,

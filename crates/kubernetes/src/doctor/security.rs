@@ -165,6 +165,7 @@ mod tests {
     fn pod(settings: &Settings) -> Value {
         let granted = Resources { cores: 1.0, ram_mib: 1, tmpdir_mib: 1, outdir_mib: 1, gpus: 0 };
         let order = Order {
+            serves: None,
             word: "w",
             step: "s",
             granted: &granted,

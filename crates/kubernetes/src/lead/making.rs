@@ -13,10 +13,11 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Duration, sleep};
 
-use super::{Active, Lead, Told};
+use super::{Active, For, Lead, Told};
 use crate::cluster::{Cluster, Created};
 use crate::manifest::{self, Order};
 use crate::names;
+use crate::pool::{self, Class};
 use crate::settings::Settings;
 
 /// How long to wait before a namespace that had no room is asked again, if none of our Jobs goes before.
@@ -40,10 +41,19 @@ impl Stop {
     }
 }
 
-/// What makes one attempt's Job.
+/// What a Job is made for.
+pub(super) enum What {
+    /// An attempt.
+    One(Box<Attempt>),
+    /// Those of a class that are told to a worker by the leader of a term; by the word of its pod.
+    Many { word: String, term: String, class: Class },
+}
+
+/// What makes one Job.
 struct Maker {
-    attempt: Attempt,
+    what: What,
     avoid: Vec<String>,
+    id: For,
     exchange: Arc<dyn Exchange>,
     cluster: Cluster,
     settings: Arc<Settings>,
@@ -53,23 +63,32 @@ struct Maker {
     told: UnboundedSender<Told>,
 }
 
-/// An attempt's word, Job and Secret.
+/// The word of an attempt or pod, its Job and its Secret.
 type Made = (String, String, Option<String>);
 
 impl Lead {
     pub(super) fn submit(&mut self, attempt: Attempt) {
-        if self.active.contains_key(&attempt.id) {
+        let id = For::One(attempt.id.clone());
+        if self.active.contains_key(&id) || self.serving.has(&attempt.id) {
             return;
         }
+        let avoid: Vec<String> = self.avoid.get(&attempt.id.job).into_iter().flatten().cloned().collect();
+        if avoid.is_empty() && self.serve(&attempt) {
+            return;
+        }
+        self.make(id, What::One(Box::new(attempt)), avoid);
+    }
+
+    /// Makes a Job, when it is its turn.
+    pub(super) fn make(&mut self, id: For, what: What, avoid: Vec<String>) {
         let active = Active::default();
         let stop = Arc::clone(&active.stop);
-        self.active.insert(attempt.id.clone(), active);
-        let avoid = self.avoid.get(&attempt.id.job).into_iter().flatten().cloned().collect();
-        let id = attempt.id.clone();
+        self.active.insert(id.clone(), active);
         let (making, told) = (Arc::clone(&self.making), self.told.clone());
         let maker = Maker {
-            attempt,
+            what,
             avoid,
+            id: id.clone(),
             exchange: Arc::clone(&self.exchange),
             cluster: self.cluster.clone(),
             settings: Arc::clone(&self.settings),
@@ -97,7 +116,37 @@ impl Maker {
         if self.stop.is_wanted() {
             return Err(Box::new(was_cancelled()));
         }
-        let Self { attempt, settings, cluster, owner, .. } = &self;
+        let (word, job, secret) = match &self.what {
+            What::One(attempt) => self.for_attempt(attempt).await?,
+            What::Many { word, term, class } => (word.clone(), self.for_many(word, term, class), None),
+        };
+        let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let mut said = false;
+        loop {
+            if self.stop.is_wanted() {
+                return Err(Box::new(was_cancelled()));
+            }
+            match self.cluster.make(&job).await {
+                Created::Done => return Ok((word, name, secret)),
+                Created::Refused(failure) => return Err(failure),
+                Created::NoRoom(words) => {
+                    if !std::mem::replace(&mut said, true) {
+                        let text = format!("waits for room in the namespace: {words}");
+                        let _ = self.told.send(Told::Note { id: self.id.clone(), text });
+                    }
+                    tokio::select! {
+                        () = self.room.notified() => {}
+                        () = self.stop.wake.notified() => {}
+                        () = sleep(NO_ROOM) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands an attempt over, and gives its word, its Job and its Secret.
+    async fn for_attempt(&self, attempt: &Attempt) -> Result<(String, Value, Option<String>), Box<Failure>> {
+        let Self { settings, cluster, owner, .. } = self;
         let (handed, exchange) = (attempt.clone(), Arc::clone(&self.exchange));
         let word = tokio::task::spawn_blocking(move || exchange.hand_over(&handed)).await;
         let word = word.map_err(|error| Box::new(defect(&error)))??;
@@ -115,28 +164,25 @@ impl Maker {
             ..Order::of(&word, attempt, secret.as_deref(), &self.avoid)
         };
         let job = manifest::job(&order, settings, owner);
-        let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let mut said = false;
-        loop {
-            if self.stop.is_wanted() {
-                return Err(Box::new(was_cancelled()));
-            }
-            match cluster.make(&job).await {
-                Created::Done => return Ok((word, name, secret)),
-                Created::Refused(failure) => return Err(failure),
-                Created::NoRoom(words) => {
-                    if !std::mem::replace(&mut said, true) {
-                        let text = format!("waits for room in the namespace: {words}");
-                        let _ = self.told.send(Told::Note { id: attempt.id.clone(), text });
-                    }
-                    tokio::select! {
-                        () = self.room.notified() => {}
-                        () = self.stop.wake.notified() => {}
-                        () = sleep(NO_ROOM) => {}
-                    }
-                }
-            }
-        }
+        Ok((word, job, secret))
+    }
+
+    /// The Job of a pod that takes more than one.
+    fn for_many(&self, word: &str, term: &str, class: &Class) -> Value {
+        let granted = class.granted();
+        let order = Order {
+            word,
+            serves: Some((term, pool::KEPT)),
+            step: "pod",
+            granted: &granted,
+            secrets: None,
+            avoid: &[],
+            inputs: 0,
+            has_image: class.has_image(),
+            preemptible: class.preemptible(),
+            late: None,
+        };
+        manifest::job(&order, &self.settings, &self.owner)
     }
 }
 

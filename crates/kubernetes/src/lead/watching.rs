@@ -9,10 +9,9 @@ use kube::ResourceExt as _;
 use kube::runtime::watcher::Event;
 use moil_job::executor::Report;
 use moil_job::failure::{Failure, FailureKind};
-use moil_job::spec::AttemptId;
 use tokio::time::Instant;
 
-use super::{ASK, Lead};
+use super::{ASK, For, Lead};
 use crate::cluster;
 use crate::events::{self, Said};
 use crate::logs;
@@ -52,6 +51,7 @@ impl Lead {
         }
         self.look(&word);
         self.follow(&word, &pod);
+        self.talk(&word, &pod);
         if is_gone {
             self.pods.remove(&word);
         }
@@ -68,7 +68,7 @@ impl Lead {
         else {
             return;
         };
-        let (reporter, id) = (Arc::clone(&self.reporter), id.clone());
+        let (For::One(id), reporter) = (id.clone(), Arc::clone(&self.reporter)) else { return };
         let tell = move |line| reporter(Report::Output(id.clone(), line));
         active.log = Some(tokio::spawn(logs::follow(self.cluster.clone(), pod.name_any(), tell)));
     }
@@ -139,7 +139,7 @@ impl Lead {
     }
 
     /// The attempt that has no worker yet, by its Job, or by its pod, whose name begins with that.
-    fn owner_of(&self, kind: &str, name: &str) -> Option<AttemptId> {
+    fn owner_of(&self, kind: &str, name: &str) -> Option<For> {
         let job = match kind {
             "Job" => name,
             "Pod" => name.rsplit_once('-')?.0,
@@ -149,16 +149,16 @@ impl Lead {
     }
 
     /// Says why an attempt waits, once.
-    fn note(&mut self, id: &AttemptId, text: String) {
+    fn note(&mut self, id: &For, text: String) {
         let Some(active) = self.active.get_mut(id) else { return };
         if active.said.as_ref() != Some(&text) {
             active.said = Some(text.clone());
-            (self.reporter)(Report::Note(id.clone(), text));
+            self.report_note(id, text);
         }
     }
 
     /// An attempt has a Job and no worker.
-    pub(super) fn waits(&mut self, id: &AttemptId, job: &str) {
+    pub(super) fn waits(&mut self, id: &For, job: &str) {
         self.idle.insert(job.to_owned(), id.clone());
         self.looks.push(Reverse((Instant::now() + ASK, id.clone())));
     }
@@ -197,7 +197,7 @@ impl Lead {
     }
 
     /// Remembers when what an attempt waits for is to be given up.
-    fn look_at(&mut self, id: &AttemptId) {
+    fn look_at(&mut self, id: &For) {
         let until = self.active.get(id).and_then(|active| active.wait.as_ref()?.until);
         if let Some(until) = until {
             self.looks.push(Reverse((until, id.clone())));

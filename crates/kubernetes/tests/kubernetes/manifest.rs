@@ -18,6 +18,7 @@ fn settings() -> Settings {
 fn order() -> Order<'static> {
     Order {
         word: "12-abcdef/align~5B3~5D.2",
+        serves: None,
         step: "align_4",
         granted: &GRANTED,
         secrets: None,

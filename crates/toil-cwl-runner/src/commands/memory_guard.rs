@@ -2,10 +2,8 @@
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use moil_job::failure::{Failure, FailureKind};
-use moil_worker::cancel::Cancel;
 use moil_worker::stuck::{self, Verdict, Watch};
 
 use crate::log::Log;
@@ -17,7 +15,8 @@ pub(super) struct MemoryGuard {
 }
 
 impl MemoryGuard {
-    pub(super) fn start(cancel: Cancel, log: Log) -> Self {
+    /// `end` is called once, when it is stuck.
+    pub(super) fn start(end: impl FnOnce() + Send + 'static, log: Log) -> Self {
         let limit = Arc::new(OnceLock::new());
         if stuck::sample().is_none() {
             return Self { limit, _stop: None };
@@ -36,9 +35,7 @@ impl MemoryGuard {
                     )),
                     Verdict::Stuck => {
                         _ = told.set(sample.limit);
-                        // It has had three minutes.
-                        cancel.cancel(Duration::ZERO);
-                        return;
+                        return end();
                     }
                 }
             }

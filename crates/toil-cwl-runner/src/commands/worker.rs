@@ -1,9 +1,12 @@
-//! `moil worker`: one attempt of a run that is led elsewhere.
+//! `moil worker`: attempts of a run that is led elsewhere: one, or those that its leader asks for.
+
+mod serve;
+mod station;
 
 use std::io::{Read as _, Write};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use moil_cwl::expression::Evaluator;
 use moil_job::executor::{Report, Reporter};
@@ -15,46 +18,45 @@ use moil_job::wire;
 use moil_jobstore::exchange;
 use moil_jobstore::heartbeat;
 use moil_jobstore::ledger::Ledger;
-use moil_jobstore::names::{self, Term};
+use moil_jobstore::names::Term;
 use moil_jobstore::nonce::nonce;
-use moil_jobstore::place::ForWorker;
 use moil_jobstore::records::{Records, RecordsError};
-use moil_jobstore::remote::Remote;
-use moil_jobstore::results::Results;
 use moil_worker::cancel::Cancel;
 use moil_worker::config::WorkerConfig;
 use moil_worker::run;
 use moil_worker::spare::Spare;
 use moil_worker::spawner::Spawner;
 
+use self::station::Station;
+use super::finish;
 use super::memory_guard::MemoryGuard;
 use super::words::{self, Asked, Shape};
-use super::{finish, store};
-use crate::assemble;
 use crate::exit_code::ExitCode;
 use crate::invocation::Invocation;
-use crate::job_store::{self, place_failure};
 use crate::log::Log;
 use crate::signals::Signals;
-use crate::work_directory::WorkDirectory;
-use crate::worker_form::WorkerForm;
-use crate::{aws, mpi_config, tls};
 
 const WORKER: Shape = Shape {
     help: "Runs one attempt at a job, and leaves what came of it in the job store. The leader starts it; by hand it
 is of use to see what a worker sees. The secrets of the job are read from standard input, as JSON.
 
+With --serve it runs the attempts that a leader asks for on standard input, and tells what comes of them on standard
+output, until it is told to end or no leader has asked for anything for some minutes.
+
 Usage: moil worker --store STORE --attempt WORD
+       moil worker --store STORE --serve TERM
 
 Options:
       --attempt WORD  The attempt, as the leader calls it.
       --late TIME     After this time (seconds since 1970) begin only if a leader of the run gives signs of life.
+      --room BYTES    With --serve: how much of what attempts fetched and left is kept for later ones.
       --secrets FILE  Read the secrets of the job from a file.
+      --serve TERM    Run more than one attempt: those that the leader of this term, or a later one, asks for.
   -h, --help          Print this help and exit.
 ",
     words: &["the job store"],
     flags: &[],
-    values: &[&["--attempt"], &["--late"], &["--secrets"]],
+    values: &[&["--attempt"], &["--late"], &["--room"], &["--secrets"], &["--serve"]],
     lists: &[],
 };
 
@@ -65,6 +67,13 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
         Ok(asked) => asked,
         Err(code) => return code,
     };
+    if let Some(term) = asked.value("--serve").map(str::to_owned) {
+        let log = asked.log.clone();
+        let signals = std::mem::take(&mut invocation.signals);
+        let spawner = invocation.spawner.take();
+        let done = serve::serve(&asked, &term, spawner, &signals, invocation.stdout);
+        return finish(&log, "worker", done);
+    }
     let mut secrets = String::new();
     let read = match asked.value("--secrets") {
         Some(path) => std::fs::read_to_string(asked.settings.cwd.join(path)).map(|text| secrets = text),
@@ -107,71 +116,57 @@ fn carry_out(
         text => wire::read_secrets(text)
             .map_err(|error| Failure::new(FailureKind::BadInput, error.to_string()))?,
     };
-    let mut settings = asked.settings.clone();
-    let buckets = aws::buckets(&settings)?;
-    let place = job_store::place(&settings, &buckets)?.ok_or_else(|| store::missing(&settings))?;
-    let ForWorker { records, contents, directory, .. } =
-        place.for_worker(&term).map_err(|error| place_failure(&error))?;
-    // There it may work, if no other place was asked for.
-    let place = directory.map(|directory| directory.join("work").join(term.to_string()));
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(FailureKind::System, format!("the attempt {word} cannot be had")).with_cause(error)
+    let failed = |cause: String| {
+        Failure::new(FailureKind::System, format!("the attempt {word} cannot be had")).with_cause(cause)
     };
-    let form = records.get(&names::settings(&term)).map_err(|error| failed(&error))?;
-    let form = form.ok_or_else(|| failed(&"its leader has left no settings in the job store"))?;
-    let mpi = WorkerForm::read(&form)?.apply(&mut settings);
-    let attempt = exchange::find(&*records, word, secrets).map_err(|error| failed(&error))?;
+    let station = Station::find(&asked, &term, &failed)?;
+    let attempt =
+        exchange::find(&*station.records, word, secrets).map_err(|error| failed(error.to_string()))?;
     // What a worker says belongs to no other: the same worker may try to publish twice.
     let nonce = nonce();
-    let results = Results::new(Arc::clone(&records));
-    if results.of(word, &attempt.id).map_err(|error| failed(&error))?.is_some() {
+    let results = station.results.clone();
+    if results.of(word, &attempt.id).map_err(|error| failed(error.to_string()))?.is_some() {
         return Ok(());
     }
     if let Some(late) = late
         && now() > late
     {
-        look_for_leader(&*records, word)?;
+        look_for_leader(&*station.records, word)?;
     }
-    let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
-    let remote = Arc::new(buckets.for_remote(Remote::new(certificates)));
-    let spawner = spawner.map_or_else(Spawner::start, Ok).map_err(|error| {
-        Failure::new(FailureKind::System, "cannot start the process that starts tools").with_cause(error)
-    })?;
-    let work = WorkDirectory::make(&settings, place)?;
-    let mut config = assemble::worker_config(&settings, &work.path, &remote, spawner.clone())?;
-    if let Some((name, text)) = mpi {
-        config.mpi = mpi_config::parse(&name, text, &settings.environment)?;
-    }
-    config.containers = crate::containers::finder(&settings, &asked.log);
-    config.contents = Some(contents);
+    let (bench, settings) = station.bench(spawner, 0, &asked.log)?;
+    let config = bench.config.clone();
     let cancel = Cancel::new();
     let _guard = {
         let (cancel, grace) = (cancel.clone(), config.grace);
         signals.handle(move |_| cancel.cancel(grace))
     };
-    let memory = MemoryGuard::start(cancel.clone(), asked.log.clone());
-    let outcome = run_attempt(attempt.clone(), config, cancel.clone(), stdout, &asked.log)?;
-    let outcome = match (outcome, memory.failure()) {
-        (Outcome::Failed(_), Some(failure)) => Outcome::Failed(Box::new(failure)),
-        (outcome, _) => outcome,
+    let memory = {
+        let cancel = cancel.clone();
+        // It has had three minutes.
+        MemoryGuard::start(move || cancel.cancel(Duration::ZERO), asked.log.clone())
     };
-    let outcome = match outcome {
-        // Who it was that ended the worker, the leader knows.
-        Outcome::Failed(failure) if cancel.is_cancelled() && failure.kind != FailureKind::OutOfMemory => {
+    let outcome = run_attempt(attempt.clone(), config, cancel.clone(), stdout, &asked.log)?;
+    let outcome = as_worker(outcome, cancel.is_cancelled(), &memory);
+    let all_is_well = matches!(outcome, Outcome::Done(_));
+    let published = results.publish(word, &attempt.id, &nonce, &outcome);
+    bench.close(&settings, all_is_well);
+    published.map(drop).map_err(|error| {
+        Failure::new(FailureKind::System, format!("the result of {word} cannot be stored")).with_cause(error)
+    })
+}
+
+/// An outcome as it is left for the leader: who it was that ended the worker, the leader knows.
+fn as_worker(outcome: Outcome, is_cancelled: bool, memory: &MemoryGuard) -> Outcome {
+    match (outcome, memory.failure()) {
+        (Outcome::Failed(_), Some(failure)) => Outcome::Failed(Box::new(failure)),
+        (Outcome::Failed(failure), None) if is_cancelled && failure.kind != FailureKind::OutOfMemory => {
             Outcome::Failed(Box::new(Failure::new(
                 FailureKind::Lost,
                 "the worker was asked to end before its tool was through",
             )))
         }
-        outcome => outcome,
-    };
-    let all_is_well = matches!(outcome, Outcome::Done(_));
-    let published = results.publish(word, &attempt.id, &nonce, &outcome);
-    spawner.shut_down();
-    work.clean(&settings, all_is_well);
-    published.map(drop).map_err(|error| {
-        Failure::new(FailureKind::System, format!("the result of {word} cannot be stored")).with_cause(error)
-    })
+        (outcome, _) => outcome,
+    }
 }
 
 /// How old the last sign of life of a leader may be, in seconds: several are missing then, and clocks may differ.

@@ -27,6 +27,19 @@ pub(super) const GROUP: Group = Group {
             "How long a pod may take to start (default: 120).",
         )
         .variable("TOIL_KUBERNETES_POD_TIMEOUT"),
+        Opt::bool(
+            &["--kubernetesPodPerJob"],
+            "Give each job a pod of its own (default: pods take one job after the other).",
+        )
+        .variable("TOIL_KUBERNETES_POD_PER_JOB")
+        .own(),
+        Opt::value(
+            &["--kubernetesPodIdle"],
+            "SECONDS",
+            "How long a pod stays when there is no job for it (default: 10).",
+        )
+        .variable("TOIL_KUBERNETES_POD_IDLE")
+        .own(),
         Opt::value(
             &["--orphanTimeout"],
             "SECONDS",

@@ -121,6 +121,8 @@ fn program(sandbox: &Sandbox, registry: &str, name: &str, more: &[&str]) -> Comm
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("TOIL_AWS_SECRET_NAME", "aws-credentials")
         .env("TOIL_APPLIANCE_SELF", image(registry))
+        // Those that are about shared pods ask for these.
+        .env("TOIL_KUBERNETES_POD_PER_JOB", "true")
         .env("TOIL_KUBERNETES_OWNER", name);
     command
 }

@@ -29,6 +29,8 @@ impl Source<'_> {
             host_path: self.read("--kubernetesHostPath", host_path, None)?,
             service_account: self.name("--kubernetesServiceAccount")?,
             pod_timeout: self.read("--kubernetesPodTimeout", value::seconds, Duration::from_secs(120))?,
+            pod_per_job: self.flag("--kubernetesPodPerJob", false),
+            pod_idle: self.read("--kubernetesPodIdle", value::seconds, Duration::from_secs(10))?,
             orphan_timeout: Some(self.read("--orphanTimeout", value::seconds, ORPHANS)?)
                 .filter(|timeout| !timeout.is_zero()),
             privileged: self.flag("--kubernetesPrivileged", false),

@@ -1,0 +1,715 @@
+//! Attempts that share pods: they wait for one, are told to its worker, and the worker's answers are heard.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod as KubernetesPod;
+use kube::ResourceExt as _;
+use moil_cwl::value::Value as CwlValue;
+use moil_job::executor::Report;
+use moil_job::failure::{Failure, FailureKind};
+use moil_job::frames::{Answer, Leader, Order};
+use moil_job::result::Outcome;
+use moil_job::spec::{Attempt, AttemptId, JobId};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::{Duration, Instant};
+
+use super::adopting::Adopting;
+use super::making::{self, What};
+use super::{Active, For, Lead, Told};
+use crate::names;
+use crate::outcome::{Standing, lost, on};
+use crate::pool::{Class, Load};
+use crate::stream::{self, Heard};
+
+/// How many attempts are made ready at a time: their inputs may have to be brought to the store.
+const WRITERS: usize = 16;
+
+/// How often it is looked what is to be done while something waits.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// After so many attempts a pod goes.
+const MOST_ATTEMPTS: usize = 5000;
+
+/// After this time a pod gets no more attempts.
+const MOST_AGE: Duration = Duration::from_secs(6 * 3600);
+
+/// How many waiting jobs are looked at for one whose inputs a pod has.
+const NEAR: usize = 16;
+
+/// Of how many files it is known which pod has made them.
+const MOST_FILES: usize = 200_000;
+
+/// All that is known of pods that take more than one attempt.
+pub(super) struct Serving {
+    queues: HashMap<Class, Queue>,
+    pub(super) pods: BTreeMap<u64, Pod>,
+    attempts: HashMap<AttemptId, Served>,
+    /// Attempts that a worker was told.
+    pub(super) words: HashMap<Arc<str>, AttemptId>,
+    /// Jobs whose next attempt is to be alone in its pod.
+    alone: HashSet<JobId>,
+    /// Which pod has made a file.
+    made: HashMap<Arc<str>, u64>,
+    /// The number of the next pod.
+    next: u64,
+    /// Pods cannot be attached to.
+    is_off: bool,
+    writers: Arc<Semaphore>,
+    /// When to look again.
+    look: Option<Instant>,
+    pub(super) adopting: Adopting,
+}
+
+/// The jobs of a class.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<AttemptId>,
+    /// Since when there is something that waits.
+    since: Option<Instant>,
+    /// How many are over, and what they took.
+    over: usize,
+    took: Duration,
+}
+
+/// A pod that takes more than one attempt.
+pub(super) struct Pod {
+    /// `None`: an earlier leader's.
+    pub(super) class: Option<Class>,
+    /// Who talks to its worker.
+    pub(super) orders: Option<UnboundedSender<Order>>,
+    /// Its worker has been attached to.
+    is_attached: bool,
+    attempts: HashSet<AttemptId>,
+    /// How many it was told in all.
+    told: usize,
+    since: Instant,
+    /// Since when it has nothing to do.
+    idle: Option<Instant>,
+    /// It gets no more attempts.
+    pub(super) leaves: bool,
+    /// What came of attempts that nobody has asked for yet.
+    pub(super) unclaimed: HashMap<Arc<str>, Outcome>,
+}
+
+/// An attempt that shares a pod, or will.
+struct Served {
+    /// `None`: an earlier leader has submitted it.
+    attempt: Option<Attempt>,
+    class: Option<Class>,
+    word: Arc<str>,
+    text: String,
+    at: At,
+    is_cancelled: bool,
+}
+
+/// Where an attempt is.
+enum At {
+    /// It is made ready.
+    Writing,
+    /// It waits for a pod.
+    Waiting,
+    /// A worker was told.
+    In {
+        pod: u64,
+        since: Instant,
+        /// Its tool is gone.
+        has_ended: bool,
+        sent: Sent,
+    },
+    /// Its worker is gone, from this node; somebody has removed its Job.
+    Left { node: Option<String>, removed: bool },
+}
+
+/// Whether an attempt has reached its worker.
+#[derive(Clone, Copy, PartialEq)]
+enum Sent {
+    /// It may be on its way.
+    Now,
+    /// The worker did not know of it when it was asked last.
+    Missed,
+    /// It was sent through a connection that was cut.
+    Before,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            queues: HashMap::new(),
+            pods: BTreeMap::new(),
+            attempts: HashMap::new(),
+            words: HashMap::new(),
+            alone: HashSet::new(),
+            made: HashMap::new(),
+            next: 1,
+            is_off: false,
+            writers: Arc::new(Semaphore::new(WRITERS)),
+            look: None,
+            adopting: Adopting::default(),
+        }
+    }
+}
+
+impl Pod {
+    pub(super) fn new(class: Option<Class>) -> Self {
+        Self {
+            leaves: class.is_none(),
+            class,
+            orders: None,
+            is_attached: false,
+            attempts: HashSet::new(),
+            told: 0,
+            since: Instant::now(),
+            idle: None,
+            unclaimed: HashMap::new(),
+        }
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // It is gone only with the pod.
+            let _ = orders.send(order);
+        }
+    }
+}
+
+impl Serving {
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.is_empty() && self.pods.is_empty()
+    }
+
+    pub(super) fn has(&self, id: &AttemptId) -> bool {
+        self.attempts.contains_key(id)
+    }
+
+    pub(super) fn attempts(&self) -> impl Iterator<Item = AttemptId> {
+        self.attempts.keys().cloned()
+    }
+
+    /// When [`Lead::balance`] is to be called at the latest.
+    pub(super) fn next_balance(&self) -> Option<Instant> {
+        self.look
+    }
+
+    /// A number for a new pod.
+    pub(super) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// How many more attempts a pod may have now.
+    fn free(&self, pod: &Pod) -> u64 {
+        let Some(class) = pod.class.as_ref().filter(|_| pod.is_attached && !pod.leaves) else { return 0 };
+        let is_busy = |id: &&AttemptId| {
+            !matches!(self.attempts.get(id).map(|served| &served.at), Some(At::In { has_ended: true, .. }))
+        };
+        class.slots().saturating_sub(pod.attempts.iter().filter(is_busy).count() as u64)
+    }
+
+    fn load(&self, class: &Class, queue: &Queue, now: Instant) -> Load {
+        let mut load = Load {
+            waiting: queue.waiting.len(),
+            waited: queue.since.map(|since| now - since).unwrap_or_default(),
+            over: queue.over,
+            took: queue.took,
+            slots: class.slots(),
+            ..Load::default()
+        };
+        for pod in self.pods.values().filter(|pod| pod.class.as_ref() == Some(class) && !pod.leaves) {
+            load.pods += 1;
+            load.starting += usize::from(!pod.is_attached);
+            for id in &pod.attempts {
+                if let Some(Served { at: At::In { since, has_ended: false, .. }, .. }) = self.attempts.get(id)
+                {
+                    load.running += 1;
+                    load.running_for += now - *since;
+                }
+            }
+        }
+        load
+    }
+
+    /// The attempt that a free pod is to have next: of its own class, else of one that it has room for; if one of the first
+    /// ones reads what this pod has made, that one.
+    fn choose(&mut self, number: u64) -> Option<AttemptId> {
+        let class = self.pods.get(&number)?.class.clone()?;
+        let has_some = |queue: &Queue| !queue.waiting.is_empty();
+        let class = match self.queues.get(&class).is_some_and(has_some) {
+            true => class,
+            false => {
+                let others =
+                    self.queues.iter().filter(|(other, queue)| has_some(queue) && class.has_room_for(other));
+                // The largest one: others have more choice.
+                others.map(|(other, _)| other).max()?.clone()
+            }
+        };
+        let queue = self.queues.get(&class)?;
+        let is_near = |id: &AttemptId| {
+            let attempt = self.attempts.get(id).and_then(|served| served.attempt.as_ref());
+            attempt.is_some_and(|attempt| is_made_in(&attempt.job.inputs, number, &self.made))
+        };
+        let place = queue.waiting.iter().take(NEAR).position(is_near).unwrap_or(0);
+        let queue = self.queues.get_mut(&class)?;
+        let chosen = queue.waiting.remove(place);
+        queue.since = (!queue.waiting.is_empty()).then(Instant::now);
+        chosen
+    }
+
+    /// Remembers which pod has made the files of an output object.
+    fn remember(&mut self, outputs: &CwlValue, pod: u64) {
+        if self.made.len() > MOST_FILES {
+            self.made.clear();
+        }
+        outputs.visit_files(&mut |item| {
+            if let CwlValue::File(file) = item
+                && let Some(location) = &file.location
+            {
+                self.made.insert(Arc::clone(location), pod);
+            }
+        });
+    }
+}
+
+fn is_made_in(inputs: &CwlValue, pod: u64, made: &HashMap<Arc<str>, u64>) -> bool {
+    let mut found = false;
+    inputs.visit_files(&mut |item| {
+        if let CwlValue::File(file) = item {
+            found |= file.location.as_ref().is_some_and(|location| made.get(location) == Some(&pod));
+        }
+    });
+    found
+}
+
+impl Lead {
+    /// Lets an attempt wait for a pod that takes more than one. `false`: it is to have one of its own.
+    pub(super) fn serve(&mut self, attempt: &Attempt) -> bool {
+        if self.serving.is_off || self.serving.alone.contains(&attempt.id.job) {
+            return false;
+        }
+        let Some(class) = Class::of(attempt, &self.settings) else { return false };
+        let served = Served {
+            attempt: Some(attempt.clone()),
+            class: Some(class),
+            word: "".into(),
+            text: String::new(),
+            at: At::Writing,
+            is_cancelled: false,
+        };
+        self.serving.attempts.insert(attempt.id.clone(), served);
+        let (writers, exchange, told) =
+            (Arc::clone(&self.serving.writers), Arc::clone(&self.exchange), self.told.clone());
+        let attempt = attempt.clone();
+        tokio::spawn(async move {
+            // It is never closed.
+            let Ok(_turn) = writers.acquire_owned().await else { return };
+            let id = attempt.id.clone();
+            let written = tokio::task::spawn_blocking(move || exchange.write(&attempt)).await;
+            let written = written.unwrap_or_else(|error| Err(making::defect(&error))).map_err(Box::new);
+            let _ = told.send(Told::Written { id, written });
+        });
+        true
+    }
+
+    /// An attempt is ready to be told.
+    pub(super) fn written(&mut self, id: &AttemptId, written: Result<(String, String), Box<Failure>>) {
+        let Some(served) = self.serving.attempts.get_mut(id) else { return };
+        let (word, text) = match written {
+            Ok(written) => written,
+            Err(failure) => return self.over(id, Outcome::Failed(failure)),
+        };
+        (served.word, served.text, served.at) = (word.into(), text, At::Waiting);
+        let Some(class) = served.class.clone() else { return };
+        if self.serving.is_off {
+            return self.alone(id);
+        }
+        let queue = self.serving.queues.entry(class).or_default();
+        queue.waiting.push_back(id.clone());
+        queue.since.get_or_insert_with(Instant::now);
+        self.balance();
+    }
+
+    /// An attempt that waits gets a pod of its own.
+    fn alone(&mut self, id: &AttemptId) {
+        if let Some(attempt) = self.serving.attempts.remove(id).and_then(|served| served.attempt) {
+            let avoid = Vec::new();
+            self.make(For::One(attempt.id.clone()), What::One(Box::new(attempt)), avoid);
+        }
+    }
+
+    /// Gives free pods what waits, makes pods, and lets go of those that have nothing to do.
+    pub(super) fn balance(&mut self) {
+        let now = Instant::now();
+        self.end_silent(now);
+        let numbers: Vec<u64> = self.serving.pods.keys().copied().collect();
+        for &number in &numbers {
+            while self.serving.pods.get(&number).is_some_and(|pod| self.serving.free(pod) > 0)
+                && let Some(id) = self.serving.choose(number)
+            {
+                self.tell(number, &id);
+            }
+        }
+        let mut is_scarce = false;
+        for &number in &numbers {
+            is_scarce |= self.is_crowded(number);
+            self.look_at_idle(number, now);
+        }
+        if self.closing.is_none() {
+            let serving = &self.serving;
+            let wanted = serving.queues.iter().filter(|(_, queue)| !queue.waiting.is_empty());
+            let wanted =
+                wanted.map(|(class, queue)| (class.clone(), serving.load(class, queue, now).wanted()));
+            for (class, count) in wanted.collect::<Vec<_>>() {
+                (0..count).for_each(|_| self.make_pod(&class));
+            }
+        }
+        self.let_go(now, is_scarce);
+        let waits = self.serving.queues.values().any(|queue| !queue.waiting.is_empty());
+        let is_idle = self.serving.pods.values().any(|pod| pod.idle.is_some());
+        let is_adopting = self.serving.adopting.is_at_work();
+        self.serving.look = (waits || is_idle || is_adopting).then(|| now + LOOK);
+    }
+
+    /// Tells a worker to begin an attempt.
+    fn tell(&mut self, number: u64, id: &AttemptId) {
+        let (Some(pod), Some(served)) =
+            (self.serving.pods.get_mut(&number), self.serving.attempts.get_mut(id))
+        else {
+            return;
+        };
+        served.at = At::In { pod: number, since: Instant::now(), has_ended: false, sent: Sent::Now };
+        pod.attempts.insert(id.clone());
+        pod.told += 1;
+        pod.idle = None;
+        pod.order(Order::Run { word: Arc::clone(&served.word), attempt: served.text.clone() });
+        self.serving.words.insert(Arc::clone(&served.word), id.clone());
+    }
+
+    fn make_pod(&mut self, class: &Class) {
+        let number = self.serving.number();
+        self.serving.pods.insert(number, Pod::new(Some(class.clone())));
+        let term = self.settings.term.clone();
+        let word = names::pod_word(&term, number);
+        self.make(For::Many(number), What::Many { word, term, class: class.clone() }, Vec::new());
+    }
+
+    /// Whether a pod finds no room in the cluster.
+    fn is_crowded(&self, number: u64) -> bool {
+        let word = self.active.get(&For::Many(number)).and_then(|active| active.word.as_ref());
+        matches!(word.and_then(|word| self.pods.get(word)), Some(Standing::Waiting(Some(_))))
+    }
+
+    fn look_at_idle(&mut self, number: u64, now: Instant) {
+        let Some(pod) = self.serving.pods.get_mut(&number) else { return };
+        let is_idle = pod.is_attached && pod.class.is_some() && pod.attempts.is_empty();
+        pod.idle = is_idle.then(|| pod.idle.unwrap_or(now));
+        pod.leaves |= pod.told >= MOST_ATTEMPTS || now - pod.since > MOST_AGE;
+    }
+
+    /// Removes pods that have nothing to do: at once where others find no room, or where they have not begun and what they
+    /// were made for is done.
+    fn let_go(&mut self, now: Instant, is_scarce: bool) {
+        let serving = &self.serving;
+        let gone = serving.pods.iter().filter(|(number, pod)| {
+            let Some(class) = &pod.class else { return false };
+            let waits = serving.queues.get(class).is_some_and(|queue| !queue.waiting.is_empty());
+            if !pod.is_attached {
+                return self.closing.is_none() && !waits && self.is_crowded(**number);
+            }
+            let is_over = |since: Instant| is_scarce || pod.leaves || now - since >= self.settings.pod_idle;
+            pod.idle.is_some_and(is_over)
+        });
+        for number in gone.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.close_pod(number);
+        }
+    }
+
+    /// Removes a pod that has no attempts.
+    fn close_pod(&mut self, number: u64) {
+        let id = For::Many(number);
+        if self.serving.pods.remove(&number).is_none() {
+            return;
+        }
+        match self.active.get(&id).is_some_and(|active| active.job.is_some()) {
+            true => {
+                if let Some(active) = self.forget(&id) {
+                    self.clear_away(active);
+                }
+            }
+            // It is removed when it is there, if it will be.
+            false => self.cancel_pod(&id),
+        }
+    }
+
+    /// Removes all pods; those that have attempts when these are over.
+    pub(super) fn close_pods(&mut self) {
+        for number in self.serving.pods.keys().copied().collect::<Vec<_>>() {
+            match self.serving.pods.get(&number).is_some_and(|pod| pod.attempts.is_empty()) {
+                true => self.close_pod(number),
+                false => self.cancel_pod(&For::Many(number)),
+            }
+        }
+    }
+
+    /// Begins to talk to the worker of a pod that takes more than one attempt, if it is at work.
+    pub(super) fn talk(&mut self, word: &str, pod: &KubernetesPod) {
+        let Some(&For::Many(number)) = self.ids.get(word) else { return };
+        let is_running = matches!(self.pods.get(word), Some(Standing::Running));
+        let Some(serving) =
+            self.serving.pods.get_mut(&number).filter(|pod| is_running && pod.orders.is_none())
+        else {
+            return;
+        };
+        let (orders, receiver) = unbounded_channel();
+        serving.orders = Some(orders);
+        let told = self.told.clone();
+        let hear = move |heard| {
+            let _ = told.send(Told::Heard { pod: number, heard });
+        };
+        let leader = Leader { term: self.settings.term.clone(), mark: self.settings.mark.clone() };
+        let talk = stream::talk(
+            self.cluster.clone(),
+            pod.name_any(),
+            leader,
+            self.settings.live_logs,
+            receiver,
+            hear,
+        );
+        tokio::spawn(talk);
+    }
+
+    /// What a worker says.
+    pub(super) fn heard(&mut self, number: u64, heard: Heard) {
+        let Some(pod) = self.serving.pods.get_mut(&number) else { return };
+        let answer = match heard {
+            Heard::Answer(answer) => answer,
+            Heard::Attached => {
+                pod.is_attached = true;
+                for id in &pod.attempts {
+                    if let Some(Served { at: At::In { sent, .. }, .. }) = self.serving.attempts.get_mut(id) {
+                        *sent = Sent::Before;
+                    }
+                }
+                return self.balance();
+            }
+            Heard::Forbidden(words) => return self.switch_off(number, &words),
+        };
+        match answer {
+            Answer::Here { attempts, .. } => self.here(number, &attempts),
+            Answer::Line { word, text } => {
+                if let Some(id) = self.serving.words.get(&word) {
+                    (self.reporter)(Report::Output(id.clone(), text));
+                }
+            }
+            Answer::Note { word, text } => {
+                if let Some(id) = self.serving.words.get(&word) {
+                    (self.reporter)(Report::Note(id.clone(), text));
+                }
+            }
+            Answer::ToolEnded { word } => self.tool_ended(&word),
+            Answer::Finished { word, outcome } => self.finished(number, word, *outcome),
+        }
+    }
+
+    /// A worker tells what attempts it has: those that it does not know of are told again.
+    fn here(&mut self, number: u64, known: &[Arc<str>]) {
+        let Some(pod) = self.serving.pods.get(&number) else { return };
+        for id in &pod.attempts {
+            let Some(served) = self.serving.attempts.get_mut(id) else { continue };
+            let At::In { sent, .. } = &mut served.at else { continue };
+            if known.contains(&served.word) {
+                *sent = Sent::Now;
+            } else if std::mem::replace(sent, Sent::Missed) != Sent::Now {
+                *sent = Sent::Now;
+                pod.order(Order::Run { word: Arc::clone(&served.word), attempt: served.text.clone() });
+            }
+        }
+        self.adopted(number, known);
+    }
+
+    fn tool_ended(&mut self, word: &str) {
+        let Some(id) = self.serving.words.get(word).cloned() else { return };
+        let Some(served) = self.serving.attempts.get_mut(&id) else { return };
+        let At::In { has_ended, since, .. } = &mut served.at else { return };
+        if std::mem::replace(has_ended, true) {
+            return;
+        }
+        let took = since.elapsed();
+        if let Some(queue) = served.class.as_ref().and_then(|class| self.serving.queues.get_mut(class)) {
+            queue.over += 1;
+            queue.took += took;
+        }
+        (self.reporter)(Report::ToolEnded(id));
+        self.balance();
+    }
+
+    /// An attempt is over, and its result is stored.
+    fn finished(&mut self, number: u64, word: Arc<str>, outcome: Outcome) {
+        let Some(pod) = self.serving.pods.get_mut(&number) else { return };
+        let Some(id) = self.serving.words.get(&word).cloned() else {
+            // A leader that has just begun may ask for it yet.
+            pod.unclaimed.insert(word, outcome);
+            return;
+        };
+        pod.order(Order::Taken { word: Arc::clone(&word) });
+        // What ended it may be wrong with the pod.
+        pod.leaves |= matches!(&outcome, Outcome::Failed(failure) if matches!(
+            failure.kind,
+            FailureKind::OutOfMemory | FailureKind::OutOfDisk | FailureKind::System | FailureKind::Internal | FailureKind::Lost
+        ));
+        let outcome = match outcome {
+            Outcome::Failed(failure)
+                if failure.kind == FailureKind::OutOfMemory && pod.attempts.len() > 1 =>
+            {
+                Outcome::Failed(Box::new(self.in_company(&id, *failure)))
+            }
+            outcome => outcome,
+        };
+        if let Outcome::Done(result) = &outcome {
+            self.serving.remember(&result.outputs, number);
+        }
+        self.tool_ended(&word);
+        self.over(&id, outcome);
+    }
+
+    /// The failure of an attempt for want of memory that shared its pod: whose fault it was shows when it is alone.
+    fn in_company(&mut self, id: &AttemptId, failure: Failure) -> Failure {
+        self.serving.alone.insert(id.job.clone());
+        let message = format!("{} while other jobs ran in its pod: it is tried alone", failure.message);
+        Failure { cause: failure.cause, ..Failure::new(FailureKind::Lost, message) }
+    }
+
+    /// Takes an attempt that is over out of the books: what is known of where it ran. `None`: it has a pod of its own.
+    pub(super) fn served_over(&mut self, id: &AttemptId) -> Option<Active> {
+        let served = self.serving.attempts.remove(id)?;
+        self.serving.words.remove(&served.word);
+        let mut active = Active { cancelled: served.is_cancelled, ..Active::default() };
+        match served.at {
+            At::Writing => {}
+            At::Waiting => {
+                let queue = served.class.as_ref().and_then(|class| self.serving.queues.get_mut(class));
+                if let Some(queue) = queue {
+                    queue.waiting.retain(|waiting| waiting != id);
+                    queue.since = queue.since.filter(|_| !queue.waiting.is_empty());
+                }
+            }
+            At::In { pod: number, .. } => {
+                active.node = self.active.get(&For::Many(number)).and_then(|pod| pod.node.clone());
+                if let Some(pod) = self.serving.pods.get_mut(&number) {
+                    pod.attempts.remove(id);
+                }
+            }
+            At::Left { node, removed } => (active.node, active.removed) = (node, removed),
+        }
+        Some(active)
+    }
+
+    /// Ends an attempt that shares a pod, or waits for one. `false`: it has a pod of its own.
+    pub(super) fn cancel_served(&mut self, id: &AttemptId) -> bool {
+        let Some(served) = self.serving.attempts.get_mut(id) else { return false };
+        let is_first = !std::mem::replace(&mut served.is_cancelled, true);
+        match served.at {
+            At::Writing | At::Waiting => self.over(id, Outcome::Failed(Box::new(making::was_cancelled()))),
+            At::In { pod, .. } if is_first => {
+                if let Some(pod) = self.serving.pods.get(&pod) {
+                    pod.order(Order::Cancel { word: Arc::clone(&served.word) });
+                }
+            }
+            At::In { .. } | At::Left { .. } => {}
+        }
+        true
+    }
+
+    /// A pod is gone, or will not come: what its attempts left is what came of them, and else `failure` is.
+    pub(super) fn pod_ended(&mut self, number: u64, failure: Failure, by_itself: bool) {
+        let active = self.forget(&For::Many(number)).unwrap_or_default();
+        let (node, removed, cancelled) = (active.node.clone(), active.removed, active.cancelled);
+        self.clear_away(active);
+        self.not_adopted(number);
+        let Some(pod) = self.serving.pods.remove(&number) else { return };
+        let is_shared = pod.attempts.len() > 1;
+        for id in &pod.attempts {
+            let Some(served) = self.serving.attempts.get_mut(id) else { continue };
+            served.at = At::Left { node: node.clone(), removed };
+            let word = served.word.to_string();
+            let failure = match failure.kind {
+                FailureKind::OutOfMemory if is_shared => self.in_company(id, failure.clone()),
+                _ => failure.clone(),
+            };
+            self.find_outcome(id.clone(), word, None, failure, by_itself);
+        }
+        // One that never took an attempt has failed for the first that waits for it.
+        let waiting = pod.class.as_ref().and_then(|class| self.serving.queues.get(class));
+        let waiting = waiting.and_then(|queue| queue.waiting.front().cloned());
+        if let Some(id) = waiting.filter(|_| pod.told == 0 && !cancelled)
+            && let Some(served) = self.serving.attempts.get_mut(&id)
+        {
+            served.at = At::Left { node, removed };
+            let queue = served.class.as_ref().and_then(|class| self.serving.queues.get_mut(class));
+            if let Some(queue) = queue {
+                queue.waiting.pop_front();
+            }
+            self.over(&id, Outcome::Failed(Box::new(failure)));
+        }
+        self.balance();
+    }
+
+    /// The first attempt that waits for a pod of the class of this one.
+    pub(super) fn first_waiting(&self, number: u64) -> Option<AttemptId> {
+        let class = self.serving.pods.get(&number)?.class.as_ref()?;
+        self.serving.queues.get(class)?.waiting.front().cloned()
+    }
+
+    /// Pods cannot be attached to: from now on each attempt has one of its own.
+    fn switch_off(&mut self, number: u64, words: &str) {
+        if !std::mem::replace(&mut self.serving.is_off, true) {
+            (self.warn)(format!(
+                "each job has a pod of its own, since the leader cannot attach to pods: {words}; the rights of \
+                 examples/kubernetes/leader-role.yaml allow it, --kubernetesPodPerJob asks for this without a warning"
+            ));
+        }
+        let waiting: Vec<AttemptId> =
+            self.serving.queues.drain().flat_map(|(_, queue)| queue.waiting).collect();
+        waiting.iter().for_each(|id| self.alone(id));
+        for (other, pod) in &mut self.serving.pods {
+            pod.leaves |= *other == number || pod.is_attached;
+        }
+        let unattached = self.serving.pods.iter().filter(|(_, pod)| !pod.is_attached && pod.class.is_some());
+        let unattached: Vec<u64> = unattached.map(|(number, _)| *number).collect();
+        unattached.into_iter().for_each(|number| self.close_pod(number));
+        self.balance();
+    }
+
+    /// An attempt of an earlier leader, which one of its pods has, or had.
+    pub(super) fn claim(&mut self, word: String, id: AttemptId) {
+        let word: Arc<str> = word.into();
+        let number = self.serving.adopting.pod_of(&word);
+        let at = match number.filter(|number| self.serving.pods.contains_key(number)) {
+            Some(pod) => At::In { pod, since: Instant::now(), has_ended: false, sent: Sent::Now },
+            None => At::Left { node: None, removed: false },
+        };
+        let (number, is_left) = match at {
+            At::In { pod, .. } => (pod, false),
+            _ => (0, true),
+        };
+        let served = Served {
+            attempt: None,
+            class: None,
+            word: Arc::clone(&word),
+            text: String::new(),
+            at,
+            is_cancelled: false,
+        };
+        self.serving.attempts.insert(id.clone(), served);
+        if is_left {
+            let failure = lost(&on("the worker of an earlier leader is gone", None), None);
+            return self.find_outcome(id, word.to_string(), None, failure, true);
+        }
+        self.serving.words.insert(Arc::clone(&word), id.clone());
+        let Some(pod) = self.serving.pods.get_mut(&number) else { return };
+        pod.attempts.insert(id);
+        if let Some(outcome) = pod.unclaimed.remove(&word) {
+            self.finished(number, word, outcome);
+        }
+    }
+}
