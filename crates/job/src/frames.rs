@@ -51,7 +51,7 @@ pub enum Order {
 
 /// What the worker tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "tell", rename_all = "camelCase")]
+#[serde(tag = "tell", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Answer {
     /// The worker lives.
     Here {
@@ -59,6 +59,8 @@ pub enum Answer {
         version: u32,
         /// The attempts at work, and those whose ends nobody has taken.
         attempts: Vec<Arc<str>>,
+        /// It can keep attempts apart. If it cannot, it takes none.
+        keeps_apart: bool,
     },
     /// A line of a tool.
     Line {
@@ -180,7 +182,7 @@ mod tests {
         }
         let failed = Outcome::Failed(Box::new(Failure::new(FailureKind::OutOfMemory, "x\ny")));
         let answers = [
-            Answer::Here { version: VERSION, attempts: vec![Arc::clone(&word)] },
+            Answer::Here { version: VERSION, attempts: vec![Arc::clone(&word)], keeps_apart: true },
             Answer::Line { word: Arc::clone(&word), text: "\u{0}é\"".to_owned() },
             Answer::Note { word: Arc::clone(&word), text: "fetches".to_owned() },
             Answer::ToolEnded { word: Arc::clone(&word) },
@@ -196,7 +198,8 @@ mod tests {
     #[test]
     fn what_is_no_line_of_the_other_side_is_nobodys() {
         let alive = write_order(&leader(), &Order::Alive);
-        let here = write_answer("m1", &Answer::Here { version: VERSION, attempts: Vec::new() });
+        let here =
+            write_answer("m1", &Answer::Here { version: VERSION, attempts: Vec::new(), keeps_apart: true });
         let cases: [&[u8]; 7] = [
             b"",
             b"hello world\n",

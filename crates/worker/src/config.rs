@@ -9,6 +9,7 @@ use moil_cwl::expression::{Limits, Listener};
 use moil_cwl::value::Value;
 use moil_job::contents::Contents;
 
+use crate::apart::Apart;
 use crate::cancel::Cancel;
 use crate::container::Finder;
 use crate::downloads::{Download, Downloads};
@@ -39,8 +40,8 @@ pub struct WorkerConfig {
     pub checksums: bool,
     /// `--leave-tmpdir`: scratch directories stay.
     pub leave_tmpdir: bool,
-    /// Nothing of an attempt stays here but what is kept for later ones: another may follow that should not see it.
-    pub leaves_nothing: bool,
+    /// Keeps attempts apart that are not to see each other. Nothing of them stays then but what is kept for later ones.
+    pub apart: Option<Arc<Apart>>,
     /// Whether each line of a tool's logs is reported while it runs.
     pub live_output: bool,
     /// The most bytes that are kept of a log of a failed attempt: the last ones. `None` for all.
@@ -80,7 +81,7 @@ impl WorkerConfig {
             process_limits: Vec::new(),
             checksums: true,
             leave_tmpdir: false,
-            leaves_nothing: false,
+            apart: None,
             live_output: false,
             max_log_size: None,
             kept_logs: Vec::new(),

@@ -11,6 +11,7 @@
 //! | [`config`] | what the binary decides once for all attempts |
 //! | [`container`] | running a tool in a container |
 //! | [`direct`] | running it without the engine |
+//! | [`apart`] | keeping tools without containers apart that share a pod |
 //! | [`docker`] | what Docker and Podman want beside a process of their client |
 //! | [`image_source`] | the image that DockerRequirement asks for |
 //! | [`fetched_once`] | images that are fetched anew once in a run |
@@ -32,6 +33,7 @@
 //! | `live` | telling a tool's output while it runs |
 //! | `secrets` | taking secrets out of what a tool says |
 
+pub mod apart;
 pub mod attempt_dir;
 pub mod cancel;
 mod collect;

@@ -145,7 +145,9 @@ impl Run<'_> {
         let mut result = self.execute(&dirs, &prepared);
         self.clean_up(&dirs, &prepared, &mut result)?;
         let result = result.and_then(|result| self.keep(&prepared, result));
-        if self.config.leaves_nothing && !self.config.leave_tmpdir {
+        // In a store that is a directory it is where outputs and logs stay.
+        let is_kept = self.config.contents.as_ref().is_none_or(|contents| contents.root().is_some());
+        if self.config.apart.is_some() && !is_kept && !self.config.leave_tmpdir {
             scratch::remove(&dirs.root);
         }
         result
@@ -205,7 +207,10 @@ impl Run<'_> {
             ));
         }
         let (argv, environment, isolation) = match &container {
-            None => (argv.into_iter().map(OsString::from).collect(), environment, None),
+            None => {
+                let apart = self.config.apart.as_ref().map(|apart| apart.isolation(dirs)).transpose()?;
+                (argv.into_iter().map(OsString::from).collect(), environment, apart)
+            }
             Some(container) => {
                 let inside = Inside {
                     words: argv,
@@ -498,7 +503,7 @@ impl Run<'_> {
         match result {
             Ok(result) => {
                 let shelf = self.config.work_root.join(SHELF);
-                if !self.config.leaves_nothing
+                if self.config.apart.is_none()
                     && !self.job.tool.with_siblings
                     && !prepared.place.is_container()
                     && prepared.privates.is_empty()

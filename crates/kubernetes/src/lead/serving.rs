@@ -492,10 +492,19 @@ impl Lead {
                 }
                 return self.balance();
             }
-            Heard::Forbidden(words) => return self.switch_off(number, &words),
+            Heard::Forbidden(words) => {
+                return self.switch_off(number, &format!("the leader cannot attach to pods: {words}"));
+            }
         };
         match answer {
-            Answer::Here { attempts, .. } => self.here(number, &attempts),
+            Answer::Here { attempts, keeps_apart, .. } => {
+                if !keeps_apart {
+                    let why =
+                        "workers cannot keep jobs apart, since user namespaces and mounts are not allowed";
+                    return self.switch_off(number, why);
+                }
+                self.here(number, &attempts);
+            }
             Answer::Line { word, text } => {
                 if let Some(id) = self.serving.words.get(&word) {
                     (self.reporter)(Report::Output(id.clone(), text));
@@ -660,12 +669,11 @@ impl Lead {
         self.serving.queues.get(class)?.waiting.front().cloned()
     }
 
-    /// Pods cannot be attached to: from now on each attempt has one of its own.
+    /// Pods cannot take more than one attempt: from now on each has one of its own.
     fn switch_off(&mut self, number: u64, words: &str) {
         if !std::mem::replace(&mut self.serving.is_off, true) {
             (self.warn)(format!(
-                "each job has a pod of its own, since the leader cannot attach to pods: {words}; the rights of \
-                 examples/kubernetes/leader-role.yaml allow it, --kubernetesPodPerJob asks for this without a warning"
+                "each job has a pod of its own: {words} (see \"Pods that take more than one job\" in docs/kubernetes.md; --kubernetesPodPerJob asks for this without a warning)"
             ));
         }
         let waiting: Vec<AttemptId> =

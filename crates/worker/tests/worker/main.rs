@@ -1,6 +1,7 @@
 //! Attempts and the local executor, with real processes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apart;
 mod attempts;
 mod containers;
 mod engine;

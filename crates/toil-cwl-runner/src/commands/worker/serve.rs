@@ -20,6 +20,7 @@ use moil_jobstore::names::Term;
 use moil_jobstore::nonce::nonce;
 use moil_jobstore::records::Records;
 use moil_kubernetes::logs::Rate;
+use moil_worker::apart::Apart;
 use moil_worker::downloads::Downloads;
 use moil_worker::local::LocalExecutor;
 use moil_worker::spawner::Spawner;
@@ -76,6 +77,7 @@ struct Serving<'a> {
     ended: HashMap<Arc<str>, Outcome>,
     /// Who it works for.
     leader: Option<(Term, Leader)>,
+    keeps_apart: bool,
     lines: bool,
     /// When it last heard of the leader.
     heard: Instant,
@@ -116,7 +118,9 @@ pub(super) fn serve(
     let (records, results) = (Arc::clone(&station.records), station.results.clone());
     let (mut bench, settings) = station.bench(spawner, room, &asked.log)?;
     bench.config.live_output = true;
-    bench.config.leaves_nothing = true;
+    bench.config.apart =
+        Apart::new(&bench.config.spawner, &bench.config.work_root).map_err(|failure| *failure)?.map(Arc::new);
+    let keeps_apart = bench.config.apart.is_some();
     let (sender, events) = channel();
     let _guard = {
         let sender = Mutex::new(sender.clone());
@@ -158,6 +162,7 @@ pub(super) fn serve(
         words,
         ended: HashMap::new(),
         leader: None,
+        keeps_apart,
         lines: false,
         heard: Instant::now(),
         finishing: false,
@@ -291,7 +296,7 @@ impl Serving<'_> {
                 return self.finished(word, outcome);
             }
         };
-        if self.active.contains_key(&attempt.id) || self.finishing {
+        if self.active.contains_key(&attempt.id) || self.finishing || !self.keeps_apart {
             return;
         }
         let mut needed: Vec<&Value> = self.active.values().map(|active| &active.inputs).collect();
@@ -377,7 +382,7 @@ impl Serving<'_> {
     fn here(&mut self) {
         let attempts = self.active.values().map(|active| &active.word).chain(self.ended.keys());
         let attempts = attempts.cloned().collect();
-        self.answer(&Answer::Here { version: frames::VERSION, attempts });
+        self.answer(&Answer::Here { version: frames::VERSION, attempts, keeps_apart: self.keeps_apart });
     }
 
     fn answer(&mut self, answer: &Answer) {
