@@ -561,10 +561,17 @@ impl Lead {
             return;
         };
         pod.order(Order::Taken { word: Arc::clone(&word) });
+        let is_cancelled = self.serving.attempts.get(&id).is_some_and(|served| served.is_cancelled);
+        if matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Lost) && !is_cancelled
+        {
+            // Somebody has asked the worker to end: who that was its pod tells when it is gone.
+            pod.leaves = true;
+            return;
+        }
         // What ended it may be wrong with the pod.
         pod.leaves |= matches!(&outcome, Outcome::Failed(failure) if matches!(
             failure.kind,
-            FailureKind::OutOfMemory | FailureKind::OutOfDisk | FailureKind::System | FailureKind::Internal | FailureKind::Lost
+            FailureKind::OutOfMemory | FailureKind::OutOfDisk | FailureKind::System | FailureKind::Internal
         ));
         let outcome = match outcome {
             Outcome::Failed(failure)

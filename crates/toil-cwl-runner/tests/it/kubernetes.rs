@@ -10,6 +10,7 @@ mod guide;
 mod leader;
 mod options;
 mod outages;
+mod shared;
 mod space;
 mod unreliable;
 

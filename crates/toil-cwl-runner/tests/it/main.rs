@@ -28,6 +28,7 @@ mod s3_faults;
 mod sandbox;
 mod secrets;
 mod seed;
+mod serve;
 mod signals;
 mod simpledb;
 mod surroundings;

@@ -1,7 +1,7 @@
 //! A worker that takes more than one job: what it hears on standard input and tells on standard output
 //! (`moil_job::frames`). The result of an attempt is in the job store before it is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +75,8 @@ struct Serving<'a> {
     words: Words,
     /// What came of attempts, until the leader has heard it.
     ended: HashMap<Arc<str>, Outcome>,
+    /// All that are over: an old order may come late.
+    over: HashSet<Arc<str>>,
     /// Who it works for.
     leader: Option<(Term, Leader)>,
     keeps_apart: bool,
@@ -161,6 +163,7 @@ pub(super) fn serve(
         active: HashMap::new(),
         words,
         ended: HashMap::new(),
+        over: HashSet::new(),
         leader: None,
         keeps_apart,
         lines: false,
@@ -284,7 +287,7 @@ impl Serving<'_> {
     }
 
     fn begin(&mut self, word: Arc<str>, text: &str) {
-        if self.ended.contains_key(&word) || self.active.values().any(|active| active.word == word) {
+        if self.over.contains(&word) || self.active.values().any(|active| active.word == word) {
             return;
         }
         let attempt = match self.read(text) {
@@ -370,6 +373,7 @@ impl Serving<'_> {
         if let Some(failure) = unstored {
             return Err(failure);
         }
+        self.over.insert(Arc::clone(&active.word));
         self.ended.insert(Arc::clone(&active.word), outcome.clone());
         self.finished(active.word, outcome);
         Ok(())

@@ -12,7 +12,7 @@ use super::space::{SAY, Space, in_time, scatter};
 use super::{CLUSTER, kubectl, lines, registry};
 
 /// Ends, starts, pauses or resumes a component.
-fn component(what: &str, name: &str) {
+pub fn component(what: &str, name: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/kubernetes/cluster.sh");
     let done = Command::new(script).args([what, name]).status().expect("bash is there");
     assert!(done.success(), "{what} {name}");

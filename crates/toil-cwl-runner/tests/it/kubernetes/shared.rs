@@ -1,0 +1,327 @@
+//! Pods that take one job after the other.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::faults::{ended, signal};
+use super::outages::component;
+use super::space::{SAY, Space, in_time, scatter};
+use super::{CLUSTER, cluster, lines, registry};
+use crate::sandbox::Sandbox;
+
+/// One job at a time in a pod, and room for ten such pods.
+const ALONE: &str = "{coresMin: 0.1, ramMin: 1500, tmpdirMin: 10, outdirMin: 10}";
+
+/// A run whose jobs share pods.
+struct Shared {
+    space: Space,
+    sandbox: Sandbox,
+    registry: String,
+    more: Vec<String>,
+}
+
+impl Shared {
+    /// Jobs that leave marks (`$0` is their number) and run a line of the shell.
+    fn new(name: &str, registry: &str, times: usize, resources: Option<&str>, line: &str) -> Self {
+        let space = Space::new(name, &[]);
+        let sandbox = scatter(times, &format!("echo $0 >>/marks/begun; {line}"));
+        if let Some(resources) = resources {
+            let document = sandbox.read("main.cwl");
+            let small = "{coresMin: 0.05, ramMin: 32, tmpdirMin: 10, outdirMin: 10}";
+            assert!(document.contains(small));
+            sandbox.write("main.cwl", document.replace(small, resources));
+        }
+        let marks = sandbox.path("marks");
+        std::fs::create_dir(&marks).expect("made");
+        std::fs::set_permissions(&marks, std::fs::Permissions::from_mode(0o777)).expect("opened");
+        let more = vec![
+            "--kubernetesPodPerJob=false".to_owned(),
+            "--kubernetesVolume".to_owned(),
+            format!("{}:/marks", marks.display()),
+        ];
+        Self { space, sandbox, registry: registry.to_owned(), more }
+    }
+
+    fn with(mut self, more: &[&str]) -> Self {
+        self.more.extend(more.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let words: Vec<&str> = self.more.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        self.space.program(&self.sandbox, &self.registry, &words)
+    }
+
+    fn start(&self) -> Child {
+        self.command(&[]).spawn().expect("it starts")
+    }
+
+    /// The numbers of all jobs that began, in their order.
+    fn begun(&self) -> Vec<usize> {
+        let text = std::fs::read_to_string(self.sandbox.path("marks/begun")).unwrap_or_default();
+        text.lines().map(|line| line.parse().expect("a number")).collect()
+    }
+
+    fn until_begun(&self, count: usize) {
+        in_time(&format!("{count} have begun"), 120, || self.begun().len() >= count);
+    }
+
+    /// All jobs began once.
+    #[track_caller]
+    fn ran_once(&self, times: usize) {
+        let mut begun = self.begun();
+        begun.sort_unstable();
+        assert_eq!(begun, (0..times).collect::<Vec<_>>());
+    }
+
+    /// The process of a worker in one of its pods.
+    fn worker(&self) -> u32 {
+        let store = format!("aws:us-east-1:{}-{}", self.space.name, std::process::id());
+        let mut found = None;
+        in_time("there is a worker", 60, || {
+            let listed =
+                Command::new("pgrep").args(["-f", &format!("worker --store {store} --serve")]).output();
+            let listed = String::from_utf8_lossy(&listed.expect("pgrep is there").stdout).into_owned();
+            // The spawner is a child of it.
+            found = listed.lines().find_map(|line| line.parse().ok());
+            found.is_some()
+        });
+        found.expect("there is one")
+    }
+
+    fn is_clean(&self) {
+        in_time("nothing is left", 60, || self.space.is_clean());
+    }
+}
+
+fn made(said: &str) -> Vec<usize> {
+    let outputs: serde_json::Value = serde_json::from_str(said).expect("an output object");
+    let all = outputs["all"].as_array().expect("a list");
+    all.iter().map(|word| word.as_str().and_then(|word| word.parse().ok()).expect("a number")).collect()
+}
+
+#[test]
+fn kubernetes_shared_pods_take_one_job_after_the_other() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = Shared::new("shared", &registry, 60, Some(ALONE), SAY);
+    let mut child = shared.start();
+    let stdout = child.stdout.take().expect("it is piped");
+    let outputs = std::thread::spawn(move || std::io::read_to_string(stdout).expect("it is read"));
+    in_time("there are pods", 60, || !shared.space.jobs().is_empty());
+    let said = ended(child, 0);
+    assert_eq!(made(&outputs.join().expect("it ends")), (0..60).collect::<Vec<_>>());
+    shared.ran_once(60);
+    assert!(!said.contains("attempt 2"), "{said}");
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_whose_worker_is_killed_lose_one_attempt() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!("[ -e /marks/second ] || sleep 600; {SAY}");
+    let shared = Shared::new("shared-killed", &registry, 2, Some(ALONE), &line);
+    let child = shared.start();
+    shared.until_begun(2);
+    std::fs::write(shared.sandbox.path("marks/second"), "").expect("written");
+    for _ in 0..2 {
+        let killed = Command::new("kill").args(["-KILL", &shared.worker().to_string()]).status();
+        assert!(killed.expect("kill is there").success());
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    // A worker is no tool: this takes nothing from --retryCount, which is 0.
+    let said = ended(child, 0);
+    assert!(said.contains("its worker ended with code 137 and left no result"), "{said}");
+    assert_eq!(shared.begun().len(), 4, "{:?}", shared.begun());
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_that_are_deleted_or_drained_are_replaced() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!("[ -e /marks/second ] || sleep 600; {SAY}");
+    let shared = Shared::new("shared-deleted", &registry, 2, Some(ALONE), &line);
+    let child = shared.start();
+    shared.until_begun(2);
+    std::fs::write(shared.sandbox.path("marks/second"), "").expect("written");
+    let pods = shared.space.pods("Running");
+    assert_eq!(pods.len(), 2, "{pods:?}");
+    shared.space.kubectl(&["delete", &pods[0], "--wait=false"], "").expect("deleted");
+    // As `kubectl drain` does it.
+    let name = pods[1].trim_start_matches("pod/");
+    let eviction = serde_json::json!({
+        "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": shared.space.name},
+    });
+    let path = format!("/api/v1/namespaces/{}/pods/{name}/eviction", shared.space.name);
+    shared.space.kubectl(&["create", "--raw", &path, "-f", "-"], &eviction.to_string()).expect("evicted");
+    let said = ended(child, 0);
+    assert!(said.contains("its pod was deleted"), "{said}");
+    assert!(said.contains("its pod was evicted, as when a node is drained"), "{said}");
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_go_after_a_job_that_wanted_too_much_memory() {
+    let Some((registry, _whole)) = cluster() else { return };
+    // Most of a core each: one at a time in a pod.
+    let resources = "{coresMin: 0.8, ramMin: 32, tmpdirMin: 10, outdirMin: 10}";
+    let line = format!("[ $0 != 2 ] || a=$(head -c 80000000 /dev/zero | tr '\\0' x) && {SAY}");
+    let shared = Shared::new("shared-memory", &registry, 5, Some(resources), &line).with(&[
+        "--doubleMem",
+        "--retryCount",
+        "2",
+        "--retryBackoffSeconds",
+        "0",
+    ]);
+    let said = ended(shared.start(), 0);
+    assert!(said.contains("attempt 2 of 3 with 64 MiB"), "{said}");
+    // The kernel may have taken the worker first.
+    let (again, mut others): (Vec<usize>, Vec<usize>) =
+        shared.begun().into_iter().partition(|number| *number == 2);
+    others.sort_unstable();
+    assert!(others == [0, 1, 3, 4] && again.len() >= 2, "{others:?} {again:?}");
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_do_not_blame_one_job_for_the_memory_of_another() {
+    let Some((registry, _whole)) = cluster() else { return };
+    // All side by side in one pod, until that has no memory left.
+    let hog = "sleep 2; a=$(head -c 400000000 /dev/zero | tr '\\0' x)";
+    let line = format!("if [ $0 = 2 ]; then {hog}; else sleep 15; fi && {SAY}");
+    let shared = Shared::new("shared-company", &registry, 4, None, &line);
+    let said = ended(shared.start(), 1);
+    assert!(said.contains("while other jobs ran in its pod: it is tried alone"), "{said}");
+    // --retryCount is 0: it is told once it was alone, and of the others nothing.
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("[E] job ")).collect();
+    assert!(
+        told.len() == 1 && told[0].contains("job say_3 failed: ") && told[0].contains("memory"),
+        "{said}"
+    );
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_outlive_the_api_server_and_nothing_runs_twice() {
+    let Some(registry) = registry() else { return };
+    let _alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
+    let shared = Shared::new("shared-server", &registry, 10, Some(ALONE), &format!("sleep 25; {SAY}"));
+    let child = shared.start();
+    shared.until_begun(10);
+    component("kill", "apiserver");
+    std::thread::sleep(Duration::from_secs(5));
+    component("start", "apiserver");
+    let said = ended(child, 0);
+    assert!(!said.contains("] failed: ") && !said.contains("attempt 2"), "{said}");
+    shared.ran_once(10);
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_are_taken_over_by_the_next_leader() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = Shared::new("shared-over", &registry, 12, Some(ALONE), &format!("sleep 15; {SAY}"));
+    let child = shared.start();
+    shared.until_begun(10);
+    signal(&child, "-KILL");
+    drop(child);
+    let said = ended(shared.command(&["--restart"]).spawn().expect("it starts"), 0);
+    let attached = said.matches("is still running, started by an earlier leader").count();
+    assert!(attached > 0, "{said}");
+    shared.ran_once(12);
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_without_a_leader_leave_what_they_had() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = Shared::new(
+        "shared-left",
+        &registry,
+        3,
+        Some(ALONE),
+        &format!("sleep 5; echo $0 >>/marks/ended; {SAY}"),
+    );
+    let child = shared.start();
+    shared.until_begun(3);
+    signal(&child, "-KILL");
+    drop(child);
+    let ended_jobs = || std::fs::read_to_string(shared.sandbox.path("marks/ended")).unwrap_or_default();
+    in_time("all have ended", 60, || ended_jobs().lines().count() == 3);
+    // Their workers store what came of them.
+    std::thread::sleep(Duration::from_secs(10));
+    // They wait for another leader; this time somebody removes them before.
+    let label = "app.kubernetes.io/managed-by=moil";
+    shared.space.kubectl(&["delete", "jobs", "-l", label, "--wait"], "").expect("deleted");
+    let said = ended(shared.command(&["--restart"]).spawn().expect("it starts"), 0);
+    assert!(!said.contains("is still running"), "{said}");
+    shared.ran_once(3);
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_do_not_listen_to_tools_that_write_into_the_workers_output() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!(
+        "for p in /proc/[0-9]*; do [ ! -p $p/fd/1 ] || (printf 'garbage\\n{{\"mark\":\"' >$p/fd/1; head -c 3000 /dev/urandom >$p/fd/1) 2>/dev/null; \
+         done; {SAY}"
+    );
+    let shared = Shared::new("shared-garbage", &registry, 6, Some(ALONE), &line);
+    let said = ended(shared.start(), 0);
+    shared.ran_once(6);
+    assert!(!said.contains("attempt 2"), "{said}");
+}
+
+#[test]
+fn kubernetes_shared_pods_do_not_choke_on_what_tools_say() {
+    let Some((registry, _whole)) = cluster() else { return };
+    // 100 MB; the last line is told.
+    let line = format!(
+        "yes 0123456789012345678901234567890123456789012345678 | head -n 2000000 >&2; echo at last >&2; {SAY}"
+    );
+    let shared = Shared::new("shared-loud", &registry, 2, Some(ALONE), &line).with(&["--realTimeLogging"]);
+    let said = ended(shared.start(), 0);
+    assert!(said.contains("lines are left out: they came too fast"), "no line is left out");
+    assert!(said.len() < 30_000_000, "{} bytes", said.len());
+    shared.ran_once(2);
+}
+
+#[test]
+fn kubernetes_shared_pods_are_not_made_without_the_right_to_attach() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = Shared::new("shared-rights", &registry, 3, None, SAY);
+    let role = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kubernetes/leader-role.yaml");
+    let role = std::fs::read_to_string(role).expect("it is there").replace("pods/attach", "pods/none");
+    shared.space.kubectl(&["apply", "-f", "-"], &role).expect("applied");
+    let token = shared.space.kubectl(&["create", "token", "moil-leader"], "").expect("a token");
+    let path = std::env::var("KUBECONFIG").expect("it is set in the cluster's network");
+    let text = std::fs::read_to_string(path).expect("it is there");
+    let begin = text.find("token: \"").expect("it has a token") + 8;
+    let end = begin + text[begin..].find('"').expect("it ends");
+    shared.sandbox.write("kubeconfig", format!("{}{}{}", &text[..begin], token.trim(), &text[end..]));
+    let mut program = shared.command(&[]);
+    let child = program.env("KUBECONFIG", shared.sandbox.path("kubeconfig")).spawn().expect("it starts");
+    let said = ended(child, 0);
+    assert_eq!(
+        said.matches("each job has a pod of its own: the leader cannot attach to pods").count(),
+        1,
+        "{said}"
+    );
+    shared.ran_once(3);
+    shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_end_with_their_leader() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = Shared::new("shared-end", &registry, 12, Some(ALONE), "sleep 600");
+    let mut child = shared.start();
+    let told = lines(&mut child);
+    shared.until_begun(6);
+    signal(&child, "-INT");
+    let said: Vec<String> = told.collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said:?}");
+    shared.is_clean();
+}

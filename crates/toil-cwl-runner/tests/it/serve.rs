@@ -1,0 +1,313 @@
+//! A worker that takes more than one job, told what a leader would tell it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use moil_job::failure::FailureKind;
+use moil_job::frames::{self, Answer, Leader, Order};
+use moil_job::result::Outcome;
+use serde_json::Value;
+
+use super::sandbox::Sandbox;
+
+/// Runs a line of the shell.
+const TOOL: &str = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [sh, -c], outputs: {out: stdout}, \
+     inputs: {line: {type: string, inputBinding: {position: 1}}}}";
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A worker and the leader that it works for.
+struct Worker {
+    sandbox: Sandbox,
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<Vec<u8>>,
+    leader: Leader,
+    /// The directory of the run.
+    run: PathBuf,
+    /// An attempt as its leader has written it.
+    attempt: Value,
+}
+
+impl Worker {
+    fn start() -> Self {
+        let sandbox = Sandbox::with(TOOL);
+        // A run that is over: what it has left is what workers find.
+        let store = sandbox.path("store").display().to_string();
+        let words = [
+            "--batchSystem",
+            "processes",
+            "--jobStore",
+            &store,
+            "--clean",
+            "never",
+            "main.cwl",
+            "--line",
+            "true",
+        ];
+        assert!(sandbox.program(&words).output().expect("it runs").status.success());
+        let only = |path: PathBuf| {
+            let mut found = std::fs::read_dir(path).expect("it is there");
+            found
+                .find_map(|entry| Some(entry.ok()?.path()).filter(|path| !path.ends_with(".reserve")))
+                .expect("one")
+        };
+        let run = only(store.clone().into());
+        let attempts = only(run.join("attempts"));
+        let term = attempts.file_name().and_then(|name| name.to_str()).expect("a term").to_owned();
+        let text = std::fs::read(only(attempts)).expect("it is read");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_moil"))
+            .args(["worker", "--store", &store, "--serve", &term, "--room", "1000000"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                if sender.send(std::mem::take(&mut line)).is_err() {
+                    return;
+                }
+            }
+        });
+        let input = child.stdin.take().expect("it is piped");
+        let leader = Leader { term, mark: "m1".to_owned() };
+        // Before it is what tells whether it is whole.
+        let begin = text.iter().position(|byte| *byte == b'{').expect("an object");
+        let attempt = serde_json::from_slice(&text[begin..]).expect("JSON");
+        let mut worker = Self { sandbox, child, input, lines, leader, run, attempt };
+        worker.tell(&Order::Hello { version: frames::VERSION, lines: true });
+        assert_eq!(worker.here(), Vec::<Arc<str>>::new());
+        worker
+    }
+
+    fn tell(&mut self, order: &Order) {
+        let line = frames::write_order(&self.leader, order);
+        self.write(line.as_bytes());
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).expect("it reads");
+    }
+
+    fn word(&self, number: u32) -> Arc<str> {
+        format!("{}/line.{number}", self.leader.term).into()
+    }
+
+    /// Tells it to run a line of the shell.
+    fn run(&mut self, number: u32, line: &str) {
+        let mut attempt = self.attempt.clone();
+        attempt["id"]["number"] = number.into();
+        let text = attempt.to_string().replace("\"true\"", &Value::from(line).to_string());
+        assert!(text.contains(&Value::from(line).to_string()), "{text}");
+        let word = self.word(number);
+        self.tell(&Order::Run { word, attempt: text });
+    }
+
+    fn next(&self) -> Answer {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("it answers");
+            if let Some(answer) = frames::read_answer(&line, &self.leader.mark) {
+                return answer;
+            }
+        }
+    }
+
+    fn here(&self) -> Vec<Arc<str>> {
+        loop {
+            if let Answer::Here { attempts, keeps_apart, .. } = self.next() {
+                assert!(keeps_apart);
+                return attempts;
+            }
+        }
+    }
+
+    /// The next end: whose, and what it was.
+    fn finished(&self) -> (Arc<str>, Outcome) {
+        loop {
+            if let Answer::Finished { word, outcome } = self.next() {
+                return (word, *outcome);
+            }
+        }
+    }
+
+    fn done(&self, number: u32) -> moil_job::result::JobResult {
+        match self.finished() {
+            (word, Outcome::Done(result)) if word == self.word(number) => result,
+            other => panic!("it is not the end of {number}: {other:?}"),
+        }
+    }
+
+    /// What is in the store of an attempt.
+    fn result(&self, number: u32) -> Option<String> {
+        let path = self.run.join("results").join(&*self.word(number));
+        std::fs::read_to_string(path).ok()
+    }
+
+    fn ended(mut self) -> (String, Sandbox) {
+        drop(self.input);
+        assert!(self.child.wait().expect("it ends").success());
+        let mut stderr = self.child.stderr.take().expect("it is piped");
+        (std::io::read_to_string(&mut stderr).expect("it is read"), self.sandbox)
+    }
+}
+
+/// Whether attempts can be kept apart here.
+fn can() -> bool {
+    let unshare = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+    let can = unshare.is_ok_and(|output| output.status.success());
+    #[expect(clippy::disallowed_methods, reason = "it tells tests what has to be there")]
+    let required = std::env::var("MOIL_REQUIRE").unwrap_or_default();
+    assert!(can || !required.contains("apptainer"), "no namespaces can be made here");
+    can
+}
+
+#[test]
+fn a_worker_takes_one_attempt_after_the_other_and_stores_what_it_tells() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    // The first one wants much memory and leaves things around.
+    worker.run(
+        2,
+        "a=$(head -c 100000000 /dev/zero | tr '\\0' x); echo x >/tmp/left; (sleep 600 &) ; echo first",
+    );
+    let first = worker.done(2);
+    assert!(worker.result(2).is_some(), "it is stored before it is told");
+    worker.run(3, "ls /tmp; echo second; echo said >&2");
+    let second = worker.done(3);
+    assert!(first.usage.peak_memory > 90_000_000, "{:?}", first.usage);
+    assert!(second.usage.peak_memory < 50_000_000, "{:?}", second.usage);
+    assert_eq!(second.usage.output_bytes, "second\n".len() as u64, "nothing else is in /tmp");
+    worker.tell(&Order::Alive);
+    assert_eq!(worker.here().len(), 2, "nobody has taken them");
+    for number in [2, 3] {
+        let word = worker.word(number);
+        worker.tell(&Order::Taken { word });
+    }
+    worker.tell(&Order::Alive);
+    assert!(worker.here().is_empty());
+    worker.tell(&Order::Finish);
+    assert!(worker.ended().0.contains("said"), "people can read what tools say");
+}
+
+#[test]
+fn one_of_two_attempts_is_cancelled_and_the_other_goes_on() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    worker.run(2, "echo begun >&2; sleep 600");
+    worker.run(3, "echo begun >&2; sleep 3; echo well");
+    let mut begun = 0;
+    while begun < 2 {
+        begun += usize::from(matches!(worker.next(), Answer::Line { .. }));
+    }
+    let word = worker.word(2);
+    worker.tell(&Order::Cancel { word: Arc::clone(&word) });
+    match worker.finished() {
+        (ended, Outcome::Failed(failure)) if ended == word => assert_eq!(failure.kind, FailureKind::Lost),
+        other => panic!("it is not the end of the cancelled one: {other:?}"),
+    }
+    worker.done(3);
+    worker.tell(&Order::Finish);
+    worker.ended();
+}
+
+#[test]
+fn what_is_no_order_is_left_out_and_no_order_is_carried_out_twice() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    let whole = frames::write_order(&worker.leader, &Order::Alive);
+    worker.write(&whole.as_bytes()[..whole.len() / 2]);
+    worker.write(b"\n\n\xff\xfe{}[[[[\n");
+    worker.write(&[b'x'; 100_000]);
+    worker.write(b"\n");
+    // Beside the directories of attempts: nothing else can be written to.
+    let marks = worker.run.join("work").join(&worker.leader.term).join("jobs/marks");
+    for _ in 0..3 {
+        worker.run(2, "echo x >>../../marks; sleep 1");
+    }
+    worker.done(2);
+    // Also not when its end was heard, and an old order comes late.
+    let word = worker.word(2);
+    worker.tell(&Order::Taken { word });
+    worker.run(2, "echo x >>../../marks");
+    worker.run(3, "true");
+    worker.done(3);
+    assert_eq!(std::fs::read_to_string(&marks).expect("it ran"), "x\n");
+    // One that cannot be read has no end that counts, and says so.
+    let word = worker.word(4);
+    worker.tell(&Order::Run { word, attempt: "{}".to_owned() });
+    let (_, outcome) = worker.finished();
+    assert!(
+        matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::System),
+        "{outcome:?}"
+    );
+    assert_eq!(worker.result(4), None);
+    worker.tell(&Order::Finish);
+    worker.ended();
+}
+
+#[test]
+fn a_later_leader_hears_of_everything_and_an_earlier_one_is_not_heard() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    worker.run(2, "sleep 3");
+    worker.run(3, "true");
+    worker.done(3);
+    let words = [worker.word(2), worker.word(3)];
+    let first = worker.leader.clone();
+    let later = Leader { term: "99-abcdef".to_owned(), mark: "m2".to_owned() };
+    worker.leader = later.clone();
+    worker.tell(&Order::Hello { version: frames::VERSION, lines: false });
+    let mut known = worker.here();
+    known.sort();
+    assert_eq!(known, words, "one is at work, one was not taken");
+    assert_eq!(worker.finished().0, words[1]);
+    // The first one was paused.
+    worker.leader = first;
+    worker.run(4, "true");
+    worker.tell(&Order::Cancel { word: Arc::clone(&words[0]) });
+    worker.tell(&Order::Finish);
+    worker.leader = later;
+    let (word, outcome) = worker.finished();
+    assert_eq!(word, words[0]);
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    worker.tell(&Order::Finish);
+    let run = worker.run.clone();
+    let (_, _sandbox) = worker.ended();
+    let ended = std::fs::read_dir(run.join("results")).expect("it is there").flatten();
+    let ended: usize = ended.map(|term| std::fs::read_dir(term.path()).expect("a term").count()).sum();
+    assert_eq!(ended, 3, "that of the run before, and two");
+}
+
+#[test]
+fn a_worker_that_is_asked_to_end_leaves_word_of_its_attempts() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    worker.run(2, "echo begun >&2; sleep 600");
+    while !matches!(worker.next(), Answer::Line { .. }) {}
+    let sent = Command::new("kill").args(["-TERM", &worker.child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+    let (_, outcome) = worker.finished();
+    assert!(matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Lost), "{outcome:?}");
+    let stored = worker.result(2).expect("it is stored");
+    assert!(stored.contains("the worker was asked to end"), "{stored}");
+    worker.ended();
+}
