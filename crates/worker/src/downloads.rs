@@ -49,6 +49,26 @@ pub trait Download: Send + Sync {
         Ok(false)
     }
 
+    /// What tells the content of a file, or of a directory that comes as a whole, from any other; `None` where nothing
+    /// that is certain is known.
+    fn identify(&self, _location: &str, _as_directory: bool) -> Option<Identity> {
+        None
+    }
+
+    /// As [`download`](Self::download), if what is there is what was identified. Says whether it is.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    fn download_version(
+        &self,
+        location: &str,
+        _identity: &Identity,
+        to: &Path,
+        cancel: &Cancel,
+    ) -> std::result::Result<bool, String> {
+        self.download(location, to, cancel).map(|()| true)
+    }
+
     /// Whether a location of this machine, or something in it, is gone from there and is to be fetched.
     fn is_elsewhere(&self, _location: &str) -> bool {
         false
@@ -61,6 +81,19 @@ pub trait Download: Send + Sync {
     fn list(&self, _location: &str) -> std::result::Result<Option<Vec<Entry>>, String> {
         Ok(None)
     }
+}
+
+/// What is known of a content before it is fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Two contents that differ have two names.
+    pub name: String,
+    /// The SHA-256 of a file in hexadecimal digits.
+    pub sha256: Option<String>,
+    /// The size in bytes.
+    pub size: Option<u64>,
+    /// What its server calls this version of it.
+    pub version: Option<String>,
 }
 
 /// What was fetched in this run, and what was made here and brought elsewhere.

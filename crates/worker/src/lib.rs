@@ -15,6 +15,7 @@
 //! | [`docker`] | what Docker and Podman want beside a process of their client |
 //! | [`image_source`] | the image that DockerRequirement asks for |
 //! | [`fetched_once`] | images that are fetched anew once in a run |
+//! | [`input_cache`] | inputs that many processes and runs fetch once |
 //! | `engine_failure` | telling failures of the engine from those of the tool |
 //! | `place` | under which paths a tool sees its directories |
 //! | [`local`] | the executor of this machine |
@@ -49,6 +50,7 @@ mod fingerprint;
 mod image;
 pub mod image_source;
 mod in_place;
+pub mod input_cache;
 mod keep;
 pub mod kept_logs;
 mod live;

@@ -43,8 +43,9 @@ fn group_limit() -> Option<u64> {
     files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
 }
 
+/// Bytes that a user may write to the disk of a directory.
 #[expect(unsafe_code, reason = "statvfs has no safe interface in std")]
-fn free_space(directory: &Path) -> Option<u64> {
+pub(crate) fn free_space(directory: &Path) -> Option<u64> {
     let path = CString::new(directory.as_os_str().as_bytes()).ok()?;
     // SAFETY: the path ends with NUL, the buffer is large enough and only read when the call succeeded.
     let stats = unsafe {
