@@ -7,6 +7,7 @@
 
 pub mod elsewhere;
 pub mod http;
+pub mod identity;
 pub mod local;
 #[cfg(feature = "aws")]
 mod s3;
@@ -157,6 +158,25 @@ impl Remote {
         }
         let _ = (location, to);
         Ok(false)
+    }
+
+    /// As [`Remote::download`], if what is there has this ETag. Says whether it has.
+    ///
+    /// # Errors
+    /// As [`Remote::download`].
+    pub fn download_version(&self, location: &str, etag: &str, to: &Path) -> Result<bool, Error> {
+        if let Some(other) = self.other(location) {
+            return self.download_version(&other, etag, to);
+        }
+        #[cfg(feature = "aws")]
+        if let Some(s3) = self.s3(location) {
+            return s3.download_version(location, etag, to).map_err(|reason| failed(location, reason));
+        }
+        if is_http(location) {
+            self.http.download_version(location, etag, to).map_err(|reason| failed(location, reason))
+        } else {
+            Ok(false)
+        }
     }
 
     /// Brings a remote file to a local path.

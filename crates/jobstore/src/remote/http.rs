@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::identity::Identity;
 use moil_cwl::files::Stat;
 use ureq::Agent;
 use ureq::Body;
-use ureq::http::Response;
+use ureq::ResponseExt as _;
+use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// How often a request is made before it counts as failed.
@@ -70,8 +72,8 @@ impl Http {
         let response = retried(|| agent.head(uri).call())?;
         match response.status().as_u16() {
             200..=299 => {
-                let length = response.headers().get("content-length");
-                let size = length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
+                let length = header(&response, "content-length");
+                let size = length.and_then(|text| text.parse().ok()).unwrap_or(0);
                 Ok(Some(Stat { is_directory: false, size }))
             }
             404 | 410 => Ok(None),
@@ -90,13 +92,49 @@ impl Http {
         })
     }
 
-    /// To a name of its own first, so that half a file never looks like a whole one.
+    /// What the server tells of a file, if that is a strong ETag (RFC 9110 §8.8.1) of what is at this very address, and nobody
+    /// is asked to forget it.
+    pub(super) fn identity(&self, uri: &str) -> Option<Identity> {
+        let agent = self.agent().ok()?;
+        let response = retried(|| agent.head(uri).call()).ok()?;
+        let asked: Uri = uri.parse().ok()?;
+        let etag = etag(&response).filter(|etag| etag.starts_with('"'))?.to_owned();
+        let is_certain = response.status().as_u16() == 200
+            && *response.get_uri() == asked
+            && !response.headers().contains_key("content-encoding")
+            && !header(&response, "cache-control").is_some_and(|words| words.contains("no-store"));
+        let size = header(&response, "content-length").and_then(|length| length.parse().ok());
+        is_certain.then(|| Identity {
+            name: format!("{uri} {etag} {size:?}"),
+            sha256: None,
+            size,
+            etag: Some(etag),
+        })
+    }
+
+    /// Whether what came has this ETag.
+    pub(super) fn download_version(&self, uri: &str, wanted: &str, to: &Path) -> Result<bool, String> {
+        self.download_if(uri, to, |response| etag(response) == Some(wanted))
+    }
+
     pub(super) fn download(&self, uri: &str, to: &Path) -> Result<(), String> {
+        self.download_if(uri, to, |_| true).map(drop)
+    }
+
+    /// To a name of its own first, so that half a file never looks like a whole one. Says whether it was wanted.
+    fn download_if(
+        &self,
+        uri: &str,
+        to: &Path,
+        wanted: impl Fn(&Response<Body>) -> bool,
+    ) -> Result<bool, String> {
         let mut partial = to.as_os_str().to_owned();
         partial.push(".part");
-        self.again(uri, None, |response| {
-            let length = response.headers().get("content-length");
-            let length: Option<u64> = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        let came = self.again(uri, None, |response| {
+            if !wanted(&response) {
+                return Ok(false);
+            }
+            let length: Option<u64> = header(&response, "content-length").and_then(|text| text.parse().ok());
             let encoded = response.headers().contains_key("content-encoding");
             let copied = fs::File::create(&partial)
                 .and_then(|mut file| io::copy(&mut response.into_body().as_reader(), &mut file))
@@ -105,10 +143,13 @@ impl Http {
                 Some(length) if length != copied && !encoded => {
                     Err(format!("the connection ended after {copied} of {length} bytes"))
                 }
-                _ => Ok(()),
+                _ => Ok(true),
             }
         })?;
-        fs::rename(&partial, to).map_err(|error| error.to_string())
+        if came {
+            fs::rename(&partial, to).map_err(|error| error.to_string())?;
+        }
+        Ok(came)
     }
 
     /// Gets something and reads it; once more from the start where the connection broke in the middle.
@@ -140,6 +181,14 @@ impl Http {
         })?;
         if response.status().is_success() { Ok(response) } else { Err(refused(&response)) }
     }
+}
+
+fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+fn etag(response: &Response<Body>) -> Option<&str> {
+    header(response, "etag")
 }
 
 /// Again after a lost connection and after 429 and 5xx, with growing waits.

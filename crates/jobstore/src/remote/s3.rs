@@ -10,6 +10,8 @@ use moil_cwl::location;
 use crate::content::s3::{S3Contents, bucket_and_key};
 use crate::s3::{Bucket, Error, Kind, S3};
 
+use super::identity::Identity;
+
 /// Objects as files.
 pub(super) struct Objects<'a>(pub(super) &'a S3, pub(super) &'a Stores);
 
@@ -120,6 +122,45 @@ impl Objects<'_> {
         }
         let content = self.with(location, |bucket, key| bucket.download(key, to, None))?;
         content.map(drop).ok_or_else(|| "there is no such object".to_owned())
+    }
+
+    /// Whether what is there has this ETag.
+    pub(super) fn download_version(&self, location: &str, etag: &str, to: &Path) -> Result<bool, String> {
+        let came = self.with(location, |bucket, key| match bucket.download_version(key, etag, to) {
+            Err(error) if error.kind == Kind::Precondition => Ok(None),
+            came => came,
+        })?;
+        Ok(came.is_some())
+    }
+
+    pub(super) fn identity(&self, location: &str, as_directory: bool) -> Option<Identity> {
+        let (bucket, _) = self.find(location).ok()?;
+        if bucket.has_key() {
+            return None;
+        }
+        if let Some(digest) = S3Contents::digest_of(location).filter(|_| !as_directory) {
+            return Some(Identity {
+                name: format!("sha256 {digest}"),
+                sha256: Some(digest),
+                ..Identity::default()
+            });
+        }
+        if S3Contents::place_of(location).is_some() {
+            // Nothing that a store keeps ever changes, and no key is used twice.
+            let kind = if as_directory { "directory" } else { "file" };
+            return Some(Identity { name: format!("{kind} {location}"), ..Identity::default() });
+        }
+        if as_directory {
+            return None;
+        }
+        let found = self.with(location, Bucket::head).ok()??;
+        let server = self.0.settings().endpoint.as_deref().unwrap_or_default();
+        (!found.etag.is_empty()).then(|| Identity {
+            name: format!("{server} {location} {} {}", found.etag, found.size),
+            sha256: None,
+            size: Some(found.size),
+            etag: Some(found.etag),
+        })
     }
 
     /// Copies a file to a key of a bucket: within the service, unless it lies in a pack. Gives its size in bytes, and its

@@ -177,12 +177,30 @@ impl Bucket {
         path: &Path,
         expected: Option<&Content>,
     ) -> Result<Option<Content>, Error> {
+        self.download_checked(key, None, path, expected)
+    }
+
+    /// The same, of the version with this ETag only.
+    ///
+    /// # Errors
+    /// As [`Bucket::download`]; [`Kind::Precondition`] if there is another version.
+    pub fn download_version(&self, key: &str, etag: &str, path: &Path) -> Result<Option<Content>, Error> {
+        self.download_checked(key, Some(etag), path, None)
+    }
+
+    fn download_checked(
+        &self,
+        key: &str,
+        etag: Option<&str>,
+        path: &Path,
+        expected: Option<&Content>,
+    ) -> Result<Option<Content>, Error> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".part");
         let partial = PathBuf::from(partial);
         let mut again = true;
         loop {
-            let came = or_none(self.download_to(key, &partial));
+            let came = or_none(self.download_to(key, etag, &partial));
             let content = match came {
                 Ok(Some(content)) => content,
                 other => {
@@ -210,7 +228,7 @@ impl Bucket {
         }
     }
 
-    fn download_to(&self, key: &str, path: &Path) -> Result<Content, Error> {
+    fn download_to(&self, key: &str, etag: Option<&str>, path: &Path) -> Result<Content, Error> {
         let failed = |error| local("cannot write", path, &error);
         let parts = self.s3.settings().parts;
         let mut file = File::create(path).map_err(failed)?;
@@ -220,7 +238,9 @@ impl Bucket {
             file.write_all(bytes).map_err(failed)
         };
         let size = self.s3.block_on(|| async move {
-            let first = self.retried(|client| self.piece(client, key, 0, parts.smallest, None)).await?;
+            let version = etag.map(str::to_owned);
+            let first = self.retried(|client| self.piece(client, key, 0, parts.smallest, version.clone()));
+            let first = first.await?;
             write(&first.bytes)?;
             let part_size = parts.size(first.total);
             let mut offset = first.bytes.len() as u64;

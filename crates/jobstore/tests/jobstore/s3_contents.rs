@@ -267,3 +267,52 @@ fn only_what_attempts_of_the_run_made_has_new_versions() {
     assert_eq!((&*update.from, update.size), (made.as_str(), Some(3)));
     assert_ne!(update.to, update.from);
 }
+
+#[test]
+fn what_is_kept_is_identified_without_a_request_and_other_objects_by_their_etags() {
+    let server = S3Server::start();
+    let client = moil_jobstore::s3::S3::new(crate::s3::settings(&server));
+    let bucket = client.bucket("runs--toil");
+    bucket.create(None, &Default::default()).unwrap();
+    let contents = |run: &str| S3Contents::new(client.bucket("runs--toil"), format!("moil/{run}/"), "term");
+    let folder = tempfile::tempdir().unwrap();
+    let (file, directory, to) =
+        (folder.path().join("file"), folder.path().join("directory"), folder.path().join("to"));
+    fs::write(&file, "content").unwrap();
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("x"), "x").unwrap();
+    bucket.put("in/x", b"before").unwrap();
+    let remote = Remote::default().with_s3(client.clone());
+    let (first, second) = (contents("run-1"), contents("run-2"));
+    let name =
+        |location: &str, as_directory| remote.identity(location, as_directory).map(|identity| identity.name);
+    let (one, other) = (first.import(&file).unwrap(), second.import(&file).unwrap());
+    let output = first.keep(&attempt(), &file).unwrap();
+    let again = first.keep(&attempt(), &file).unwrap();
+    let made = first.import_directory(&directory).unwrap();
+    server.hooks().forget_calls();
+    let import = remote.identity(&one, false).unwrap();
+    let digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
+    assert_eq!(import.sha256.as_deref(), Some(digest));
+    assert_eq!(name(&other, false), Some(import.name), "the same input of two runs is one content");
+    assert!(name(&output, false).is_some() && name(&output, false) != name(&again, false));
+    assert!(name(&made, true).is_some() && name(&made, true) != name(&made, false));
+    assert_eq!(server.hooks().calls().len(), 0);
+    // What others keep may change.
+    let before = remote.identity("s3://runs--toil/in/x", false).unwrap();
+    assert_eq!((before.size, before.sha256), (Some(6), None));
+    assert_eq!(name("s3://runs--toil/in", true), None);
+    assert_eq!(name("s3://runs--toil/in/none", false), None);
+    let etag = before.etag.unwrap();
+    assert!(remote.download_version("s3://runs--toil/in/x", &etag, &to).unwrap());
+    bucket.put("in/x", b"after!").unwrap();
+    assert_ne!(name("s3://runs--toil/in/x", false), Some(before.name));
+    let other = folder.path().join("other");
+    assert!(!remote.download_version("s3://runs--toil/in/x", &etag, &other).unwrap());
+    assert!(!other.exists());
+    // What our key encrypts is for nobody else.
+    let encryption = moil_jobstore::s3::settings::Encryption::Customer([b'k'; 32]);
+    let secret = moil_jobstore::s3::Settings { encryption, ..crate::s3::settings(&server) };
+    let secret = Remote::default().with_s3(moil_jobstore::s3::S3::new(secret));
+    assert_eq!(secret.identity(&one, false), None);
+}

@@ -20,6 +20,16 @@ impl S3Contents {
         (parts.len() >= run + 5).then(|| (place(), parts.len() > run + 5))
     }
 
+    /// The SHA-256 of an input that somebody brought to a job store (`…/run-ID/imports/SHA256`).
+    pub(crate) fn digest_of(location: &str) -> Option<String> {
+        let (_, key) = bucket_and_key(location)?;
+        let mut parts = key.rsplit('/');
+        let (digest, imports, run) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_digest =
+            digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (is_digest && imports == "imports" && run.starts_with("run-")).then(|| digest.to_owned())
+    }
+
     /// What lies in an output directory at this location; `None` if it lies in none.
     ///
     /// # Errors

@@ -89,3 +89,47 @@ fn files_without_certificates_are_named() {
     fs::write(&file, "nothing\n").unwrap();
     assert!(error(&file).contains("there are no certificates in"), "{}", error(&file));
 }
+
+#[test]
+fn only_a_strong_etag_of_this_very_address_identifies_a_file() {
+    let told = |headers: &'static str, status: &'static str| {
+        let (address, _) = server(move |_, _| {
+            format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\nConnection: close\r\n{headers}\r\n")
+        });
+        Http::default().identity(&format!("{address}/x"))
+    };
+    let found = told("ETag: \"one\"\r\n", "200 OK").expect("it is identified");
+    assert_eq!((found.size, found.etag.as_deref()), (Some(5), Some("\"one\"")));
+    let other = told("ETag: \"two\"\r\n", "200 OK").expect("it is identified");
+    assert_ne!(found.name, other.name);
+    for (headers, status) in [
+        ("", "200 OK"),
+        ("ETag: W/\"one\"\r\n", "200 OK"),
+        ("ETag: \"one\"\r\nCache-Control: private, no-store\r\n", "200 OK"),
+        ("ETag: \"one\"\r\nContent-Encoding: br\r\n", "200 OK"),
+        ("ETag: \"one\"\r\n", "404 Not Found"),
+        ("ETag: \"one\"\r\n", "203 Changed on the way"),
+    ] {
+        assert_eq!(told(headers, status), None, "{headers} {status}");
+    }
+    let (address, _) = server(|_, request| {
+        let words = if request.contains("/moved") { "302 Found\r\nLocation: /x" } else { "200 OK" };
+        format!("HTTP/1.1 {words}\r\nContent-Length: 0\r\nConnection: close\r\nETag: \"one\"\r\n\r\n")
+    });
+    assert!(Http::default().identity(&format!("{address}/x")).is_some());
+    assert_eq!(Http::default().identity(&format!("{address}/moved")), None);
+    assert!(Http::default().identity("http://127.0.0.1:1/x").is_none());
+}
+
+#[test]
+fn another_version_is_not_taken_for_the_one_that_is_wanted() {
+    let (address, _) = server(|_, _| {
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\nETag: \"new\"\r\n\r\nnew".to_owned()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("x");
+    assert_eq!(Http::default().download_version(&address, "\"old\"", &to), Ok(false));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(Http::default().download_version(&address, "\"new\"", &to), Ok(true));
+    assert_eq!(fs::read_to_string(to).unwrap(), "new");
+}
