@@ -35,7 +35,7 @@ use moil_salad::fetch::Fetch;
 use moil_salad::reader;
 use moil_salad::source::Source;
 use moil_worker::config::WorkerConfig;
-use moil_worker::downloads::Downloads;
+use moil_worker::downloads::{Downloads, Identity};
 use moil_worker::kept_logs::KeptLogs;
 use moil_worker::local::LocalExecutor;
 use moil_worker::machine::Machine;
@@ -436,6 +436,30 @@ pub(crate) struct Downloader(pub(crate) Arc<Remote>);
 impl moil_worker::downloads::Download for Downloader {
     fn is_elsewhere(&self, location: &str) -> bool {
         self.0.is_elsewhere(location)
+    }
+
+    fn identify(&self, location: &str, as_directory: bool) -> Option<Identity> {
+        let identity = self.0.identity(location, as_directory)?;
+        Some(Identity {
+            name: identity.name,
+            sha256: identity.sha256,
+            size: identity.size,
+            version: identity.etag,
+        })
+    }
+
+    fn download_version(
+        &self,
+        location: &str,
+        identity: &Identity,
+        to: &Path,
+        cancel: &moil_worker::cancel::Cancel,
+    ) -> Result<bool, String> {
+        let Some(version) = identity.version.clone() else {
+            return self.download(location, to, cancel).map(|()| true);
+        };
+        let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
+        patiently(cancel, move || remote.download_version(&location, &version, &to))
     }
 
     fn list(&self, location: &str) -> Result<Option<Vec<Entry>>, String> {

@@ -25,6 +25,7 @@
 //! | [`argparse`] | the command line, read by that table |
 //! | [`environment`] | the table of environment variables |
 //! | `containers` | how containers are run |
+//! | `input_cache` | the inputs that workers of one machine share |
 //! | [`config_file`] | the config file |
 //! | [`given`] | options with their values, from all three |
 //! | [`settings`] | what they mean: typed, with defaults |
@@ -63,6 +64,7 @@ pub mod given;
 pub mod help;
 pub mod home;
 mod images;
+mod input_cache;
 pub mod inputs;
 pub mod invocation;
 pub mod job_store;

@@ -68,6 +68,20 @@ pub struct Settings {
     pub notes: Vec<Note>,
 }
 
+impl Settings {
+    /// Whether workers of one machine share the inputs that they fetch. Where the leader runs all jobs itself they do
+    /// anyway.
+    pub fn shares_inputs(&self) -> bool {
+        match self.batch {
+            BatchSystem::SingleMachine => false,
+            BatchSystem::Processes => self.files.caching == Some(true),
+            BatchSystem::Kubernetes => {
+                self.kubernetes.host_path.is_some() && self.files.caching != Some(false)
+            }
+        }
+    }
+}
+
 /// A remark about an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -201,6 +215,10 @@ pub struct Files {
     pub streaming: bool,
     /// Where results are kept beyond the run.
     pub cache: Option<CachePlace>,
+    /// Workers of one machine share the inputs that they fetch; `None`: where pods have a place for them.
+    pub caching: Option<bool>,
+    /// The most bytes that they keep on a machine.
+    pub cache_limit: Option<u64>,
 }
 
 /// Where results are kept beyond their runs.

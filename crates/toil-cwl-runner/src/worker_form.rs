@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::{BatchSystem, Containers, Keep, Preserved, Settings, TemporaryPrefix};
 
 /// Changes with every change that an older worker would not understand.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How workers work.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct WorkerForm {
     mpi: Option<(String, String)>,
     containers: Containers,
     checksums: bool,
+    shares_inputs: bool,
+    cache_limit: Option<u64>,
     keep_temporary: bool,
     place_is_given: bool,
     tmpdir: TemporaryPrefix,
@@ -72,6 +74,8 @@ impl WorkerForm {
             mpi,
             containers: settings.containers.clone(),
             checksums: files.checksums,
+            shares_inputs: settings.shares_inputs(),
+            cache_limit: files.cache_limit,
             keep_temporary: files.keep_temporary,
             // Pods have places of their own.
             place_is_given: files.place_is_given && settings.batch != BatchSystem::Kubernetes,
@@ -141,6 +145,8 @@ impl WorkerForm {
         settings.tools.eval_timeout = self.eval_timeout;
         settings.containers = self.containers;
         settings.files.checksums = self.checksums;
+        settings.files.caching = Some(self.shares_inputs);
+        settings.files.cache_limit = self.cache_limit;
         settings.files.keep_temporary = self.keep_temporary;
         if self.place_is_given {
             settings.files.place_is_given = true;

@@ -23,12 +23,17 @@ pub(super) const GROUP: Group = Group {
         Opt::value(&["--cleanWorkDir"], "WHEN", "When a job's directories are deleted (default: always).")
             .choices(WHEN),
         Opt::flag(&["--stats"], "Print what the jobs of each step took, as JSON on stderr, at the end."),
-        Opt::bool(&["--caching"], "Share inputs between the jobs of one machine.")
-            .accepted("jobs of one machine always share their inputs"),
-        Opt::bool(&["--disableCaching"], "The opposite of --caching.")
-            .inverts("--caching")
-            .accepted("jobs of one machine always share their inputs")
-            .hidden(),
+        Opt::bool(
+            &["--caching"],
+            "Workers of one machine fetch an input once, and keep it for later runs (default: with --kubernetesHostPath).",
+        ),
+        Opt::bool(&["--disableCaching"], "The opposite of --caching.").inverts("--caching").hidden(),
+        Opt::value(
+            &["--inputCacheSize"],
+            "SIZE",
+            "The most that --caching keeps on a machine (default: a quarter of the room there).",
+        )
+        .own(),
         Opt::bool(&["--symlinkImports"], "Link inputs instead of copying them.").accepted(IN_PLACE),
         Opt::flag(&["--linkImports"], "The same as --symlinkImports true.")
             .sets("--symlinkImports", "true")

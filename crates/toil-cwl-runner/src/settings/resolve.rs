@@ -244,6 +244,8 @@ impl Source<'_> {
             checksums: self.flag("--compute-checksum", true),
             streaming: !self.flag("--disable-streaming", false),
             cache: self.cache()?,
+            caching: self.text("--caching").map(|text| text == "true"),
+            cache_limit: self.read("--inputCacheSize", value::size_limit, None)?,
             place_is_given: self.environment.known("TOIL_WORKDIR_OVERRIDE").is_some()
                 || ["--workDir", "--tmpdir-prefix", "--tmp-outdir-prefix"]
                     .iter()

@@ -3,6 +3,7 @@
 // Whether there is one is known from the environment.
 #![allow(clippy::disallowed_methods)]
 
+mod caching;
 mod clean;
 mod doctor;
 mod faults;

@@ -15,6 +15,7 @@ mod full_disk;
 mod generators;
 mod images;
 mod in_place;
+mod input_cache;
 mod job_commands;
 mod kubernetes;
 mod names;

@@ -67,8 +67,14 @@ fn the_cwl_command_is_understood() {
 fn the_cwl_command_is_followed_on_kubernetes() {
     let settings = settle(CWL).expect("it can be followed");
     assert_eq!(settings.batch, settings::BatchSystem::Kubernetes);
-    let told: Vec<&str> = settings.notes.iter().map(|note| note.text.as_str()).collect();
-    assert_eq!(told, ["--disableCaching has no effect: jobs of one machine always share their inputs"]);
+    assert_eq!(settings.notes, []);
+    let with_host_path = |line: &str| {
+        let variables = ENVIRONMENT.iter().map(|(name, value)| (name.into(), value.into()));
+        settings::resolve(parse(line), &Environment::new(variables), Path::new("/"), false)
+    };
+    for (line, shares) in [(CWL.to_owned(), false), (CWL.replace("Caching", "Caching false"), true)] {
+        assert_eq!(with_host_path(&line).expect("it can be followed").shares_inputs(), shares, "{line}");
+    }
     // The workflow of the page is not there.
     let answer = call("toil-cwl-runner", CWL, ENVIRONMENT, Path::new("/"), toil_cwl_runner::run);
     assert_eq!((answer.code, answer.stdout.as_str()), (ExitCode::FAILURE, ""));

@@ -21,7 +21,7 @@ use crate::log::Log;
 use crate::settings::Settings;
 use crate::work_directory::WorkDirectory;
 use crate::worker_form::WorkerForm;
-use crate::{assemble, aws, mpi_config, tls};
+use crate::{assemble, aws, input_cache, mpi_config, tls};
 
 /// The job store of a run, and how workers of a term of its leaders work.
 pub(super) struct Station {
@@ -79,6 +79,8 @@ impl Station {
             config.mpi = mpi_config::parse(&name, text, &settings.environment)?;
         }
         config.containers = crate::containers::finder(&settings, log);
+        config.download =
+            config.download.map(|download| input_cache::around(download, &settings, &*contents, log));
         config.contents = Some(contents);
         config.downloads = Arc::new(Downloads::with_room(room));
         Ok((Bench { config, spawner, work }, settings))

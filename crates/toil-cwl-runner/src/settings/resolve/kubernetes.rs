@@ -106,6 +106,10 @@ pub(super) fn fit(settings: &mut Settings) -> Result<(), SettingsError> {
             "put it in a Secret and give pods that under the same path: --kubernetesVolume secret:NAME:DIRECTORY",
         ));
     }
+    if settings.files.caching == Some(true) && settings.kubernetes.host_path.is_none() {
+        let text = "--caching: pods of one node have no place for inputs that they share: --kubernetesHostPath names one";
+        settings.notes.push(Note { level: Level::Info, text: text.to_owned() });
+    }
     let log = &mut settings.log;
     let places = [
         ("--log-dir", &mut log.streams_dir, "logs"),

@@ -118,3 +118,25 @@ fn what_is_no_place_of_pods_is_not_handed_to_them() {
     assert!(code == 1 && text.starts_with("pods do not see the key of --sseKey, /here/key"), "{text}");
     settings(&pods("--sseKey /keys/key --kubernetesVolume secret:key:/keys"));
 }
+
+#[test]
+fn pods_that_share_a_directory_share_inputs_unless_told_not_to() {
+    let node = "--kubernetesHostPath /data";
+    for (options, shares) in [
+        (pods(node), true),
+        (pods(&format!("{node} --caching")), true),
+        (pods(&format!("{node} --disableCaching false")), true),
+        (pods(&format!("{node} --disableCaching")), false),
+        (pods(&format!("{node} --caching=false")), false),
+        (pods(""), false),
+        (pods("--caching"), false),
+        ("--batchSystem processes --jobStore s w".to_owned(), false),
+        ("--batchSystem processes --jobStore s --caching w".to_owned(), true),
+        ("--caching w".to_owned(), false),
+    ] {
+        assert_eq!(settings(&options).shares_inputs(), shares, "{options}");
+    }
+    let told = settings(&pods("--caching")).notes;
+    assert!(told[0].text.contains("--kubernetesHostPath names one"), "{told:?}");
+    assert_eq!(settings("--inputCacheSize 2Gi w").files.cache_limit, Some(2 << 30));
+}
