@@ -5,22 +5,62 @@
     conformance/kubernetes/cluster.sh exec benchmarks/kubernetes.py --programs target/release
 
 Runs of moil and of the floor take turns; the figures are medians of the repeats. Wall is seconds from start to end; CPU
-and RSS are the leader's own; requests are what the leader asked of the API server (its audit log), watches included.
+and RSS are the leader's own. API requests are what the leader asked of the API server (its audit log), watches included;
+S3 requests are those of the leader and of all workers. A second table is about a leader whose ten pods sleep.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
+import urllib.parse
 
 NAMESPACE = "moil-bench"
 AUDIT = pathlib.Path(os.environ.get("MOIL_TEST_KUBERNETES_AUDIT", "/nonexistent"))
 # What a job asks for, here and there.
 CPU, MEMORY, MOIL_MEMORY = 0.05, "96Mi", 32
+
+
+class Counted:
+    """A server of S3, with what was asked of it."""
+
+    def __init__(self, url):
+        self.target, self.asked = urllib.parse.urlsplit(url), 0
+        started = threading.Event()
+        threading.Thread(target=lambda: asyncio.run(self.serve(started)), daemon=True).start()
+        started.wait()
+
+    async def serve(self, started):
+        server = await asyncio.start_server(self.client, self.target.hostname, 0)
+        self.url = f"http://{self.target.hostname}:{server.sockets[0].getsockname()[1]}"
+        started.set()
+        await server.serve_forever()
+
+    async def client(self, reader, writer):
+        to_server = await asyncio.open_connection(self.target.hostname, self.target.port)
+        await asyncio.gather(self.relay(reader, to_server[1], True), self.relay(to_server[0], writer, False))
+
+    async def relay(self, reader, writer, counts):
+        end, before = b" HTTP/1.1\r\n", b""
+        try:
+            while data := await reader.read(1 << 16):
+                if counts:
+                    seen = before + data
+                    self.asked += seen.count(end)
+                    before = seen[-len(end) + 1:]
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
 
 
 def kubectl(*words, document=None):
@@ -60,8 +100,8 @@ TOOL = {
 }
 
 
-def scatter(times):
-    step = {"run": TOOL, "scatter": "word", "in": {"word": "words"}, "out": ["out"]}
+def scatter(times, command="echo"):
+    step = {"run": {**TOOL, "baseCommand": command}, "scatter": "word", "in": {"word": "words"}, "out": ["out"]}
     return {"cwlVersion": "v1.2", "class": "Workflow", "requirements": {"ScatterFeatureRequirement": {}},
             "inputs": {"words": "string[]"}, "outputs": {"all": {"type": "string[]", "outputSource": "say/out"}},
             "steps": {"say": step}}, {"words": [str(number) for number in range(times)]}
@@ -76,43 +116,77 @@ def chain(times):
             "outputs": {"last": {"type": "string", "outputSource": source}}, "steps": steps}, {"words": "x"}
 
 
-def requests():
-    """How many the API server has had of leaders so far."""
+def requests(but="none"):
+    """How many the API server has had of leaders so far, but for those with a verb."""
     try:
-        return sum(1 for line in AUDIT.open() if '"userAgent":"moil' in line)
+        return sum(1 for line in AUDIT.open() if '"userAgent":"moil' in line and f'"verb":"{but}"' not in line)
     except FileNotFoundError:
         return 0
 
 
-def moil(programs, folder, name, document, inputs):
-    """Seconds, CPU seconds, MiB and requests of one run."""
+def start(programs, folder, name, document, inputs):
+    """A run, with its log."""
     work = pathlib.Path(tempfile.mkdtemp(dir=folder))
     (work / "main.cwl").write_text(json.dumps(document))
     (work / "job.json").write_text(json.dumps(inputs))
     words = [str(programs / "toil-cwl-runner"), "--batchSystem", "kubernetes", "--kubernetesNamespace", NAMESPACE,
              "--jobStore", f"aws:us-east-1:bench-{name}-{os.getpid()}-{work.name.lower().replace('_', '-')}",
-             "--outdir", str(work / "out"), str(work / "main.cwl"), str(work / "job.json")]
-    asked, began = requests(), time.monotonic()
+             "--clean", "always", "--outdir", str(work / "out"), str(work / "main.cwl"), str(work / "job.json")]
     with open(work / "log", "w") as log:
-        child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, cwd=work)
-        _, status, usage = os.wait4(child.pid, 0)
+        return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, cwd=work), work / "log"
+
+
+def moil(programs, folder, store, name, document, inputs):
+    """Seconds, CPU seconds, MiB and requests of one run."""
+    asked, stored, began = requests(), store.asked, time.monotonic()
+    child, log = start(programs, folder, name, document, inputs)
+    _, status, usage = os.wait4(child.pid, 0)
     took = time.monotonic() - began
     if status != 0:
-        raise SystemExit(f"{name} failed:\n{(work / 'log').read_text()}")
-    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, requests() - asked
+        raise SystemExit(f"{name} failed:\n{log.read_text()}")
+    return (took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, requests() - asked,
+            store.asked - stored)
+
+
+def cpu(pid):
+    """Seconds of CPU of a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def idle(programs, folder, store, seconds):
+    """What a leader costs while its ten pods sleep: percent of a core, requests of the API server and of S3 per second."""
+    document, inputs = scatter(10, ["sleep", "3600"])
+    child, log = start(programs, folder, "idle", document, inputs)
+    running = 0
+    while running < 10:
+        if child.poll() is not None:
+            raise SystemExit(f"idle failed:\n{log.read_text()}")
+        time.sleep(1)
+        running = len(kubectl("get", "pods", "--field-selector=status.phase=Running", "-o", "name").split())
+    # Until the last of them has begun.
+    time.sleep(20)
+    before, began = (cpu(child.pid), requests("watch"), store.asked), time.monotonic()
+    time.sleep(seconds)
+    after, took = (cpu(child.pid), requests("watch"), store.asked), time.monotonic() - began
+    child.send_signal(signal.SIGINT)
+    child.wait()
+    return [(last - first) / took for first, last in zip(before, after)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="the folder with moil and toil-cwl-runner")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", action="append", help="echo-1, scatter-10, scatter-50, chain-5")
+    parser.add_argument("--only", action="append", help="echo-1, scatter-10, scatter-50, chain-5, idle")
+    parser.add_argument("--idle", type=int, default=60, help="how many seconds the ten pods sleep")
     options = parser.parse_args()
     registry, server = os.environ["MOIL_TEST_KUBERNETES"], os.environ["MOIL_TEST_KUBERNETES_S3"]
     push = [str(options.programs / "moil"), "appliance", "push", f"{registry}/moil/bench:1", "--insecure"]
     image = subprocess.run(push, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    os.environ.update(keys, AWS_ENDPOINT_URL=server, TOIL_APPLIANCE_SELF=image, TOIL_AWS_SECRET_NAME="aws-credentials",
+    store = Counted(server)
+    os.environ.update(keys, AWS_ENDPOINT_URL=store.url, TOIL_APPLIANCE_SELF=image, TOIL_AWS_SECRET_NAME="aws-credentials",
                       TOIL_KUBERNETES_OWNER="bench")
     subprocess.run(["kubectl", "create", "namespace", NAMESPACE], check=False, stderr=subprocess.DEVNULL)
     credentials = "[default]\naws_access_key_id = test\naws_secret_access_key = test\n"
@@ -122,23 +196,27 @@ def main():
     workloads = {"echo-1": (scatter(1), lambda: floor(1)), "scatter-10": (scatter(10), lambda: floor(10)),
                  "scatter-50": (scatter(50), lambda: floor(50)),
                  "chain-5": (chain(5), lambda: sum(floor(1) for _ in range(5)))}
-    print("| workload | moil: wall | floor: wall | ratio | leader: CPU | leader: RSS | API requests |")
-    print("|---|---|---|---|---|---|---|")
+    shown = (lambda asked, form: format(asked, form)) if AUDIT.exists() else (lambda asked, form: "-")
+    print("| workload | moil: wall | floor: wall | ratio | leader: CPU | leader: RSS | API requests | S3 requests |")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        moil(options.programs, folder, "warm", *scatter(1))
+        moil(options.programs, folder, store, "warm", *scatter(1))
         floor(1)
         for name, ((document, inputs), lowest) in workloads.items():
             if options.only and name not in options.only:
                 continue
             runs, floors = [], []
             for _ in range(options.repeats):
-                runs.append(moil(options.programs, folder, name, document, inputs))
+                runs.append(moil(options.programs, folder, store, name, document, inputs))
                 floors.append(lowest())
-            wall, cpu, memory, asked = (statistics.median(column) for column in zip(*runs))
+            wall, used, memory, asked, stored = (statistics.median(column) for column in zip(*runs))
             low = statistics.median(floors)
-            shown = f"{asked:.0f}" if AUDIT.exists() else "-"
-            print(f"| {name} | {wall:.1f} s | {low:.1f} s | {wall / low:.2f} | {cpu:.2f} s | {memory:.0f} MiB | {shown} |",
-                  flush=True)
+            print(f"| {name} | {wall:.1f} s | {low:.1f} s | {wall / low:.2f} | {used:.2f} s | {memory:.0f} MiB "
+                  f"| {shown(asked, '.0f')} | {stored:.0f} |", flush=True)
+        if not options.only or "idle" in options.only:
+            share, asked, stored = idle(options.programs, folder, store, options.idle)
+            print("\n| ten pods sleep | leader: CPU | API requests but watches | S3 requests |\n|---|---|---|---|")
+            print(f"| for {options.idle} s | {100 * share:.2f} % | {shown(asked, '.2f')}/s | {stored:.2f}/s |")
     kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

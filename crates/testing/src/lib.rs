@@ -1,9 +1,9 @@
-//! Servers for tests, in the process of the test: real protocols over loopback, faults on demand.
+//! Servers for tests, in the process of the test: real protocols over loopback (or where a cluster reaches them), faults on demand.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`hooks`] | what was asked of a server, and the faults that it is to show |
-//! | [`server`] | HTTP on a free port of the loopback interface, with those faults |
+//! | [`server`] | HTTP on a free port, with those faults |
 //! | [`s3`] | S3 in memory |
 //! | [`simpledb`] | SimpleDB in memory |
 //!

@@ -21,6 +21,7 @@ mod operations;
 mod state;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hyper::body::Bytes;
@@ -65,11 +66,20 @@ pub struct Options {
     pub regions: bool,
     /// A bucket that everybody may read, also who signs nothing.
     pub public: Option<String>,
+    /// Where it listens.
+    pub address: IpAddr,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flavour: Flavour::Aws, smallest_part: 5 << 20, page: 1000, regions: false, public: None }
+        Self {
+            flavour: Flavour::Aws,
+            smallest_part: 5 << 20,
+            page: 1000,
+            regions: false,
+            public: None,
+            address: Ipv4Addr::LOCALHOST.into(),
+        }
     }
 }
 
@@ -89,11 +99,11 @@ impl S3Server {
     /// Starts one that differs from S3.
     #[must_use]
     pub fn with(options: Options) -> Self {
-        let state = Arc::new(State::new(options));
+        let (address, state) = (options.address, Arc::new(State::new(options)));
         let mut builder = S3ServiceBuilder::new(operations::Operations(Arc::clone(&state)));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         builder.set_access(access::Access(Arc::clone(&state)));
-        let server = Server::start(Protocol(builder.build(), Arc::clone(&state)));
+        let server = Server::start(address, Protocol(builder.build(), Arc::clone(&state)));
         Self { server, state }
     }
 

@@ -1,7 +1,7 @@
-//! HTTP on a free port of the loopback interface, with the faults of [`crate::hooks`].
+//! HTTP on a free port, with the faults of [`crate::hooks`].
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,8 +36,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(service: impl Service) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    pub(crate) fn start(address: IpAddr, service: impl Service) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let hooks = Arc::new(Hooks::default());

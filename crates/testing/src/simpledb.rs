@@ -16,6 +16,7 @@ mod select;
 mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
 use hyper::body::Bytes;
@@ -49,7 +50,7 @@ impl SimpleDbServer {
     #[must_use]
     pub fn start() -> Self {
         let domains = std::sync::Arc::new(Mutex::new(Domains::default()));
-        let server = Server::start(Protocol(std::sync::Arc::clone(&domains)));
+        let server = Server::start(Ipv4Addr::LOCALHOST.into(), Protocol(std::sync::Arc::clone(&domains)));
         Self { server, domains }
     }
 

@@ -11,6 +11,7 @@ mod guide;
 mod leader;
 mod options;
 mod outages;
+mod requests;
 mod shared;
 mod space;
 mod unreliable;

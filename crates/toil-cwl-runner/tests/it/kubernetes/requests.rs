@@ -1,0 +1,91 @@
+//! What is asked of the API server (its audit log tells) and of the job store (the server is ours).
+
+use std::collections::BTreeMap;
+use std::process::Child;
+use std::time::Duration;
+
+use moil_testing::hooks::Call;
+use moil_testing::s3::{ACCESS_KEY, Options, S3Server, SECRET_KEY};
+use serde_json::{Value, json};
+
+use super::cluster;
+use super::faults::{ended, signal};
+use super::space::{SAY, Space, in_time, scatter};
+use crate::sandbox::Sandbox;
+
+/// A namespace whose pods have their job store with us.
+struct Counted {
+    space: Space,
+    server: S3Server,
+    registry: String,
+}
+
+impl Counted {
+    fn new(name: &str, registry: &str) -> Self {
+        let address = registry.split(':').next().and_then(|host| host.parse().ok()).expect("an address");
+        let server = S3Server::with(Options { address, ..Options::default() });
+        let space = Space::bare(name);
+        let keys = format!("aws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
+        space.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws-credentials"},
+            "stringData": {"credentials": format!("[default]\n{keys}")},
+        }));
+        Self { space, server, registry: registry.to_owned() }
+    }
+
+    fn start(&self, sandbox: &Sandbox) -> Child {
+        let mut program = self.space.program(sandbox, &self.registry, &[]);
+        program
+            .env("AWS_ENDPOINT_URL", self.server.url())
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        program.spawn().expect("it starts")
+    }
+
+    /// What moil asked of the API server so far, but for watches: how often each verb of each kind.
+    fn asked(&self) -> BTreeMap<String, u64> {
+        let log = std::env::var("MOIL_TEST_KUBERNETES_AUDIT").expect("it is set in the cluster's network");
+        let mut asked = BTreeMap::new();
+        for line in std::fs::read_to_string(log).expect("it is there").lines() {
+            // The last line may be half a one.
+            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+            let is_ours = event["objectRef"]["namespace"] == *self.space.name
+                && event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("moil/"));
+            let (verb, kind) = (&event["verb"], &event["objectRef"]["resource"]);
+            if let (true, Some(verb), Some(kind)) = (is_ours && verb != "watch", verb.as_str(), kind.as_str())
+            {
+                *asked.entry(format!("{verb} {kind}")).or_default() += 1;
+            }
+        }
+        asked
+    }
+
+    /// What leader and workers asked of the job store so far, but for the leader's signs of life and the look whether
+    /// somebody wants its end.
+    fn stored(&self) -> Vec<Call> {
+        let mut calls = self.server.hooks().calls();
+        calls.retain(|call| !call.target.contains("/heartbeat/") && !call.target.contains("/kill/"));
+        calls
+    }
+}
+
+#[test]
+fn kubernetes_leaders_that_wait_ask_for_nothing() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let counted = Counted::new("idle", &registry);
+    let sandbox = scatter(10, &format!("sleep 600; {SAY}"));
+    let child = counted.start(&sandbox);
+    in_time("all are at work", 120, || counted.space.pods("Running").len() == 10);
+    let all = || (counted.asked(), counted.stored().len());
+    let mut before = all();
+    in_time("they have begun", 120, || {
+        std::thread::sleep(Duration::from_secs(8));
+        std::mem::replace(&mut before, all()) == before
+    });
+    std::thread::sleep(Duration::from_secs(30));
+    assert_eq!(counted.asked(), before.0);
+    let calls = counted.stored();
+    assert_eq!(calls.len(), before.1, "{:?}", &calls[before.1..]);
+    signal(&child, "-INT");
+    ended(child, 130);
+}
