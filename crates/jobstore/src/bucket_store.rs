@@ -231,11 +231,20 @@ impl BucketPlace {
         is_empty().map_err(|error| self.server(error))
     }
 
-    /// The run that is there, for a worker: its records, and what keeps files of attempts of a term.
+    /// The run that is there, for a worker: its records, and what keeps files of attempts of a term. `run` is its number if
+    /// its records are known to be objects: then nothing is asked of the server.
     ///
     /// # Errors
     /// There is none, or the server cannot be asked.
-    pub fn for_worker(&self, term: &Term) -> Result<(Arc<dyn Records>, S3Contents), BucketStoreError> {
+    pub fn for_worker(
+        &self,
+        run: Option<&str>,
+        term: &Term,
+    ) -> Result<(Arc<dyn Records>, S3Contents), BucketStoreError> {
+        if let Some(run) = run {
+            let root = self.root_in(RecordsIn::S3)?;
+            return Ok((runs::records(&root, run), self.contents(run, term)));
+        }
         let root = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
         let run = runs::current_id(&*root).map_err(|reason| self.open(reason))?;
         let records = runs::current(&root).map_err(|reason| self.open(reason))?;
@@ -352,6 +361,7 @@ impl BucketPlace {
 /// A run in a bucket that this process leads.
 pub struct BucketStore {
     place: BucketPlace,
+    kind: RecordsIn,
     root: Arc<dyn Records>,
     ledger: Ledger,
 }
@@ -374,7 +384,7 @@ impl BucketStore {
         };
         checked.map_err(|error| place.server(error))?;
         let ledger = runs::create(&root, who).map_err(|reason| place.open(reason))?;
-        Ok(Self { place, root, ledger })
+        Ok(Self { place, kind, root, ledger })
     }
 
     /// Takes over the run that is there, and says what its journal says. Its leader until now is fenced.
@@ -383,9 +393,10 @@ impl BucketStore {
     /// There is none, or it is not to be led any more.
     pub fn restart(place: BucketPlace, who: &Who) -> Result<(Self, Replay), BucketStoreError> {
         let root = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
+        let kind = place.marked()?.unwrap_or_default();
         let records = runs::current(&root).map_err(|reason| place.open(reason))?;
         let (ledger, replay) = Ledger::take_over(records, who).map_err(|reason| place.open(reason))?;
-        Ok((Self { place, root, ledger }, replay))
+        Ok((Self { place, kind, root, ledger }, replay))
     }
 
     /// The output object of a run that was a success, and whose removal was interrupted.
@@ -438,6 +449,11 @@ impl BucketStore {
             operation: "removing the job store".to_owned(),
             reason: error.to_string(),
         })
+    }
+
+    /// Whether each record is an object of the bucket.
+    pub fn records_are_objects(&self) -> bool {
+        self.kind == RecordsIn::S3
     }
 
     /// The run's journal, and who leads it.

@@ -1,7 +1,7 @@
 //! What leaders and workers in other processes pass each other through the job store: tools, each once; attempts;
 //! and what came of these ([`crate::results`]).
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use moil_cwl::inherit::Effective;
 use moil_cwl::requirement::WorkDirEntry;
@@ -12,7 +12,7 @@ use moil_job::record::Imported;
 use moil_job::result::Outcome;
 use moil_job::secret::Secrets;
 use moil_job::spec::{Attempt, AttemptId, Job, JobTool};
-use moil_job::wire::{self, WireError};
+use moil_job::wire::{self, WireError, WrittenTool};
 
 use crate::names::{self, Term};
 use crate::records::{Records, RecordsError};
@@ -20,6 +20,9 @@ use crate::results::Results;
 
 /// Brings the files of an input object to where workers can have them.
 pub type Bring = dyn Fn(&Value) -> Result<Value, Failure> + Send + Sync;
+
+/// The most bytes that a tool and settings may have to go with each attempt.
+const LITTLE: usize = 64 << 10;
 
 /// The leader's side.
 pub struct StoreExchange {
@@ -29,8 +32,20 @@ pub struct StoreExchange {
     bring: Option<Box<Bring>>,
     /// What that has brought and nobody was told of.
     imported: Arc<Mutex<Vec<Imported>>>,
-    /// The tools that were stored, with their hashes, as long as jobs of theirs are to come.
-    tools: Mutex<Vec<(Weak<JobTool>, Arc<str>)>>,
+    /// The tools of jobs, as long as more of theirs are to come.
+    tools: Mutex<Vec<(Weak<JobTool>, Arc<Written>)>>,
+    /// The leader's settings for workers, where these go with each attempt.
+    settings: Option<OnceLock<String>>,
+}
+
+/// A tool as workers get it.
+struct Written {
+    hash: String,
+    text: String,
+    /// What goes with each attempt that is stored; `None`: the tool is stored by itself.
+    beside: Option<String>,
+    /// It is stored by itself.
+    is_stored: OnceLock<()>,
 }
 
 impl StoreExchange {
@@ -38,7 +53,22 @@ impl StoreExchange {
     #[must_use]
     pub fn new(records: Arc<dyn Records>, term: Term, bring: Option<Box<Bring>>) -> Self {
         let results = Results::new(Arc::clone(&records));
-        Self { records, results, term, bring, imported: Arc::default(), tools: Mutex::default() }
+        Self {
+            records,
+            results,
+            term,
+            bring,
+            imported: Arc::default(),
+            tools: Mutex::default(),
+            settings: None,
+        }
+    }
+
+    /// The same, where what an attempt needs is stored together with it, if it is little: for records of which each costs
+    /// a request.
+    #[must_use]
+    pub fn in_one(self) -> Self {
+        Self { settings: Some(OnceLock::new()), ..self }
     }
 
     /// The same, where `bring` says here what it has brought.
@@ -65,36 +95,36 @@ impl StoreExchange {
         Ok(Some(JobTool { effective: Arc::new(effective), ..tool.clone() }))
     }
 
-    /// The hash of a tool, which is stored from now on.
-    fn tool(&self, tool: &Arc<JobTool>) -> Result<Arc<str>, Failure> {
+    /// A tool, which is stored from now on, or goes with its attempts.
+    fn tool(&self, tool: &Arc<JobTool>) -> Result<Arc<Written>, Failure> {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         tools.retain(|(known, _)| known.strong_count() > 0);
         let known = tools.iter().find(|(known, _)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(tool)));
-        if let Some((_, hash)) = known {
-            return Ok(Arc::clone(hash));
+        if let Some((_, written)) = known {
+            return Ok(Arc::clone(written));
         }
         let brought = self.brought(tool)?;
-        let written =
+        let WrittenTool { hash, text } =
             wire::write_tool(brought.as_ref().unwrap_or(tool)).map_err(|error| unwritable(&error))?;
-        let name = names::tool(&written.hash);
-        self.records.put_if_absent(&name, written.text.as_bytes()).map_err(|error| unstored(&error))?;
-        let hash: Arc<str> = written.hash.into();
-        tools.push((Arc::downgrade(tool), Arc::clone(&hash)));
-        Ok(hash)
-    }
-}
-
-impl Exchange for StoreExchange {
-    fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure> {
-        let (word, text) = self.write(attempt)?;
-        // Whoever finds it there already has written the same: no other leader has this term.
-        self.records
-            .put_if_absent(&names::attempt(&word), text.as_bytes())
-            .map_err(|error| unstored(&error))?;
-        Ok(word)
+        let settings = self.settings()?.filter(|settings| settings.len() + text.len() <= LITTLE);
+        let beside = settings.map(|settings| format!("\n{text}\n{settings}"));
+        let written = Arc::new(Written { hash, text, beside, is_stored: OnceLock::new() });
+        tools.push((Arc::downgrade(tool), Arc::clone(&written)));
+        Ok(written)
     }
 
-    fn write(&self, attempt: &Attempt) -> Result<(String, String), Failure> {
+    /// Leaves a tool in the store, once.
+    fn store(&self, tool: &Written) -> Result<(), Failure> {
+        if tool.is_stored.get().is_none() {
+            let name = names::tool(&tool.hash);
+            self.records.put_if_absent(&name, tool.text.as_bytes()).map_err(|error| unstored(&error))?;
+            tool.is_stored.get_or_init(|| ());
+        }
+        Ok(())
+    }
+
+    /// The word of an attempt, its text, and its tool.
+    fn written(&self, attempt: &Attempt) -> Result<(String, String, Arc<Written>), Failure> {
         let tool = self.tool(&attempt.job.tool)?;
         let brought = match &self.bring {
             None => None,
@@ -103,9 +133,41 @@ impl Exchange for StoreExchange {
                 Some(Attempt { job: Arc::new(job), ..attempt.clone() })
             }
         };
-        let text = wire::write_attempt(brought.as_ref().unwrap_or(attempt), &tool)
+        let text = wire::write_attempt(brought.as_ref().unwrap_or(attempt), &tool.hash)
             .map_err(|error| unwritable(&error))?;
-        Ok((names::word(&self.term, &attempt.id), text))
+        Ok((names::word(&self.term, &attempt.id), text, tool))
+    }
+
+    /// The leader's settings, if they go with attempts.
+    fn settings(&self) -> Result<Option<&str>, Failure> {
+        let Some(known) = &self.settings else { return Ok(None) };
+        if let Some(settings) = known.get() {
+            return Ok(Some(settings));
+        }
+        let bytes = self.records.get(&names::settings(&self.term)).map_err(|error| unstored(&error))?;
+        let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(text.map(|text| known.get_or_init(|| text).as_str()))
+    }
+}
+
+impl Exchange for StoreExchange {
+    fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure> {
+        let (word, mut text, tool) = self.written(attempt)?;
+        match &tool.beside {
+            Some(beside) => text.push_str(beside),
+            None => self.store(&tool)?,
+        }
+        // Whoever finds it there already has written the same: no other leader has this term.
+        self.records
+            .put_if_absent(&names::attempt(&word), text.as_bytes())
+            .map_err(|error| unstored(&error))?;
+        Ok(word)
+    }
+
+    fn write(&self, attempt: &Attempt) -> Result<(String, String), Failure> {
+        let (word, text, tool) = self.written(attempt)?;
+        self.store(&tool)?;
+        Ok((word, text))
     }
 
     fn imported(&self) -> Vec<Imported> {
@@ -159,16 +221,45 @@ pub enum NoAttempt {
     Records(#[from] RecordsError),
 }
 
-/// The worker's side: the attempt of a word, with the secrets that travelled beside it.
+/// What a worker is given.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// The attempt, with the secrets that travelled beside it.
+    pub attempt: Attempt,
+    /// The leader's settings; `None` if there are none.
+    pub settings: Option<Vec<u8>>,
+}
+
+/// The worker's side: what was handed over under a word, which is of a leader's term.
 ///
 /// # Errors
 /// It is not there, or cannot be used.
-pub fn find(records: &dyn Records, word: &str, secrets: Secrets) -> Result<Attempt, NoAttempt> {
-    let written = text(records, &names::attempt(word))?;
+pub fn find(
+    records: &dyn Records,
+    term: &Term,
+    word: &str,
+    secrets: Secrets,
+) -> Result<HandedOver, NoAttempt> {
+    // What is no UTF-8 is no JSON either, and is told as that.
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let written = records.get(&names::attempt(word))?.map(text);
     let written = written.ok_or_else(|| NoAttempt::Unknown { word: word.to_owned() })?;
-    let attempt = wire::read_attempt(&written)?;
-    let tool = find_tool(records, attempt.tool())?;
-    Ok(attempt.with(Arc::new(tool), secrets))
+    // JSON is written without line breaks.
+    let mut lines = written.splitn(3, '\n');
+    let attempt = wire::read_attempt(lines.next().unwrap_or_default())?;
+    let hash = attempt.tool().to_owned();
+    let tool = match lines.next() {
+        Some(tool) => wire::read_tool(tool, &hash)?,
+        None => {
+            let tool = records.get(&names::tool(&hash))?.map(text);
+            wire::read_tool(&tool.ok_or_else(|| NoAttempt::NoTool { hash: hash.clone() })?, &hash)?
+        }
+    };
+    let settings = match lines.next() {
+        Some(settings) => Some(settings.as_bytes().to_owned()),
+        None => records.get(&names::settings(term))?,
+    };
+    Ok(HandedOver { attempt: attempt.with(Arc::new(tool), secrets), settings })
 }
 
 /// The tool of a hash.

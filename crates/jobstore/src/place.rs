@@ -95,13 +95,14 @@ impl Place {
         })
     }
 
-    /// What a worker needs of the run that is there; files of attempts of a term are kept.
+    /// What a worker needs of the run that is there; files of attempts of a term are kept. `run`, as
+    /// [`Kept::run_in_bucket`] told, saves looking for it.
     ///
     /// # Errors
     /// As [`Place::records`].
-    pub fn for_worker(&self, term: &Term) -> Result<ForWorker, PlaceError> {
+    pub fn for_worker(&self, run: Option<&str>, term: &Term) -> Result<ForWorker, PlaceError> {
         #[cfg(not(feature = "aws"))]
-        let _ = term;
+        let _ = (run, term);
         match self {
             Self::File { path, .. } => {
                 let (records, directory) = FileStore::for_worker(path)?;
@@ -110,7 +111,7 @@ impl Place {
             }
             #[cfg(feature = "aws")]
             Self::Bucket(place) => {
-                let (records, contents) = place.for_worker(term)?;
+                let (records, contents) = place.for_worker(run, term)?;
                 let files_in_bucket = Some(contents.files());
                 Ok(ForWorker { records, contents: Arc::new(contents), directory: None, files_in_bucket })
             }
@@ -243,6 +244,15 @@ impl Kept {
         }
     }
 
+    /// The number of this run, if its records are objects of a bucket.
+    pub fn run_in_bucket(&self) -> Option<&str> {
+        match self {
+            Self::File(_) => None,
+            #[cfg(feature = "aws")]
+            Self::Bucket(store) => store.records_are_objects().then(|| store.ledger().info().run.as_str()),
+        }
+    }
+
     /// Keeps what attempts of this leader make.
     pub fn contents(&self) -> Arc<dyn Contents> {
         match self {
@@ -271,7 +281,9 @@ impl Kept {
             }
         };
         let ledger = self.ledger();
-        StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring).telling(told)
+        let exchange =
+            StoreExchange::new(Arc::clone(ledger.records()), ledger.term().clone(), bring).telling(told);
+        if self.run_in_bucket().is_some() { exchange.in_one() } else { exchange }
     }
 }
 

@@ -67,6 +67,11 @@ pub fn current(root: &Arc<dyn Records>) -> Result<Arc<dyn Records>, OpenError> {
     }
 }
 
+/// The records of a run, whether it is there or not.
+pub fn records(root: &Arc<dyn Records>, run: &str) -> Arc<dyn Records> {
+    scoped(root, run)
+}
+
 /// The number of the run that is there.
 ///
 /// # Errors

@@ -58,7 +58,8 @@ pub fn processes(
             .with_advice("install both programs in one directory")
     })?;
     store.keep_settings(&WorkerForm::of(settings)?.write())?;
-    let mut args: Vec<OsString> = ["worker", "--store", store.name()].map(OsString::from).into();
+    let mut args: Vec<OsString> = store.worker_words().into_iter().map(OsString::from).collect();
+    args.extend(["--store", store.name()].map(OsString::from));
     if let Some(key) = &settings.store.encryption_key {
         args.extend(["--sseKey".into(), key.into()]);
     }
@@ -80,7 +81,8 @@ pub fn kubernetes(
     warn: Arc<dyn Fn(String) + Send + Sync>,
 ) -> Result<KubernetesExecutor, Failure> {
     let of = OfRun { run: store.run(), store: store.name(), in_directory: store.directory().is_some() };
-    let pods = PodSettings { term: store.term(), mark: nonce(), ..pods(settings, &of, &["worker"], &*warn)? };
+    let pods = pods(settings, &of, &store.worker_words(), &*warn)?;
+    let pods = PodSettings { term: store.term(), mark: nonce(), ..pods };
     store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
 }

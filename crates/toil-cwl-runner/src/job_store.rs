@@ -195,6 +195,12 @@ impl JobStore {
         self.kept.ledger().term().to_string()
     }
 
+    /// The words of the command `worker` that say which run it is, for this one's workers.
+    pub fn worker_words(&self) -> Vec<&str> {
+        let run = self.kept.run_in_bucket();
+        std::iter::once("worker").chain(run.iter().flat_map(|run| ["--run", *run])).collect()
+    }
+
     /// Where workers in other processes get their attempts and leave results.
     pub fn exchange(&self) -> Arc<dyn Exchange> {
         Arc::clone(&self.exchange)

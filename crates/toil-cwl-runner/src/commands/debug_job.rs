@@ -208,7 +208,7 @@ fn kept(asked: &Asked, place: &Place, id: &JobId) -> Result<Kept, Failure> {
     definition.lacks(&settings).iter().for_each(|sentence| asked.log.warning(sentence));
     let term = replay.last_leader().map(|(term, _)| term.clone()).unwrap_or_else(|| Term::new(0, ""));
     let ForWorker { directory, files_in_bucket, .. } =
-        place.for_worker(&term).map_err(|error| place_failure(&error))?;
+        place.for_worker(None, &term).map_err(|error| place_failure(&error))?;
     Ok(Kept {
         settings: Settings { workflow: definition.process().to_owned(), ..settings },
         secret: job_store::secret_of(&info),

@@ -15,7 +15,7 @@ use moil_job::result::Outcome;
 use moil_job::secret::Secrets;
 use moil_job::spec::Attempt;
 use moil_job::wire;
-use moil_jobstore::exchange;
+use moil_jobstore::exchange::{self, HandedOver};
 use moil_jobstore::heartbeat;
 use moil_jobstore::ledger::Ledger;
 use moil_jobstore::names::Term;
@@ -48,6 +48,7 @@ Usage: moil worker --store STORE --attempt WORD
 
 Options:
       --attempt WORD  The attempt, as the leader calls it.
+      --run NUMBER    The run that is there, as the leader knows it: it is not looked for.
       --late TIME     After this time (seconds since 1970) begin only if a leader of the run gives signs of life.
       --room BYTES    With --serve: how much of what attempts fetched and left is kept for later ones.
       --secrets FILE  Read the secrets of the job from a file.
@@ -56,7 +57,7 @@ Options:
 ",
     words: &["the job store"],
     flags: &[],
-    values: &[&["--attempt"], &["--late"], &["--room"], &["--secrets"], &["--serve"]],
+    values: &[&["--attempt"], &["--run"], &["--late"], &["--room"], &["--secrets"], &["--serve"]],
     lists: &[],
 };
 
@@ -119,13 +120,18 @@ fn carry_out(
     let failed = |cause: String| {
         Failure::new(FailureKind::System, format!("the attempt {word} cannot be had")).with_cause(cause)
     };
-    let station = Station::find(&asked, &term, &failed)?;
-    let attempt =
-        exchange::find(&*station.records, word, secrets).map_err(|error| failed(error.to_string()))?;
+    let station = Station::find(&asked, &term)?;
+    let HandedOver { attempt, settings: form } =
+        exchange::find(&*station.records, &term, word, secrets).map_err(|error| failed(error.to_string()))?;
+    let station = station.told(form, &failed)?;
     // What a worker says belongs to no other: the same worker may try to publish twice.
     let nonce = nonce();
     let results = station.results.clone();
-    if results.of(word, &attempt.id).map_err(|error| failed(error.to_string()))?.is_some() {
+    // In a bucket the look costs each job a request, and a second worker of an attempt spoils nothing: its result is not the
+    // first, and it changes no files in place.
+    if station.is_in_directory()
+        && results.of(word, &attempt.id).map_err(|error| failed(error.to_string()))?.is_some()
+    {
         return Ok(());
     }
     if let Some(late) = late

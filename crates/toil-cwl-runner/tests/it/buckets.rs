@@ -155,6 +155,33 @@ fn a_job_costs_few_requests() {
     assert!(total <= 5 * 100, "{total}: {:?}", server.hooks().counts());
 }
 
+/// A worker in another process asks for all that it needs at once, unless the tool is large.
+#[test]
+fn a_job_in_another_process_costs_few_requests() {
+    for (word, tools) in [("x".to_owned(), 0), ("x".repeat(70_000), 1)] {
+        let (sandbox, server) = (Sandbox::new(), S3Server::start());
+        let document = format!(
+            "cwlVersion: v1.2\nclass: Workflow\nrequirements: {{ScatterFeatureRequirement: {{}}}}\n\
+             inputs: {{numbers: 'int[]'}}\noutputs: []\nsteps:\n  one:\n    scatter: number\n    \
+             in: {{number: numbers}}\n    out: []\n    run: {{class: CommandLineTool, \
+             baseCommand: ['true', '{word}'], inputs: {{number: int}}, outputs: []}}\n"
+        );
+        sandbox.write("main.cwl", document);
+        let numbers: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+        sandbox.write("job.yml", format!("numbers: [{}]\n", numbers.join(", ")));
+        let line = "--batchSystem processes --jobStore aws:eu-central-1:run-3 --outdir out main.cwl job.yml";
+        succeeds(&sandbox, &server, line);
+        let mut calls = server.hooks().calls();
+        // Signs of life come and go with time.
+        calls.retain(|call| !call.target.contains("/heartbeat/") && !call.target.contains("/kill/"));
+        let of_tools = |operation: &str| {
+            calls.iter().filter(|call| call.is(operation) && call.target.contains("/tools/")).count()
+        };
+        assert_eq!((of_tools("PutObject"), of_tools("GetObject")), (tools, 30 * tools));
+        assert!(calls.len() <= (5 + 2 * tools) * 30 + 45, "{}: {calls:#?}", calls.len());
+    }
+}
+
 /// A file and a directory of many files go through three jobs.
 const CHAIN: &str = r#"
 cwlVersion: v1.2

@@ -351,7 +351,7 @@ fn a_worker_says_why_it_cannot_have_its_attempt() {
         ("store", "join.1", "", "is not the word of an attempt"),
         ("store", "../../etc/passwd", "", "is not the word of an attempt"),
         ("store", &format!("{term}/../../x"), "", "cannot name a record"),
-        ("store", "7-abc/join.1", "", "its leader has left no settings"),
+        ("store", "7-abc/join.1", "", "there is no attempt"),
         ("store", &unknown, "", "there is no attempt"),
         ("nowhere", &good, "", "does not exist"),
         ("store", &good, "not JSON, and a password", "the secrets cannot be read"),

@@ -16,7 +16,7 @@ use moil_job::secret::Secrets;
 use moil_job::spec::{Attempt, AttemptId, JobTool};
 use moil_job::wire;
 use moil_jobstore::exchange;
-use moil_jobstore::names::Term;
+use moil_jobstore::names::{self, Term};
 use moil_jobstore::nonce::nonce;
 use moil_jobstore::records::Records;
 use moil_kubernetes::logs::Rate;
@@ -116,7 +116,9 @@ pub(super) fn serve(
         Failure::new(FailureKind::System, format!("the run of the leader {term} cannot be had"))
             .with_cause(cause)
     };
-    let station = Station::find(asked, &first, &failed)?;
+    let station = Station::find(asked, &first)?;
+    let form = station.records.get(&names::settings(&first)).map_err(|error| failed(error.to_string()))?;
+    let station = station.told(form, &failed)?;
     let (records, results) = (Arc::clone(&station.records), station.results.clone());
     let (mut bench, settings) = station.bench(spawner, room, &asked.log)?;
     bench.config.live_output = true;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use moil_job::contents::Contents;
 use moil_job::failure::{Failure, FailureKind};
-use moil_jobstore::names::{self, Term};
+use moil_jobstore::names::Term;
 use moil_jobstore::place::ForWorker;
 use moil_jobstore::records::Records;
 use moil_jobstore::remote::Remote;
@@ -43,17 +43,13 @@ pub(super) struct Bench {
 }
 
 impl Station {
-    /// Finds the run. `failed` says what cannot be done without it.
-    pub fn find(asked: &Asked, term: &Term, failed: &dyn Fn(String) -> Failure) -> Result<Self, Failure> {
-        let mut settings = asked.settings.clone();
+    /// Finds the run, of which `--run` may say which one it is.
+    pub fn find(asked: &Asked, term: &Term) -> Result<Self, Failure> {
+        let settings = asked.settings.clone();
         let buckets = aws::buckets(&settings)?;
         let place = job_store::place(&settings, &buckets)?.ok_or_else(|| store::missing(&settings))?;
         let ForWorker { records, contents, directory, .. } =
-            place.for_worker(term).map_err(|error| place_failure(&error))?;
-        let form = records.get(&names::settings(term)).map_err(|error| failed(error.to_string()))?;
-        let form =
-            form.ok_or_else(|| failed("its leader has left no settings in the job store".to_owned()))?;
-        let mpi = WorkerForm::read(&form)?.apply(&mut settings);
+            place.for_worker(asked.value("--run"), term).map_err(|error| place_failure(&error))?;
         let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
         let remote = buckets.for_remote(Remote::new(certificates));
         Ok(Self {
@@ -63,8 +59,25 @@ impl Station {
             contents,
             remote,
             place: directory.map(|directory| directory.join("work").join(term.to_string())),
-            mpi,
+            mpi: None,
         })
+    }
+
+    /// The same, with what its leader was told. `failed` says what cannot be done without it.
+    pub fn told(
+        mut self,
+        form: Option<Vec<u8>>,
+        failed: &dyn Fn(String) -> Failure,
+    ) -> Result<Self, Failure> {
+        let form =
+            form.ok_or_else(|| failed("its leader has left no settings in the job store".to_owned()))?;
+        self.mpi = WorkerForm::read(&form)?.apply(&mut self.settings);
+        Ok(self)
+    }
+
+    /// Whether the job store is a directory.
+    pub fn is_in_directory(&self) -> bool {
+        self.place.is_some()
     }
 
     /// Makes what runs attempts. What they leave and fetch may stay for later ones, up to `room` bytes.

@@ -89,3 +89,18 @@ fn kubernetes_leaders_that_wait_ask_for_nothing() {
     signal(&child, "-INT");
     ended(child, 130);
 }
+#[test]
+fn kubernetes_jobs_cost_few_requests() {
+    const JOBS: usize = 12;
+    let Some((registry, _whole)) = cluster() else { return };
+    let counted = Counted::new("few", &registry);
+    let sandbox = scatter(JOBS, SAY);
+    ended(counted.start(&sandbox), 0);
+    // A Job is made and removed, and looked at once more where its pod is slow to come.
+    let asked = counted.asked();
+    assert_eq!((asked["create jobs"], asked["delete jobs"]), (JOBS as u64, JOBS as u64), "{asked:?}");
+    assert!(asked.values().sum::<u64>() <= 3 * JOBS as u64 + 20, "{asked:?}");
+    // An attempt and its result are written and read; and the journal.
+    let stored = counted.stored();
+    assert!(stored.len() <= 5 * JOBS + 45, "{}: {stored:#?}", stored.len());
+}

@@ -83,7 +83,7 @@ impl Shared {
         let mut found = None;
         in_time("there is a worker", 60, || {
             let listed =
-                Command::new("pgrep").args(["-f", &format!("worker --store {store} --serve")]).output();
+                Command::new("pgrep").args(["-f", "--", &format!("--store {store} --serve")]).output();
             let listed = String::from_utf8_lossy(&listed.expect("pgrep is there").stdout).into_owned();
             // The spawner is a child of it.
             found = listed.lines().find_map(|line| line.parse().ok());
