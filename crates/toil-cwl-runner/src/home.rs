@@ -110,6 +110,7 @@ pub fn bring(
             moves: moves.clone(),
         })?;
     }
+    let actions = undo::without_done(actions, store.map(JobStore::exported).unwrap_or_default());
     export::act(&actions, &export.outdir, moves.as_deref())?;
     // What was brought from elsewhere, or changed in place since, is measured where it is now.
     let never = moil_worker::cancel::Cancel::new();

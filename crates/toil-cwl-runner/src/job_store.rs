@@ -10,6 +10,7 @@ use moil_engine::memo::Memo;
 use moil_job::contents::Contents;
 use moil_job::exchange::Exchange;
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::moved::Moved;
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
 use moil_jobstore::content::imports::Seen;
@@ -108,19 +109,29 @@ impl JobStore {
         Opened::Run(Box::new(store))
     }
 
-    /// What the last export took away is wanted here again.
-    fn undo_export(&self) {
+    /// What the last export moved, and whether it was cut short.
+    fn last_export(&self) -> Option<(&[Moved], bool)> {
         let mut cut = true;
         for entry in self.replay.entries.iter().rev() {
             match &entry.record {
                 Record::Exported { .. } => cut = false,
-                Record::ExportPlanned { moves, .. } => {
-                    undo::undo(moves, cut);
-                    return;
-                }
+                Record::ExportPlanned { moves, .. } => return Some((moves, cut)),
                 _ => {}
             }
         }
+        None
+    }
+
+    /// What the last export took away is wanted here again.
+    fn undo_export(&self) {
+        if let Some((moves, cut)) = self.last_export() {
+            undo::undo(moves, cut);
+        }
+    }
+
+    /// What the last leader exported, if it came to the end of it.
+    pub fn exported(&self) -> &[Moved] {
+        self.last_export().filter(|(_, cut)| !cut).map_or(&[], |(moves, _)| moves)
     }
 
     /// From here on it is kept, whatever happens.

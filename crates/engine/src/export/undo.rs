@@ -1,6 +1,7 @@
 //! Takes back what an export moved, for a run that is taken up again: its results are wanted where they were.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,25 @@ pub(super) fn is_moved(moves: &[Moved], from: &Path, to: &Path) -> bool {
             && fs::symlink_metadata(from).is_err()
             && identity(to).is_ok_and(|identity| identity == (moved.size, moved.modified))
     })
+}
+
+/// Takes from the actions of an export what an earlier one has done, of which these are the `moves`, and [`undo`] has copied
+/// back: both are as they were, and stay.
+pub fn without_done(mut actions: Vec<Action>, moves: &[Moved]) -> Vec<Action> {
+    let known: HashMap<(&Path, &Path), (u64, i128)> =
+        moves.iter().map(|moved| ((&*moved.from, &*moved.to), (moved.size, moved.modified))).collect();
+    let is_done = |from: &Path, to: &Path| {
+        let recorded = known.get(&(from, to))?;
+        let is_as_recorded = |path| identity(path).is_ok_and(|identity| identity == *recorded);
+        // What has two names is not yet in anybody's hands.
+        let are_two = fs::metadata(from).ok()?.ino() != fs::metadata(to).ok()?.ino();
+        Some(are_two && is_as_recorded(from) && is_as_recorded(to))
+    };
+    actions.retain(|action| match action {
+        Action::Bring { from, to, may_move: true } => is_done(from, to) != Some(true),
+        _ => true,
+    });
+    actions
 }
 
 /// Brings back what was moved and is still the same file. The places that it was moved to keep it. Gives the number
@@ -76,7 +96,10 @@ fn bring_back(moved: &Moved, cut: bool) -> io::Result<bool> {
         return Ok(true);
     }
     let partial = moved.from.with_extension("moil-part");
-    let copied = fs::copy(&moved.to, &partial).and_then(|_| fs::rename(&partial, &moved.from));
+    // With its time: so the next export sees that nothing has changed since.
+    let copied = fs::copy(&moved.to, &partial)
+        .and_then(|_| File::open(&partial)?.set_modified(fs::metadata(&moved.to)?.modified()?))
+        .and_then(|()| fs::rename(&partial, &moved.from));
     if copied.is_err() {
         _ = fs::remove_file(&partial);
     }
@@ -149,6 +172,29 @@ mod tests {
         assert_eq!(undo(&moves, false), 3);
         fs::write(dir.path().join("out/1"), "changed").expect("it is written");
         assert_eq!(fs::read_to_string(&sources[1]).expect("it is there"), "1");
+    }
+
+    #[test]
+    fn what_was_exported_before_and_is_as_it_was_is_not_exported_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (moves, sources) = exported(dir.path(), 3);
+        let again: Vec<Action> = moves
+            .iter()
+            .map(|moved| Action::Bring { from: moved.from.clone(), to: moved.to.clone(), may_move: true })
+            .collect();
+        let left = |moves: &[Moved]| without_done(again.clone(), moves).len();
+        assert_eq!(undo(&moves, false), 3);
+        assert_eq!((left(&moves), left(&moves[1..])), (0, 1));
+        // It goes on so: nothing is copied a second time.
+        assert_eq!(self::moves(&again), moves);
+        assert_eq!(undo(&moves, false), 0);
+        // A job may have made something else of one, or people of the other.
+        fs::write(&sources[0], "0 and more").expect("it is written");
+        fs::write(dir.path().join("out/1"), "changed").expect("it is written");
+        fs::remove_file(dir.path().join("out/2")).expect("it is removed");
+        assert_eq!(left(&moves), 3);
+        fs::hard_link(&sources[2], dir.path().join("out/2")).expect("it gets a second name");
+        assert_eq!(left(&moves), 3);
     }
 
     #[test]

@@ -431,3 +431,43 @@ fn a_run_that_never_began_leaves_no_store() {
     assert_eq!(answer.code, ExitCode::USAGE, "{}", answer.stderr);
     assert!(!sandbox.path("store").exists());
 }
+
+/// Outputs that are as they were stay where they are, in the store and outside.
+#[test]
+fn a_finished_run_that_is_taken_up_again_and_again_copies_its_outputs_once() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let sandbox = words();
+    job(&sandbox, "a, b", false);
+    sandbox.outputs(&args(&["--clean", "never"]));
+    let inode = |path: &std::path::Path| std::fs::metadata(path).map(|file| file.ino()).ok();
+    let exported = || inode(&sandbox.path("out/all.txt"));
+    let first = exported();
+    let kept = || {
+        let run = sandbox.path("store").join(sandbox.list("store").pop().expect("a run"));
+        let mut found = Vec::new();
+        let mut folders = vec![run];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("it is read").flatten() {
+                match entry.path() {
+                    path if path.is_dir() => folders.push(path),
+                    path if path.to_string_lossy().ends_with("all.txt") => found.push(path),
+                    _ => {}
+                }
+            }
+        }
+        found.iter().filter_map(|path| inode(path)).collect::<Vec<_>>()
+    };
+    assert!(kept().is_empty(), "it was moved");
+    let again = || sandbox.outputs(&args(&["--clean", "never", "--restart"]));
+    again();
+    let copied = kept();
+    assert_eq!((copied.len(), exported()), (1, first));
+    again();
+    assert_eq!((kept(), exported()), (copied, first));
+    assert_eq!(sandbox.read("out/all.txt"), "a\nb\n");
+    // What people have changed or removed is made good, and what they have is theirs.
+    sandbox.write("out/all.txt", "changed");
+    again();
+    assert_eq!(sandbox.read("out/all.txt"), "a\nb\n");
+}
