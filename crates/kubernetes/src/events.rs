@@ -41,6 +41,12 @@ pub fn said(event: &Event) -> Option<Said> {
     })
 }
 
+/// What words on something that cannot be made have in common for all that fail so: not its name, and no numbers.
+pub fn gist(words: &str) -> &str {
+    let words = words.rsplit(" is forbidden: ").next().unwrap_or(words);
+    words.split(',').next().unwrap_or(words)
+}
+
 /// A quota has room again when something ends, and a webhook may come back; rules stay as they are.
 fn no_pod(words: String) -> Said {
     let rules =

@@ -29,6 +29,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use self::making::Stop;
 use self::serving::Serving;
 use crate::cluster::{self, Cluster};
+use crate::events;
 use crate::outcome::Standing;
 use crate::settings::Settings;
 use crate::stream::Heard;
@@ -82,8 +83,8 @@ enum Told {
     NotMade { id: For, failure: Box<Failure> },
     /// What came of an attempt.
     Over { id: AttemptId, outcome: Outcome },
-    /// Something that people should know of an attempt, or of those that wait for a pod.
-    Note { id: For, text: String },
+    /// The namespace has no room for a Job, in the server's words.
+    NoRoom { id: For, words: String },
     /// A Job is removed or over; if it has no pod, none will come.
     NoPod { id: For, why: &'static str },
     /// An attempt is ready to be told to a worker: its word and its text.
@@ -105,6 +106,8 @@ struct Active {
     turn: Option<OwnedSemaphorePermit>,
     /// Its result is being read.
     ending: bool,
+    /// The watch has told of its Job, and will tell of its end.
+    watched: bool,
     /// Somebody has removed its Job.
     removed: bool,
     /// The node of its pod.
@@ -142,7 +145,7 @@ pub struct Lead {
     asking: bool,
     /// It does not say: the leader may not see its events.
     deaf: bool,
-    /// Why pods found no node: each reason is told once in a run, and not for each job of a scatter.
+    /// Why pods found no node, no room or no image: each reason is told once in a run, and not for each job of a scatter.
     crowded: HashSet<String>,
     /// The nodes on which attempts at a job were lost.
     avoid: HashMap<JobId, BTreeSet<String>>,
@@ -363,9 +366,9 @@ impl Lead {
             Told::NotMade { id: For::One(id), failure } => self.over(&id, Outcome::Failed(failure)),
             Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
             Told::Over { id, outcome } => self.over(&id, outcome),
-            Told::Note { id, text } => {
-                if self.active.contains_key(&id) {
-                    self.report_note(&id, text);
+            Told::NoRoom { id, words } => {
+                if self.active.contains_key(&id) && self.crowded.insert(events::gist(&words).to_owned()) {
+                    self.report_note(&id, format!("waits for room in the namespace: {words}"));
                 }
             }
             Told::NoPod { id, why } => self.no_pod(&id, why),

@@ -131,8 +131,7 @@ impl Maker {
                 Created::Refused(failure) => return Err(failure),
                 Created::NoRoom(words) => {
                     if !std::mem::replace(&mut said, true) {
-                        let text = format!("waits for room in the namespace: {words}");
-                        let _ = self.told.send(Told::Note { id: self.id.clone(), text });
+                        let _ = self.told.send(Told::NoRoom { id: self.id.clone(), words });
                     }
                     tokio::select! {
                         () = self.room.notified() => {}

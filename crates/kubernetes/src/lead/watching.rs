@@ -101,8 +101,11 @@ impl Lead {
         if is_gone || job.metadata.deletion_timestamp.is_some() {
             active.removed = true;
             self.no_pod(&id, "its Job was deleted");
-        } else if cluster::has_ended(&job) {
-            self.no_pod(&id, "its Job is over, and its pod is gone");
+        } else {
+            active.watched = true;
+            if cluster::has_ended(&job) {
+                self.no_pod(&id, "its Job is over, and its pod is gone");
+            }
         }
     }
 
@@ -122,7 +125,11 @@ impl Lead {
                     );
                 self.end(&id, failure, false);
             }
-            Said::NoPodYet(words) => self.note(&id, format!("waits: {words}")),
+            Said::NoPodYet(words) => {
+                if self.crowded.insert(events::gist(&words).to_owned()) {
+                    self.note(&id, format!("waits: {words}"));
+                }
+            }
             Said::Note(words) => self.note(&id, words),
             Said::Trouble(words) => {
                 active.heard = Some(words.clone());
@@ -189,7 +196,7 @@ impl Lead {
             Standing::Waiting(Some(why)) | Standing::Starting(Some(why)) => {
                 self.note(&id, format!("waits: {why}"))
             }
-            Standing::NoImage(words) if had_image => {
+            Standing::NoImage(words) if had_image && self.crowded.insert(words.clone()) => {
                 self.note(&id, format!("waits for the image of the worker: {words}"));
             }
             _ => {}
@@ -215,8 +222,8 @@ impl Lead {
             let Some(active) = self.active.get_mut(&id) else { continue };
             if let Some(job) = active.job.clone().filter(|job| self.idle.contains_key(job)) {
                 self.asking |= !self.deaf;
-                // It may have been deleted before it was known here.
-                if active.turn.is_some() {
+                // It may have been deleted before anybody watched it.
+                if active.turn.is_some() && !active.watched {
                     self.expect_pod(id.clone(), job);
                 }
             }

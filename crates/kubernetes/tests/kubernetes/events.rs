@@ -1,7 +1,7 @@
 //! What Kubernetes tells, in words that real clusters use.
 
 use k8s_openapi::api::core::v1::Event;
-use moil_kubernetes::events::{Said, about, said};
+use moil_kubernetes::events::{Said, about, gist, said};
 use serde_json::json;
 
 fn event(kind: &str, reason: &str, message: &str) -> Event {
@@ -51,5 +51,23 @@ fn what_passes_is_told_apart_from_what_does_not() {
         let event = event(kind, reason, message);
         assert_eq!(said(&event), expected, "{reason}: {message}");
         assert_eq!(about(&event), Some((kind, "demo-toil-align-0123")));
+    }
+}
+
+#[test]
+fn reasons_that_are_told_once_have_no_names_and_numbers() {
+    let cases = [
+        (
+            "Error creating: pods \"x-abc\" is forbidden: exceeded quota: few, requested: pods=1, used: pods=10, limited: pods=10",
+            "exceeded quota: few",
+        ),
+        (
+            "jobs.batch \"x\" is forbidden: exceeded quota: few, requested: count/jobs.batch=1, used: count/jobs.batch=2",
+            "exceeded quota: few",
+        ),
+        ("Error creating: timeout", "Error creating: timeout"),
+    ];
+    for (words, expected) in cases {
+        assert_eq!(gist(words), expected);
     }
 }

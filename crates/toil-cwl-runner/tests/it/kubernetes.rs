@@ -5,6 +5,7 @@
 
 mod caching;
 mod clean;
+mod crowds;
 mod doctor;
 mod faults;
 mod guide;
