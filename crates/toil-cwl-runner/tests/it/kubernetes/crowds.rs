@@ -1,6 +1,8 @@
 //! Many pods at a time.
 
-use std::process::Child;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -59,4 +61,51 @@ fn kubernetes_two_hundred_jobs_wait_for_a_quota_of_ten_pods() {
         assert!(count <= most, "{request}: {count}");
     }
     assert!(requests.len() < 430, "{}", requests.len());
+}
+
+/// How often each layer and configuration of an image was fetched, by the log of the cluster's registry.
+fn fetched(image: &str) -> BTreeMap<String, usize> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/kubernetes/cluster.sh");
+    let log = Command::new(script).args(["logs", "registry"]).output().expect("bash is there").stdout;
+    let (log, begin) = (String::from_utf8_lossy(&log).into_owned(), format!("\"GET /v2/{image}/blobs/"));
+    let mut fetched = BTreeMap::new();
+    for line in log.lines().filter(|line| line.contains("HTTP/1.1\" 200 ")) {
+        if let Some((_, rest)) = line.split_once(&begin) {
+            *fetched.entry(rest.split(' ').next().unwrap_or_default().to_owned()).or_insert(0) += 1;
+        }
+    }
+    fetched
+}
+
+#[test]
+fn kubernetes_sixteen_pods_that_need_one_image_fetch_it_once() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("cold", &[]);
+    let name = format!("test/{}", space.name);
+    let [source, target] =
+        ["library/busybox:latest", &format!("{name}:1")].map(|name| format!("docker://{registry}/{name}"));
+    let copied = Command::new("skopeo")
+        .args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false", &source, &target])
+        .status();
+    assert!(copied.expect("skopeo is there").success());
+    // It does not come over TLS, which is said where workers have their home.
+    let sandbox = scatter(16, &format!("sleep 1; {SAY}"));
+    let configuration = format!("node/{}/.config/containers", moil_kubernetes::names::owner(&space.name));
+    std::fs::create_dir_all(sandbox.path(&configuration)).expect("made");
+    let registries = format!("[[registry]]\nlocation = \"{registry}\"\ninsecure = true\n");
+    sandbox.write(&format!("{configuration}/registries.conf"), registries);
+    let opened = Command::new("chmod").arg("-R").arg("a+rwX").arg(sandbox.path("node")).status();
+    assert!(opened.expect("chmod is there").success());
+    let hint =
+        format!("hints: {{DockerRequirement: {{dockerPull: \"{registry}/{name}:1\"}}}}\ninputs: {{numbers:");
+    let document = sandbox.read("main.cwl").replacen("inputs: {numbers:", &hint, 1);
+    sandbox.write("main.cwl", document.replace("ramMin: 32", "ramMin: 100"));
+    let node = sandbox.path("node").display().to_string();
+    let options = ["--kubernetesHostPath", &node];
+    let child = space.program(&sandbox, &registry, &options).spawn().expect("it starts");
+    let said = ended(child, 0);
+    assert!(!said.contains("] failed: "), "{said}");
+    let fetched = fetched(&name);
+    assert!(!fetched.is_empty() && fetched.values().all(|times| *times == 1), "{fetched:?}: {said}");
+    in_time("nothing is left", 30, || space.is_clean());
 }
