@@ -25,7 +25,7 @@ curl -sSf -X PUT "$server/$bucket" >/dev/null
 
 export AWS_ENDPOINT_URL=$server AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test TOIL_AWS_SECRET_NAME=aws-credentials
 export TOIL_APPLIANCE_SELF=$image TOIL_KUBERNETES_OWNER=suite
-# All of them fit the node side by side: how many run is up to the driver. The first ones fetch images.
-"$programs/conformance" run "$suite" --tool "$programs/toil-cwl-runner" --mode plain --timeout 600 "$@" -- \
+# How many run is up to the driver. One wants all cores of the node, and waits for that until others are through.
+"$programs/conformance" run "$suite" --tool "$programs/toil-cwl-runner" --mode plain --timeout 1800 "$@" -- \
     --batchSystem kubernetes --kubernetesNamespace "$space" --kubernetesHostPath "$shared" \
     --jobStore "s3://$bucket/{scratch}" --defaultCores 0.1 --defaultMemory 100Mi --retryCount 0

@@ -45,7 +45,7 @@ struct Written {
     /// What goes with each attempt that is stored; `None`: the tool is stored by itself.
     beside: Option<String>,
     /// It is stored by itself.
-    is_stored: OnceLock<()>,
+    is_stored: Mutex<bool>,
 }
 
 impl StoreExchange {
@@ -108,17 +108,19 @@ impl StoreExchange {
             wire::write_tool(brought.as_ref().unwrap_or(tool)).map_err(|error| unwritable(&error))?;
         let settings = self.settings()?.filter(|settings| settings.len() + text.len() <= LITTLE);
         let beside = settings.map(|settings| format!("\n{text}\n{settings}"));
-        let written = Arc::new(Written { hash, text, beside, is_stored: OnceLock::new() });
+        let written = Arc::new(Written { hash, text, beside, is_stored: Mutex::new(false) });
         tools.push((Arc::downgrade(tool), Arc::clone(&written)));
         Ok(written)
     }
 
     /// Leaves a tool in the store, once.
     fn store(&self, tool: &Written) -> Result<(), Failure> {
-        if tool.is_stored.get().is_none() {
+        // Others of the step need it as well, and wait for whoever does it.
+        let mut is_stored = tool.is_stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_stored {
             let name = names::tool(&tool.hash);
             self.records.put_if_absent(&name, tool.text.as_bytes()).map_err(|error| unstored(&error))?;
-            tool.is_stored.get_or_init(|| ());
+            *is_stored = true;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl Class {
         })
     }
 
-    /// How many attempts a pod of this class has side by side: more than one where they are small.
+    /// How many attempts a pod of this class may have side by side: more than one where they are small.
     pub fn slots(&self) -> u64 {
         if self.gpus > 0 {
             return 1;
@@ -81,9 +81,8 @@ impl Class {
         by_cores.min(by_memory).clamp(1, SIDE_BY_SIDE)
     }
 
-    /// What a pod of this class has for its attempts.
-    pub fn granted(&self) -> Resources {
-        let slots = self.slots();
+    /// What a pod of this class has that takes so many attempts side by side.
+    pub fn granted(&self, slots: u64) -> Resources {
         Resources {
             cores: (self.cores * slots) as f64 / 1000.0,
             ram_mib: self.ram_mib * slots,
@@ -127,20 +126,21 @@ pub struct Load {
     pub over: usize,
     /// What all of these together took.
     pub took: Duration,
-    /// Attempts that a pod has side by side.
+    /// Attempts that a pod may have side by side.
     pub slots: u64,
     /// Pods, those that are about to start among them.
     pub pods: usize,
     /// Pods that are about to start.
     pub starting: usize,
+    /// How many attempts these will have side by side.
+    pub expected: u64,
 }
 
 impl Load {
-    /// How many pods are to be made now.
-    pub fn wanted(&self) -> usize {
-        let slots = usize::try_from(self.slots).unwrap_or(usize::MAX).max(1);
-        // No pod is made to stand idle.
-        let useful = self.waiting.div_ceil(slots).saturating_sub(self.starting);
+    /// The pods that are to be made now: how many attempts each has side by side. None is made to stand idle, and none has
+    /// room for more than there is.
+    pub fn wanted(&self) -> Vec<u64> {
+        let slots = self.slots.max(1);
         let needed = match self.typical() {
             None => FIRST,
             Some(typical) => {
@@ -149,7 +149,14 @@ impl Load {
                 ((work / WORTH.as_secs_f64()).ceil() as usize).max(1)
             }
         };
-        needed.saturating_sub(self.pods).min(useful).min(STARTING.saturating_sub(self.starting))
+        let count = needed.saturating_sub(self.pods).min(STARTING.saturating_sub(self.starting));
+        let mut left = (self.waiting as u64).saturating_sub(self.expected);
+        let mut wanted = Vec::new();
+        while wanted.len() < count && left > 0 {
+            wanted.push(left.min(slots));
+            left = left.saturating_sub(slots);
+        }
+        wanted
     }
 
     /// How long a job takes, as far as it is known.
@@ -173,46 +180,34 @@ mod tests {
     #[test]
     fn pods_are_made_for_the_work_that_there_is() {
         let load = Load { slots: 1, ..Load::default() };
+        let starting = |count: usize| Load { starting: count, expected: count as u64, ..load };
         let ms = Duration::from_millis(40);
         let cases = [
             ("nothing to do", load, 0),
             ("one job", Load { waiting: 1, ..load }, 1),
             ("many, and nothing is known", Load { waiting: 500, ..load }, 4),
-            ("the first ones start", Load { waiting: 500, pods: 4, starting: 4, waited: S, ..load }, 0),
+            ("the first ones start", Load { waiting: 500, pods: 4, waited: S, ..starting(4) }, 0),
             (
-                "none starts: the cluster has to grow",
-                Load { waiting: 500, pods: 4, starting: 4, waited: S * 20, ..load },
+                "none starts: it has to grow",
+                Load { waiting: 500, pods: 4, waited: S * 20, ..starting(4) },
                 96,
             ),
-            ("few, and none starts", Load { waiting: 6, pods: 4, starting: 4, waited: S * 60, ..load }, 2),
+            ("few, and none starts", Load { waiting: 6, pods: 4, waited: S * 60, ..starting(4) }, 2),
             ("short jobs", Load { waiting: 400, running: 2, over: 98, took: ms * 98, pods: 2, ..load }, 0),
-            (
-                "many short jobs",
-                Load { waiting: 10_000, running: 2, over: 98, took: ms * 98, pods: 2, ..load },
-                38,
-            ),
-            (
-                "they have only begun",
-                Load { waiting: 90, running: 4, running_for: ms * 4, pods: 4, ..load },
-                0,
-            ),
-            (
-                "they turn out to be long",
-                Load { waiting: 90, running: 4, running_for: S * 8, pods: 4, ..load },
-                15,
-            ),
+            ("many", Load { waiting: 10_000, running: 2, over: 98, took: ms * 98, pods: 2, ..load }, 38),
+            ("just begun", Load { waiting: 90, running: 4, running_for: ms * 4, pods: 4, ..load }, 0),
+            ("not short", Load { waiting: 90, running: 4, running_for: S * 8, pods: 4, ..load }, 15),
             ("long jobs", Load { waiting: 90, running: 4, running_for: S * 400, pods: 4, ..load }, 90),
             (
                 "long jobs with pods to come",
-                Load { waiting: 90, running: 4, running_for: S * 400, pods: 64, starting: 60, ..load },
+                Load { waiting: 90, running: 4, running_for: S * 400, pods: 64, ..starting(60) },
                 30,
             ),
             (
                 "no more than are good for a cluster",
-                Load { waiting: 5000, running: 4, running_for: S * 9999, pods: 94, starting: 90, ..load },
+                Load { waiting: 5000, running: 4, running_for: S * 9999, pods: 94, ..starting(90) },
                 10,
             ),
-            ("side by side", Load { waiting: 17, slots: 8, ..load }, 3),
             (
                 "one that takes long says little of many",
                 Load {
@@ -228,8 +223,12 @@ mod tests {
             ),
         ];
         for (what, load, wanted) in cases {
-            assert_eq!(load.wanted(), wanted, "{what}: {load:?}");
+            assert_eq!(load.wanted(), vec![1; wanted], "{what}: {load:?}");
         }
+        let small = Load { slots: 8, ..Load::default() };
+        assert_eq!(Load { waiting: 1, ..small }.wanted(), [1]);
+        assert_eq!(Load { waiting: 17, ..small }.wanted(), [8, 8, 1]);
+        assert_eq!(Load { waiting: 17, pods: 1, starting: 1, expected: 8, ..small }.wanted(), [8, 1]);
     }
 
     fn class(cores: u64, ram_mib: u64) -> Class {
@@ -243,7 +242,7 @@ mod tests {
         {
             let class = class(cores, ram);
             assert_eq!(class.slots(), slots, "{class:?}");
-            assert_eq!(class.granted().ram_mib, ram * slots);
+            assert_eq!(class.granted(3).ram_mib, ram * 3);
         }
         assert_eq!(Class { gpus: 1, ..class(100, 100) }.slots(), 1);
     }

@@ -53,7 +53,7 @@ impl Lead {
         for (word, job) in pods {
             let number = self.serving.number();
             let id = For::Many(number);
-            self.serving.pods.insert(number, Pod::new(None));
+            self.serving.pods.insert(number, Pod::new(None, 0));
             self.serving.adopting.left.insert(number);
             let active = Active { job: Some(job.clone()), word: Some(word.clone()), ..Active::default() };
             self.active.insert(id.clone(), active);

@@ -46,7 +46,7 @@ pub(super) enum What {
     /// An attempt.
     One(Box<Attempt>),
     /// Those of a class that are told to a worker by the leader of a term; by the word of its pod.
-    Many { word: String, term: String, class: Class },
+    Many { word: String, term: String, class: Class, slots: u64 },
 }
 
 /// What makes one Job.
@@ -118,7 +118,9 @@ impl Maker {
         }
         let (word, job, secret) = match &self.what {
             What::One(attempt) => self.for_attempt(attempt).await?,
-            What::Many { word, term, class } => (word.clone(), self.for_many(word, term, class), None),
+            What::Many { word, term, class, slots } => {
+                (word.clone(), self.for_many(word, term, class, *slots), None)
+            }
         };
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let mut said = false;
@@ -167,8 +169,8 @@ impl Maker {
     }
 
     /// The Job of a pod that takes more than one.
-    fn for_many(&self, word: &str, term: &str, class: &Class) -> Value {
-        let granted = class.granted();
+    fn for_many(&self, word: &str, term: &str, class: &Class, slots: u64) -> Value {
+        let granted = class.granted(slots);
         let order = Order {
             word,
             serves: Some((term, pool::KEPT)),

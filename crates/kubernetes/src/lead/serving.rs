@@ -77,6 +77,8 @@ struct Queue {
 pub(super) struct Pod {
     /// `None`: an earlier leader's.
     pub(super) class: Option<Class>,
+    /// How many attempts it has side by side at most.
+    slots: u64,
     /// Who talks to its worker.
     pub(super) orders: Option<UnboundedSender<Order>>,
     /// Its worker has been attached to.
@@ -152,10 +154,11 @@ impl Default for Serving {
 }
 
 impl Pod {
-    pub(super) fn new(class: Option<Class>) -> Self {
+    pub(super) fn new(class: Option<Class>, slots: u64) -> Self {
         Self {
             leaves: class.is_none(),
             class,
+            slots,
             orders: None,
             is_attached: false,
             attempts: HashSet::new(),
@@ -200,11 +203,13 @@ impl Serving {
 
     /// How many more attempts a pod may have now.
     fn free(&self, pod: &Pod) -> u64 {
-        let Some(class) = pod.class.as_ref().filter(|_| pod.is_attached && !pod.leaves) else { return 0 };
+        if !pod.is_attached || pod.leaves {
+            return 0;
+        }
         let is_busy = |id: &&AttemptId| {
             !matches!(self.attempts.get(id).map(|served| &served.at), Some(At::In { has_ended: true, .. }))
         };
-        class.slots().saturating_sub(pod.attempts.iter().filter(is_busy).count() as u64)
+        pod.slots.saturating_sub(pod.attempts.iter().filter(is_busy).count() as u64)
     }
 
     fn load(&self, class: &Class, queue: &Queue, now: Instant) -> Load {
@@ -218,7 +223,10 @@ impl Serving {
         };
         for pod in self.pods.values().filter(|pod| pod.class.as_ref() == Some(class) && !pod.leaves) {
             load.pods += 1;
-            load.starting += usize::from(!pod.is_attached);
+            if !pod.is_attached {
+                load.starting += 1;
+                load.expected += pod.slots;
+            }
             for id in &pod.attempts {
                 if let Some(Served { at: At::In { since, has_ended: false, .. }, .. }) = self.attempts.get(id)
                 {
@@ -359,8 +367,8 @@ impl Lead {
             let wanted = serving.queues.iter().filter(|(_, queue)| !queue.waiting.is_empty());
             let wanted =
                 wanted.map(|(class, queue)| (class.clone(), serving.load(class, queue, now).wanted()));
-            for (class, count) in wanted.collect::<Vec<_>>() {
-                (0..count).for_each(|_| self.make_pod(&class));
+            for (class, pods) in wanted.collect::<Vec<_>>() {
+                pods.into_iter().for_each(|slots| self.make_pod(&class, slots));
             }
         }
         self.let_go(now, is_scarce);
@@ -385,12 +393,12 @@ impl Lead {
         self.serving.words.insert(Arc::clone(&served.word), id.clone());
     }
 
-    fn make_pod(&mut self, class: &Class) {
+    fn make_pod(&mut self, class: &Class, slots: u64) {
         let number = self.serving.number();
-        self.serving.pods.insert(number, Pod::new(Some(class.clone())));
+        self.serving.pods.insert(number, Pod::new(Some(class.clone()), slots));
         let term = self.settings.term.clone();
         let word = names::pod_word(&term, number);
-        self.make(For::Many(number), What::Many { word, term, class: class.clone() }, Vec::new());
+        self.make(For::Many(number), What::Many { word, term, class: class.clone(), slots }, Vec::new());
     }
 
     /// Whether a pod finds no room in the cluster.
