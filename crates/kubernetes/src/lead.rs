@@ -3,6 +3,7 @@
 mod adopting;
 mod making;
 mod serving;
+mod shared;
 mod watching;
 
 use std::cmp::Reverse;
@@ -27,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use self::making::Stop;
-use self::serving::Serving;
+use self::shared::Serving;
 use crate::cluster::{self, Cluster};
 use crate::events;
 use crate::outcome::Standing;

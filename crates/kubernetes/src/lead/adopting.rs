@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use moil_job::frames::Order;
 use tokio::time::{Duration, Instant};
 
-use super::serving::Pod;
+use super::shared::Pod;
 use super::{Active, For, Lead};
 
 /// How long a worker may take to answer. One that does not is ended, so that nothing runs twice.

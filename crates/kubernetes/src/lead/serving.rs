@@ -1,30 +1,24 @@
 //! Attempts that share pods: they wait for one, are told to its worker, and the worker's answers are heard.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod as KubernetesPod;
 use kube::ResourceExt as _;
-use moil_cwl::value::Value as CwlValue;
 use moil_job::executor::Report;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::frames::{Answer, Leader, Order};
 use moil_job::result::Outcome;
-use moil_job::spec::{Attempt, AttemptId, JobId};
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use moil_job::spec::{Attempt, AttemptId};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Duration, Instant};
 
-use super::adopting::Adopting;
 use super::making::{self, What};
+use super::shared::{At, Pod, Sent, Served};
 use super::{Active, For, Lead, Told};
 use crate::names;
 use crate::outcome::{Standing, lost, on};
-use crate::pool::{Class, Load};
+use crate::pool::Class;
 use crate::stream::{self, Heard};
-
-/// How many attempts are made ready at a time: their inputs may have to be brought to the store.
-const WRITERS: usize = 16;
 
 /// How often it is looked what is to be done while something waits.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,260 +28,6 @@ const MOST_ATTEMPTS: usize = 5000;
 
 /// After this time a pod gets no more attempts.
 const MOST_AGE: Duration = Duration::from_secs(6 * 3600);
-
-/// How many waiting jobs are looked at for one whose inputs a pod has.
-const NEAR: usize = 16;
-
-/// Of how many files it is known which pod has made them.
-const MOST_FILES: usize = 200_000;
-
-/// All that is known of pods that take more than one attempt.
-pub(super) struct Serving {
-    queues: HashMap<Class, Queue>,
-    pub(super) pods: BTreeMap<u64, Pod>,
-    attempts: HashMap<AttemptId, Served>,
-    /// Attempts that a worker was told.
-    pub(super) words: HashMap<Arc<str>, AttemptId>,
-    /// Jobs whose next attempt is to be alone in its pod.
-    alone: HashSet<JobId>,
-    /// Which pod has made a file.
-    made: HashMap<Arc<str>, u64>,
-    /// The number of the next pod.
-    next: u64,
-    /// Pods cannot be attached to.
-    is_off: bool,
-    writers: Arc<Semaphore>,
-    /// When to look again.
-    look: Option<Instant>,
-    pub(super) adopting: Adopting,
-}
-
-/// The jobs of a class.
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<AttemptId>,
-    /// Since when there is something that waits.
-    since: Option<Instant>,
-    /// How many are over, and what they took.
-    over: usize,
-    took: Duration,
-}
-
-/// A pod that takes more than one attempt.
-pub(super) struct Pod {
-    /// `None`: an earlier leader's.
-    pub(super) class: Option<Class>,
-    /// How many attempts it has side by side at most.
-    slots: u64,
-    /// Who talks to its worker.
-    pub(super) orders: Option<UnboundedSender<Order>>,
-    /// Its worker has been attached to.
-    is_attached: bool,
-    attempts: HashSet<AttemptId>,
-    /// How many it was told in all.
-    told: usize,
-    since: Instant,
-    /// Since when it has nothing to do.
-    idle: Option<Instant>,
-    /// It gets no more attempts.
-    pub(super) leaves: bool,
-    /// What came of attempts that nobody has asked for yet.
-    pub(super) unclaimed: HashMap<Arc<str>, Outcome>,
-}
-
-/// An attempt that shares a pod, or will.
-struct Served {
-    /// `None`: an earlier leader has submitted it.
-    attempt: Option<Attempt>,
-    class: Option<Class>,
-    word: Arc<str>,
-    text: String,
-    at: At,
-    is_cancelled: bool,
-}
-
-/// Where an attempt is.
-enum At {
-    /// It is made ready.
-    Writing,
-    /// It waits for a pod.
-    Waiting,
-    /// A worker was told.
-    In {
-        pod: u64,
-        since: Instant,
-        /// Its tool is gone.
-        has_ended: bool,
-        sent: Sent,
-    },
-    /// Its worker is gone, from this node; somebody has removed its Job.
-    Left { node: Option<String>, removed: bool },
-}
-
-/// Whether an attempt has reached its worker.
-#[derive(Clone, Copy, PartialEq)]
-enum Sent {
-    /// It may be on its way.
-    Now,
-    /// The worker did not know of it when it was asked last.
-    Missed,
-    /// It was sent through a connection that was cut.
-    Before,
-}
-
-impl Default for Serving {
-    fn default() -> Self {
-        Self {
-            queues: HashMap::new(),
-            pods: BTreeMap::new(),
-            attempts: HashMap::new(),
-            words: HashMap::new(),
-            alone: HashSet::new(),
-            made: HashMap::new(),
-            next: 1,
-            is_off: false,
-            writers: Arc::new(Semaphore::new(WRITERS)),
-            look: None,
-            adopting: Adopting::default(),
-        }
-    }
-}
-
-impl Pod {
-    pub(super) fn new(class: Option<Class>, slots: u64) -> Self {
-        Self {
-            leaves: class.is_none(),
-            class,
-            slots,
-            orders: None,
-            is_attached: false,
-            attempts: HashSet::new(),
-            told: 0,
-            since: Instant::now(),
-            idle: None,
-            unclaimed: HashMap::new(),
-        }
-    }
-
-    pub(super) fn order(&self, order: Order) {
-        if let Some(orders) = &self.orders {
-            // It is gone only with the pod.
-            let _ = orders.send(order);
-        }
-    }
-}
-
-impl Serving {
-    pub(super) fn is_empty(&self) -> bool {
-        self.attempts.is_empty() && self.pods.is_empty()
-    }
-
-    pub(super) fn has(&self, id: &AttemptId) -> bool {
-        self.attempts.contains_key(id)
-    }
-
-    pub(super) fn attempts(&self) -> impl Iterator<Item = AttemptId> {
-        self.attempts.keys().cloned()
-    }
-
-    /// When [`Lead::balance`] is to be called at the latest.
-    pub(super) fn next_balance(&self) -> Option<Instant> {
-        self.look
-    }
-
-    /// A number for a new pod.
-    pub(super) fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
-    }
-
-    /// How many more attempts a pod may have now.
-    fn free(&self, pod: &Pod) -> u64 {
-        if !pod.is_attached || pod.leaves {
-            return 0;
-        }
-        let is_busy = |id: &&AttemptId| {
-            !matches!(self.attempts.get(id).map(|served| &served.at), Some(At::In { has_ended: true, .. }))
-        };
-        pod.slots.saturating_sub(pod.attempts.iter().filter(is_busy).count() as u64)
-    }
-
-    fn load(&self, class: &Class, queue: &Queue, now: Instant) -> Load {
-        let mut load = Load {
-            waiting: queue.waiting.len(),
-            waited: queue.since.map(|since| now - since).unwrap_or_default(),
-            over: queue.over,
-            took: queue.took,
-            slots: class.slots(),
-            ..Load::default()
-        };
-        for pod in self.pods.values().filter(|pod| pod.class.as_ref() == Some(class) && !pod.leaves) {
-            load.pods += 1;
-            if !pod.is_attached {
-                load.starting += 1;
-                load.expected += pod.slots;
-            }
-            for id in &pod.attempts {
-                if let Some(Served { at: At::In { since, has_ended: false, .. }, .. }) = self.attempts.get(id)
-                {
-                    load.running += 1;
-                    load.running_for += now - *since;
-                }
-            }
-        }
-        load
-    }
-
-    /// The attempt that a free pod is to have next: of its own class, else of one that it has room for; if one of the first
-    /// ones reads what this pod has made, that one.
-    fn choose(&mut self, number: u64) -> Option<AttemptId> {
-        let class = self.pods.get(&number)?.class.clone()?;
-        let has_some = |queue: &Queue| !queue.waiting.is_empty();
-        let class = match self.queues.get(&class).is_some_and(has_some) {
-            true => class,
-            false => {
-                let others =
-                    self.queues.iter().filter(|(other, queue)| has_some(queue) && class.has_room_for(other));
-                // The largest one: others have more choice.
-                others.map(|(other, _)| other).max()?.clone()
-            }
-        };
-        let queue = self.queues.get(&class)?;
-        let is_near = |id: &AttemptId| {
-            let attempt = self.attempts.get(id).and_then(|served| served.attempt.as_ref());
-            attempt.is_some_and(|attempt| is_made_in(&attempt.job.inputs, number, &self.made))
-        };
-        let place = queue.waiting.iter().take(NEAR).position(is_near).unwrap_or(0);
-        let queue = self.queues.get_mut(&class)?;
-        let chosen = queue.waiting.remove(place);
-        queue.since = (!queue.waiting.is_empty()).then(Instant::now);
-        chosen
-    }
-
-    /// Remembers which pod has made the files of an output object.
-    fn remember(&mut self, outputs: &CwlValue, pod: u64) {
-        if self.made.len() > MOST_FILES {
-            self.made.clear();
-        }
-        outputs.visit_files(&mut |item| {
-            if let CwlValue::File(file) = item
-                && let Some(location) = &file.location
-            {
-                self.made.insert(Arc::clone(location), pod);
-            }
-        });
-    }
-}
-
-fn is_made_in(inputs: &CwlValue, pod: u64, made: &HashMap<Arc<str>, u64>) -> bool {
-    let mut found = false;
-    inputs.visit_files(&mut |item| {
-        if let CwlValue::File(file) = item {
-            found |= file.location.as_ref().is_some_and(|location| made.get(location) == Some(&pod));
-        }
-    });
-    found
-}
 
 impl Lead {
     /// Lets an attempt wait for a pod that takes more than one. `false`: it is to have one of its own.
