@@ -14,6 +14,8 @@ pub enum Need {
     Logs,
     /// Workflows with `cwltool:Secrets` need it.
     Secrets,
+    /// Pods that take more than one job need it.
+    Sharing,
 }
 
 /// Rights to one kind of object.
@@ -38,6 +40,7 @@ pub const RIGHTS: &[Right] = &[
         need: Need::Always,
     },
     Right { group: "", resource: "pods", verbs: &["get", "list", "watch"], need: Need::Always },
+    Right { group: "", resource: "pods/attach", verbs: &["create", "get"], need: Need::Sharing },
     Right { group: "", resource: "pods/log", verbs: &["get"], need: Need::Logs },
     Right { group: "", resource: "events", verbs: &["list", "watch"], need: Need::Messages },
     Right {
@@ -141,6 +144,8 @@ pub fn check(
         Need::Logs if settings.live_logs => (Verdict::Failed, ""),
         Need::Logs => (Verdict::CannotTell, "; --realTimeLogging needs it, and so does doctor in a pod"),
         Need::Messages => (Verdict::CannotTell, "; messages on pods that do not start say less"),
+        Need::Sharing if settings.pod_per_job => (Verdict::Ok, "; --kubernetesPodPerJob needs none of it"),
+        Need::Sharing => (Verdict::CannotTell, "; each job has a pod of its own then"),
         Need::Secrets => (Verdict::CannotTell, "; workflows with cwltool:Secrets need it"),
     };
     let apply = format!(
@@ -213,6 +218,7 @@ mod tests {
             ("configmaps", &plain, Verdict::Failed),
             ("pods/log", &plain, Verdict::CannotTell),
             ("pods/log", &live, Verdict::Failed),
+            ("pods/attach", &plain, Verdict::CannotTell),
             ("events", &plain, Verdict::CannotTell),
             ("secrets", &plain, Verdict::CannotTell),
         ] {
