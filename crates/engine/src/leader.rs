@@ -408,6 +408,15 @@ impl<'a> Leader<'a> {
                     self.plan_event(Event::Note { name, text });
                 }
             }
+            Message::Report(Report::Placed(attempt, place)) => {
+                let Some((entry, _)) = self.running.get(&attempt) else { return };
+                let name = Arc::clone(&entry.job.name);
+                if let Some(journal) = &mut self.helpers.journal {
+                    let (attempt, place) = (attempt.clone(), Arc::clone(&place));
+                    journal.note(Record::AttemptPlaced { attempt, place });
+                }
+                self.plan_event(Event::JobPlaced { attempt, name, place });
+            }
             Message::Report(Report::Output(attempt, line)) => {
                 if let Some((entry, _)) = self.running.get(&attempt) {
                     let name = Arc::clone(&entry.job.name);

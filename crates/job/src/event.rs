@@ -61,6 +61,15 @@ pub enum Event {
         /// What it was granted.
         granted: Resources,
     },
+    /// An attempt is at work somewhere else.
+    JobPlaced {
+        /// Which one.
+        attempt: AttemptId,
+        /// The job's name.
+        name: Arc<str>,
+        /// Where: a pod and its node.
+        place: Arc<str>,
+    },
     /// A job is done: run, or taken from memory.
     JobFinished {
         /// The attempt that did it.

@@ -34,6 +34,8 @@ pub trait Executor {
 pub enum Report {
     /// What the attempt is doing that takes long, or waits for, in a sentence for people.
     Note(AttemptId, String),
+    /// It is at work there: for people, as in `demo-toil-align-0123abcd-x7k2p on node-7`. An executor need not tell it.
+    Placed(AttemptId, std::sync::Arc<str>),
     /// A line of the tool's output, where live output was asked for.
     Output(AttemptId, String),
     /// The tool and all that it started are gone; its outputs are still looked at. At most once for each

@@ -90,6 +90,13 @@ pub enum Record {
         /// When, in milliseconds since 1970.
         at: u64,
     },
+    /// An attempt is at work somewhere else. This may be recorded late, or never: people want to know it.
+    AttemptPlaced {
+        /// Which one.
+        attempt: AttemptId,
+        /// Where: a pod and its node.
+        place: Arc<str>,
+    },
     /// An attempt failed.
     AttemptFailed {
         /// Which one.

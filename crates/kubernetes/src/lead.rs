@@ -113,6 +113,8 @@ struct Active {
     removed: bool,
     /// The node of its pod.
     node: Option<String>,
+    /// Its pod and node, for people, once its worker was at work.
+    place: Option<Arc<str>>,
     /// What it waits for that has an end.
     wait: Option<Wait<Instant>>,
     /// What was said last of why it waits.

@@ -39,7 +39,9 @@ pub fn plain_line(event: &Event) -> Option<String> {
         }
         Event::ToolOutput { name, line } => format!("[{name}] {line}"),
         Event::Note { name, text } => format!("[job {name}] {text}"),
-        Event::JobStarted { .. } | Event::Console(_) | Event::Warning(_) => return None,
+        Event::JobStarted { .. } | Event::JobPlaced { .. } | Event::Console(_) | Event::Warning(_) => {
+            return None;
+        }
     })
 }
 
@@ -131,8 +133,13 @@ impl Display {
 fn rows(status: &RunStatus, elapsed: Duration) -> Vec<String> {
     let total = status.total();
     let seconds = elapsed.as_secs();
+    let places = match status.places() {
+        0 => String::new(),
+        1 => " in 1 pod".to_owned(),
+        places => format!(" in {places} pods"),
+    };
     let mut lines = vec![format!(
-        "{:02}:{:02}:{:02}  {}",
+        "{:02}:{:02}:{:02}  {}{places}",
         seconds / 3600,
         seconds / 60 % 60,
         seconds % 60,

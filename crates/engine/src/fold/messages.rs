@@ -48,6 +48,9 @@ pub fn message(event: &Event, seconds: f64) -> Option<Value> {
             "retry_in_seconds": retry.map(|retry| retry.wait),
         }),
         Event::Warning(text) => json!({ "event": "warning", "message": text }),
+        Event::JobPlaced { name, place, .. } => {
+            json!({ "event": "placed", "name": &**name, "place": &**place })
+        }
         Event::Note { name, text } => json!({ "event": "note", "name": &**name, "message": text }),
         Event::ToolOutput { .. } | Event::Console(_) => return None,
     };

@@ -84,6 +84,8 @@ pub struct RecordedAttempt {
     pub recorded: u64,
     /// When it was handed to the executor.
     pub submitted: Option<u64>,
+    /// Where it was at work, if that was told.
+    pub place: Option<Arc<str>>,
     /// How it ended; `None` if nothing is known of that.
     pub end: Option<(AttemptEnd, u64)>,
     /// By which leader: an index into [`Recorded::leaders`].
@@ -198,6 +200,7 @@ impl Recorded {
                     again: again.clone(),
                     recorded: at,
                     submitted: None,
+                    place: None,
                     end: None,
                     leader,
                 });
@@ -205,6 +208,11 @@ impl Recorded {
             Record::AttemptSubmitted { attempt, at } => {
                 if let Some(attempt) = self.attempt(attempt) {
                     attempt.submitted = Some(*at);
+                }
+            }
+            Record::AttemptPlaced { attempt, place } => {
+                if let Some(attempt) = self.attempt(attempt) {
+                    attempt.place = Some(Arc::clone(place));
                 }
             }
             Record::AttemptFailed { attempt, failure, retry } => {

@@ -1,9 +1,11 @@
 //! Where the run stands, by step: what progress displays show.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use moil_job::event::{Event, Status};
+use moil_job::spec::AttemptId;
 
 /// The jobs of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,8 @@ impl Counts {
 pub struct RunStatus {
     /// Steps with jobs of their own, in the order in which they began.
     pub steps: IndexMap<Arc<str>, Counts>,
+    /// Where attempts are at work, as far as that was told.
+    places: HashMap<AttemptId, Arc<str>>,
 }
 
 impl RunStatus {
@@ -44,12 +48,17 @@ impl RunStatus {
                 counts.running += 1;
                 counts.total = counts.total.max(counts.running + counts.done + counts.failed);
             }
-            Event::JobFinished { step, .. } => {
+            Event::JobPlaced { attempt, place, .. } => {
+                self.places.insert(attempt.clone(), Arc::clone(place));
+            }
+            Event::JobFinished { attempt, step, .. } => {
+                self.places.remove(attempt);
                 let counts = self.steps.entry(Arc::clone(step)).or_default();
                 counts.running = counts.running.saturating_sub(1);
                 counts.done += 1;
             }
-            Event::JobFailed { step, retry, .. } => {
+            Event::JobFailed { attempt, step, retry, .. } => {
+                self.places.remove(attempt);
                 let counts = self.steps.entry(Arc::clone(step)).or_default();
                 counts.running = counts.running.saturating_sub(1);
                 counts.failed += usize::from(retry.is_none());
@@ -73,6 +82,11 @@ impl RunStatus {
         }
     }
 
+    /// In how many places attempts are at work, as far as that was told.
+    pub fn places(&self) -> usize {
+        self.places.values().collect::<HashSet<_>>().len()
+    }
+
     /// All steps together.
     pub fn total(&self) -> Counts {
         self.steps.values().fold(Counts::default(), |sum, counts| Counts {
@@ -88,7 +102,7 @@ impl RunStatus {
 mod tests {
     use super::*;
     use moil_job::resources::Resources;
-    use moil_job::spec::{AttemptId, JobId};
+    use moil_job::spec::JobId;
 
     fn started(step: &str, job: &str) -> Event {
         Event::JobStarted {
@@ -118,6 +132,20 @@ mod tests {
         status.take(&finished("align", "align"));
         status.take(&started("align", "align_2"));
         assert_eq!(status.steps["align"], Counts { total: 3, running: 1, done: 1, failed: 0 });
+    }
+
+    #[test]
+    fn places_are_counted_while_jobs_are_there() {
+        let mut status = RunStatus::default();
+        for (job, place) in [("a", "pod-1 on n"), ("b", "pod-1 on n"), ("c", "pod-2 on n")] {
+            status.take(&started("s", job));
+            let attempt = AttemptId { job: JobId(job.into()), number: 1 };
+            status.take(&Event::JobPlaced { attempt, name: job.into(), place: place.into() });
+        }
+        assert_eq!(status.places(), 2);
+        status.take(&finished("s", "a"));
+        status.take(&finished("s", "c"));
+        assert_eq!(status.places(), 1);
     }
 
     #[test]

@@ -131,6 +131,9 @@ impl Lead {
         pod.idle = None;
         pod.order(Order::Run { word: Arc::clone(&served.word), attempt: served.text.clone() });
         self.serving.words.insert(Arc::clone(&served.word), id.clone());
+        if let Some(place) = self.active.get(&For::Many(number)).and_then(|active| active.place.clone()) {
+            (self.reporter)(Report::Placed(id.clone(), place));
+        }
     }
 
     fn make_pod(&mut self, class: &Class, slots: u64) {

@@ -49,11 +49,27 @@ impl Lead {
             active.turn = None;
             active.node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
         }
+        self.place(&word, &pod);
         self.look(&word);
         self.follow(&word, &pod);
         self.talk(&word, &pod);
         if is_gone {
             self.pods.remove(&word);
+        }
+    }
+
+    /// Tells where an attempt is at work, once.
+    fn place(&mut self, word: &str, pod: &Pod) {
+        let Some(id) = self.ids.get(word).filter(|_| matches!(self.pods.get(word), Some(Standing::Running)))
+        else {
+            return;
+        };
+        let Some(active) = self.active.get_mut(id).filter(|active| active.place.is_none()) else { return };
+        let node = active.node.as_deref().unwrap_or("a node without a name");
+        let place: Arc<str> = format!("{} on {node}", pod.name_any()).into();
+        active.place = Some(Arc::clone(&place));
+        if let For::One(id) = id {
+            (self.reporter)(Report::Placed(id.clone(), place));
         }
     }
 

@@ -1,5 +1,6 @@
 //! `moil status`: how it stands with a run.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::images::span;
 use crate::invocation::Invocation;
 use crate::log::timestamp_of;
 use crate::run::print;
+
+/// How many pods are listed.
+const MOST_PLACES: usize = 20;
 
 const SHAPE: Shape = Shape {
     help: "Shows how it stands with a run: its state, its steps, and what failed.
@@ -122,7 +126,10 @@ fn facts(recorded: &Recorded, job: &RecordedJob, state: JobState) -> (Option<u64
             let reason = "waits for cores, memory or disk that other jobs have";
             (last.map(|last| last.recorded), Some(reason.to_owned()))
         }
-        (JobState::Running, _) => (last.and_then(|last| last.submitted), None),
+        (JobState::Running, _) => {
+            let place = last.and_then(|last| last.place.as_ref());
+            (last.and_then(|last| last.submitted), place.map(|place| format!("in {place}")))
+        }
         (JobState::Lost, _) => {
             let leader = recorded.leaders.last().map_or("", |leader| &leader.name);
             (last.map(|last| last.recorded), Some(format!("its leader ended ({leader})")))
@@ -151,6 +158,19 @@ fn failures(seen: &Seen) -> Vec<(String, &Failure)> {
         recorded.jobs.iter().filter(|(_, job)| recorded.state(job, seen.is_alive()) == JobState::Failed);
     let jobs = jobs.filter_map(|(id, job)| Some((format!("job {id}"), failure_of(job)?)));
     jobs.chain(recorded.failures.iter().map(|(what, failure)| (what.clone(), failure))).collect()
+}
+
+/// The places where jobs are at work, and these by their names.
+fn places(seen: &Seen) -> BTreeMap<&str, Vec<&str>> {
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for job in seen.recorded.jobs.values() {
+        if seen.recorded.state(job, seen.is_alive()) == JobState::Running
+            && let Some(place) = job.attempts.last().and_then(|last| last.place.as_deref())
+        {
+            places.entry(place).or_default().push(&job.called.name);
+        }
+    }
+    places
 }
 
 fn age(milliseconds: u64) -> String {
@@ -196,6 +216,16 @@ fn as_text(asked: &Asked, seen: &Seen, jobs: &Listed<'_>) -> String {
                 text,
                 "{step:width$} {waiting:>8} {running:>8} {done:>8} {reused:>8} {failed:>8} {cut_off:>8}"
             );
+        }
+    }
+    let places = places(seen);
+    if !asked.has("--noAggStats") && !places.is_empty() {
+        _ = writeln!(text, "\npods with jobs at work: {}", places.len());
+        for (place, jobs) in places.iter().take(MOST_PLACES) {
+            _ = writeln!(text, "  {place}: {}", jobs.join(", "));
+        }
+        if places.len() > MOST_PLACES {
+            _ = writeln!(text, "  …");
         }
     }
     if !jobs.is_empty() {
@@ -281,6 +311,7 @@ pub(super) fn job_json(seen: &Seen, id: &JobId, job: &RecordedJob) -> Json {
         "step": &*job.called.step,
         "state": state.word(),
         "attempt": job.attempts.last().map(|last| last.number),
+        "place": job.attempts.last().and_then(|last| last.place.as_deref()),
         "since": since,
         "why": why,
         "failure": failure_of(job),

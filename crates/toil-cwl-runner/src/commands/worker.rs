@@ -233,7 +233,7 @@ fn run_attempt(
         match report {
             Report::Output(_, line) => _ = writeln!(stdout, "{line}"),
             Report::Note(_, text) => log.info(text),
-            Report::ToolEnded(_) | Report::Finished(..) => {}
+            Report::Placed(..) | Report::ToolEnded(_) | Report::Finished(..) => {}
         }
     }
     thread.join().map_err(|_| {

@@ -141,7 +141,7 @@ fn live_output_is_told_line_by_line() {
                 first_before_end |= lines.is_empty();
                 lines.push(line);
             }
-            Report::Note(..) | Report::ToolEnded(_) => {}
+            Report::Note(..) | Report::Placed(..) | Report::ToolEnded(_) => {}
             Report::Finished(..) => break,
         }
     }

@@ -222,7 +222,7 @@ impl Bench {
         loop {
             match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
                 Report::Finished(id, outcome) => return (id, outcome),
-                Report::Note(..) | Report::Output(..) | Report::ToolEnded(_) => {}
+                Report::Note(..) | Report::Placed(..) | Report::Output(..) | Report::ToolEnded(_) => {}
             }
         }
     }

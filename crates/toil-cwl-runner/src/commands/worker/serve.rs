@@ -354,8 +354,8 @@ impl Serving<'_> {
                     self.answer(&Answer::ToolEnded { word });
                 }
             }
-            // It comes as `Event::Over`.
-            Report::Finished(..) => {}
+            // The end comes as `Event::Over`; places are the leader's affair.
+            Report::Finished(..) | Report::Placed(..) => {}
         }
     }
 

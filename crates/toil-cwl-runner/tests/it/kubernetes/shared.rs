@@ -77,9 +77,25 @@ impl Shared {
         assert_eq!(begun, (0..times).collect::<Vec<_>>());
     }
 
+    fn store(&self) -> String {
+        format!("aws:us-east-1:{}-{}", self.space.name, std::process::id())
+    }
+
+    /// What `moil status` says.
+    fn status(&self) -> String {
+        let mut status = Command::new(env!("CARGO_BIN_EXE_moil"));
+        status.args(["status", &self.store(), "--status"]);
+        let server = std::env::var("MOIL_TEST_KUBERNETES_S3").expect("it is set in the cluster's network");
+        status
+            .env("AWS_ENDPOINT_URL", server)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        String::from_utf8_lossy(&status.output().expect("it runs").stdout).into_owned()
+    }
+
     /// The process of a worker in one of its pods.
     fn worker(&self) -> u32 {
-        let store = format!("aws:us-east-1:{}-{}", self.space.name, std::process::id());
+        let store = self.store();
         let mut found = None;
         in_time("there is a worker", 60, || {
             let listed =
@@ -222,9 +238,13 @@ fn kubernetes_shared_pods_outlive_the_api_server_and_nothing_runs_twice() {
 #[test]
 fn kubernetes_shared_pods_are_taken_over_by_the_next_leader() {
     let Some((registry, _whole)) = cluster() else { return };
-    let shared = Shared::new("shared-over", &registry, 12, Some(ALONE), &format!("sleep 15; {SAY}"));
+    let shared = Shared::new("shared-over", &registry, 12, Some(ALONE), &format!("sleep 20; {SAY}"));
     let child = shared.start();
     shared.until_begun(10);
+    // People can see which pod has which job.
+    in_time("the status tells of pods", 10, || shared.status().contains("pods with jobs at work: "));
+    let status = shared.status();
+    assert!(status.contains("-toil-pod-") && status.contains(" on node1: say"), "{status}");
     signal(&child, "-KILL");
     drop(child);
     let said = ended(shared.command(&["--restart"]).spawn().expect("it starts"), 0);
