@@ -30,7 +30,7 @@ pub enum Order {
     Run {
         /// The attempt, by its word.
         word: Arc<str>,
-        /// As [`crate::wire`] writes it.
+        /// As [`crate::wire`] writes it; empty if it lies in the job store.
         attempt: String,
     },
     /// End an attempt.

@@ -458,7 +458,8 @@ pub fn is_gone(error: &kube::Error) -> bool {
 }
 
 /// Why a worker cannot be attached to, if that will not change: a right is missing, or what lies between does not let such
-/// connections through. Other answers count only if they have come for long (`is_late`): the worker may just be gone.
+/// connections through. Other answers count only if they have come for long (`is_late`): the worker may just be gone, or its
+/// node hard to reach.
 pub(crate) fn attach_refused(error: &kube::Error, is_late: bool) -> Option<String> {
     let code = match error {
         kube::Error::Api(status) => status.code,
@@ -466,7 +467,7 @@ pub(crate) fn attach_refused(error: &kube::Error, is_late: bool) -> Option<Strin
         kube::Error::UpgradeConnection(_) => return Some(error.to_string()),
         _ => return None,
     };
-    (matches!(code, 403 | 405) || (is_late && code < 500)).then(|| error.to_string())
+    (is_late || matches!(code, 403 | 405)).then(|| error.to_string())
 }
 
 /// Whether a right is missing.

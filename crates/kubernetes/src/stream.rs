@@ -79,6 +79,9 @@ pub async fn talk(
                     return hear(Heard::Forbidden(words));
                 }
             }
+            Err(_) if !was_attached && began.elapsed() > NEVER => {
+                return hear(Heard::Forbidden("nothing answers".to_owned()));
+            }
             Err(_) => {}
         }
         // Meanwhile somebody may have lost interest.

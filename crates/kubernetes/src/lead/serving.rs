@@ -23,6 +23,9 @@ use crate::stream::{self, Heard};
 /// How often it is looked what is to be done while something waits.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The longest text of an attempt, in bytes, that is not left in the job store.
+const LARGE: usize = 64 << 10;
+
 /// After so many attempts a pod goes.
 const MOST_ATTEMPTS: usize = 5000;
 
@@ -52,7 +55,12 @@ impl Lead {
             // It is never closed.
             let Ok(_turn) = writers.acquire_owned().await else { return };
             let id = attempt.id.clone();
-            let written = tokio::task::spawn_blocking(move || exchange.write(&attempt)).await;
+            let write = move || match exchange.write(&attempt)? {
+                // As many as wait are kept in memory.
+                (_, text) if text.len() > LARGE => Ok((exchange.hand_over(&attempt)?, String::new())),
+                written => Ok(written),
+            };
+            let written = tokio::task::spawn_blocking(write).await;
             let written = written.unwrap_or_else(|error| Err(making::defect(&error))).map_err(Box::new);
             let _ = told.send(Told::Written { id, written });
         });

@@ -21,7 +21,7 @@ const WRITERS: usize = 16;
 const NEAR: usize = 16;
 
 /// Of how many files it is known which pod has made them.
-const MOST_FILES: usize = 200_000;
+const MOST_FILES: usize = 50_000;
 
 /// All that is known of pods that take more than one attempt.
 pub(super) struct Serving {
@@ -83,6 +83,7 @@ pub(super) struct Served {
     pub(super) attempt: Option<Attempt>,
     pub(super) class: Option<Class>,
     pub(super) word: Arc<str>,
+    /// What its worker is told; empty for a large one, which lies in the job store.
     pub(super) text: String,
     pub(super) at: At,
     pub(super) is_cancelled: bool,

@@ -247,6 +247,11 @@ fn what_is_no_order_is_left_out_and_no_order_is_carried_out_twice() {
     worker.run(3, "true");
     worker.done(3);
     assert_eq!(std::fs::read_to_string(&marks).expect("it ran"), "x\n");
+    // A large one lies in the store, as that of the run before does.
+    let word: Arc<str> = format!("{}/main.cwl.1", worker.leader.term).into();
+    worker.tell(&Order::Run { word: Arc::clone(&word), attempt: String::new() });
+    let ended = worker.finished();
+    assert!(ended.0 == word && matches!(ended.1, Outcome::Done(_)), "{ended:?}");
     // One that cannot be read has no end that counts, and says so.
     let word = worker.word(4);
     worker.tell(&Order::Run { word, attempt: "{}".to_owned() });

@@ -292,7 +292,7 @@ impl Serving<'_> {
         if self.over.contains(&word) || self.active.values().any(|active| active.word == word) {
             return;
         }
-        let attempt = match self.read(text) {
+        let attempt = match self.read(&word, text) {
             Ok(attempt) => attempt,
             Err(failure) => {
                 // Who it is cannot be told, and so not stored: the leader hears it, and it is no end of the attempt.
@@ -314,10 +314,16 @@ impl Serving<'_> {
         self.executor.submit(vec![attempt]);
     }
 
-    fn read(&mut self, text: &str) -> Result<Attempt, Failure> {
+    fn read(&mut self, word: &str, text: &str) -> Result<Attempt, Failure> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(FailureKind::System, "the worker cannot use the attempt").with_cause(error)
         };
+        if text.is_empty() {
+            let term = word.split_once('/').and_then(|(term, _)| term.parse().ok());
+            let term: Term = term.ok_or_else(|| unusable(&"its word has no term"))?;
+            let found = exchange::find(&*self.records, &term, word, Secrets::default());
+            return found.map(|found| found.attempt).map_err(|error| unusable(&error));
+        }
         let written = wire::read_attempt(text).map_err(|error| unusable(&error))?;
         let tool = match self.tools.get(written.tool()) {
             Some(tool) => Arc::clone(tool),
