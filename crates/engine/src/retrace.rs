@@ -299,6 +299,7 @@ mod tests {
             exit_code: 0,
             usage: Usage::default(),
             updates: Vec::new(),
+            logs: Vec::new(),
         };
         Record::JobFinished { attempt: id(job, number), result }
     }

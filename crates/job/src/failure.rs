@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::LeftLog;
+
 /// What kind of failure it is: decides about retries, budgets and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureKind {
@@ -62,6 +64,9 @@ pub struct Failure {
     pub cause: Option<String>,
     /// What to try.
     pub advice: Option<String>,
+    /// What the tool printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LeftLog>,
 }
 
 impl Failure {
@@ -76,6 +81,7 @@ impl Failure {
             log: None,
             cause: None,
             advice: None,
+            logs: Vec::new(),
         }
     }
 

@@ -29,6 +29,30 @@ pub struct JobResult {
     /// What it changed in place (InplaceUpdateRequirement), where that lies somewhere else now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub updates: Vec<Update>,
+    /// What its tool printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LeftLog>,
+}
+
+/// What a tool printed, left in the store for the leader. It is not recorded: the leader takes it out of an outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftLog {
+    /// What people call the job.
+    pub job: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// Where it is.
+    pub location: String,
+}
+
+impl Outcome {
+    /// Takes the logs out of it.
+    pub fn take_logs(&mut self) -> Vec<LeftLog> {
+        std::mem::take(match self {
+            Self::Done(result) => &mut result.logs,
+            Self::Failed(failure) => &mut failure.logs,
+        })
+    }
 }
 
 /// What an attempt took.

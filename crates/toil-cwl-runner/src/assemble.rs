@@ -26,7 +26,7 @@ use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
 use moil_job::event::Event;
-use moil_job::executor::{Executor, Reporter};
+use moil_job::executor::{Executor, Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
 use moil_jobstore::remote::{self, Remote};
@@ -36,7 +36,6 @@ use moil_salad::reader;
 use moil_salad::source::Source;
 use moil_worker::config::WorkerConfig;
 use moil_worker::downloads::{Downloads, Identity};
-use moil_worker::kept_logs::KeptLogs;
 use moil_worker::local::LocalExecutor;
 use moil_worker::machine::Machine;
 use moil_worker::spawner::Spawner;
@@ -51,6 +50,7 @@ use crate::home;
 use crate::inputs::Prepared;
 use crate::job_store::{self, JobStore};
 use crate::keys;
+use crate::left_logs::{self, Fetcher};
 use crate::log::{Level, Log};
 use crate::mpi_config;
 use crate::progress::{self, Display};
@@ -187,6 +187,7 @@ pub fn run(
         }
     };
     let load = generated::loader(settings, remote, sender.clone());
+    let no_thread = |error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error);
     let console = settings.tools.js_console.then(|| console(&sender));
     // What jobs leave in a bucket stays here as well, as long as there is room.
     let room = store.as_ref().map(|_| moil_worker::machine::machine(&work.path).disk / 4);
@@ -195,7 +196,12 @@ pub fn run(
         cache::open(settings, loaded, &work.path, remote, store.as_ref(), &downloads, surroundings.log)?;
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
-    evaluation.exchange = store.as_ref().map(JobStore::exchange);
+    let logs = match &store {
+        Some(_) => Fetcher::start(settings, remote, surroundings.log).map_err(no_thread)?,
+        None => None,
+    };
+    let exchange = store.as_ref().map(JobStore::exchange);
+    evaluation.exchange = exchange.map(|exchange| left_logs::take_from(exchange, logs.as_ref()));
     if let Some(store) = &store {
         evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote, cache.root.as_deref())));
         if store.is_in_doubt() {
@@ -206,7 +212,6 @@ pub fn run(
     evaluation.cache.clone_from(&cache.cached);
     let evaluators = Evaluators::start(evaluation, &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
-    let no_thread = |error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error);
     let journal = match &store {
         None => None,
         Some(store) => Some(Journal::start(store.journal(), sender.clone()).map_err(no_thread)?),
@@ -218,8 +223,11 @@ pub fn run(
         })
     };
     let reporter: Reporter = {
-        let sender = Mutex::new(sender);
-        Arc::new(move |report| {
+        let (sender, logs) = (Mutex::new(sender), logs.clone());
+        Arc::new(move |mut report| {
+            if let (Report::Finished(_, outcome), Some(logs)) = (&mut report, &logs) {
+                logs.take_from(outcome);
+            }
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
         })
     };
@@ -257,6 +265,9 @@ pub fn run(
     // From here on a signal ends the program at once: there is nobody left to tell.
     drop(guard);
     audience.leave(settings)?;
+    if let Some(logs) = logs {
+        logs.finish();
+    }
     tell_failures(&end, surroundings.log);
     if let Some(sentence) = watched.changed() {
         surroundings.log.warning(sentence);
@@ -416,14 +427,8 @@ pub fn worker_config(
         // The worker keeps ends; beginnings are kept whole.
         Keep::All | Keep::Beginning(_) => None,
     };
-    let log = &settings.log;
-    let streams = log.streams_dir.iter().map(|dir| KeptLogs { dir: dir.clone(), all: true, gzip: false });
-    let jobs = log.jobs_dir.iter().map(|dir| KeptLogs {
-        dir: dir.clone(),
-        all: log.all_jobs,
-        gzip: log.compress_jobs,
-    });
-    config.kept_logs = streams.chain(jobs).collect();
+    config.kept_logs = left_logs::kept(settings);
+    config.left_logs = settings.log.left;
     config.tmp_root =
         (settings.files.tmpdir != settings.files.tmp_outdir).then(|| settings.files.tmpdir.dir.clone());
     config.download = Some(Arc::new(Downloader(Arc::clone(remote))));

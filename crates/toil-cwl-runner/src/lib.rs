@@ -8,6 +8,7 @@
 //! | [`aws`] | how S3 is reached |
 //! | [`job_store`] | the job store of a run |
 //! | [`keys`] | what decides the results of jobs |
+//! | `left_logs` | what tools of workers elsewhere printed comes to the leader |
 //! | [`work_directory`] | where attempts work |
 //! | `worker_form` | what workers in other processes must know of settings |
 //! | [`definition`] | what a job store keeps of a run, so that any machine can lead it on |
@@ -69,6 +70,7 @@ pub mod inputs;
 pub mod invocation;
 pub mod job_store;
 pub mod keys;
+mod left_logs;
 pub mod log;
 pub mod log_file;
 pub mod mpi_config;

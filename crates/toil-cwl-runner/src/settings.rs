@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use error::SettingsError;
 use moil_jobstore::locator::{Locator, RecordsIn};
 use moil_kubernetes::settings::{Volume, WORK_DIR};
+use moil_worker::kept_logs::LeftLogs;
 pub use resolve::resolve;
 
 use crate::argparse::InputWord;
@@ -428,6 +429,8 @@ pub struct Log {
     pub compress_jobs: bool,
     /// Also those of jobs that succeeded.
     pub all_jobs: bool,
+    /// Which of both a worker leaves in the job store, from where the leader takes them.
+    pub left: LeftLogs,
     /// How much of each is kept.
     pub keep: Keep,
     /// A file for the events of the run.

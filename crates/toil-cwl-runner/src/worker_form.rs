@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use moil_job::failure::{Failure, FailureKind};
+use moil_jobstore::locator::Locator;
+use moil_worker::kept_logs::LeftLogs;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{BatchSystem, Containers, Keep, Preserved, Settings, TemporaryPrefix};
@@ -31,6 +33,7 @@ pub struct WorkerForm {
     tmpdir: TemporaryPrefix,
     tmp_outdir: TemporaryPrefix,
     real_time: bool,
+    left_logs: LeftLogs,
     streams_dir: Option<PathBuf>,
     jobs_dir: Option<PathBuf>,
     compress_jobs: bool,
@@ -67,6 +70,9 @@ impl WorkerForm {
             }
         };
         let (files, log) = (&settings.files, &settings.log);
+        let left_logs = left_logs(settings);
+        // What workers leave in the store they do not write as well.
+        let place = |dir: &Option<PathBuf>| dir.clone().filter(|_| left_logs == LeftLogs::None);
         Ok(Self {
             version: VERSION,
             preserved: settings.tools.preserved.clone(),
@@ -82,8 +88,9 @@ impl WorkerForm {
             tmpdir: files.tmpdir.clone(),
             tmp_outdir: files.tmp_outdir.clone(),
             real_time: log.real_time,
-            streams_dir: log.streams_dir.clone(),
-            jobs_dir: log.jobs_dir.clone(),
+            left_logs,
+            streams_dir: place(&log.streams_dir),
+            jobs_dir: place(&log.jobs_dir),
             compress_jobs: log.compress_jobs,
             all_jobs: log.all_jobs,
             keep: log.keep,
@@ -155,6 +162,7 @@ impl WorkerForm {
         }
         let log = &mut settings.log;
         log.real_time = self.real_time;
+        log.left = self.left_logs;
         log.streams_dir = self.streams_dir;
         log.jobs_dir = self.jobs_dir;
         log.compress_jobs = self.compress_jobs;
@@ -162,5 +170,61 @@ impl WorkerForm {
         log.keep = self.keep;
         settings.resources.max_time = self.max_time;
         self.mpi
+    }
+}
+
+/// Workers in pods and those of a store in a bucket may have none of the leader's directories.
+fn left_logs(settings: &Settings) -> LeftLogs {
+    let shares = match settings.batch {
+        BatchSystem::Kubernetes => false,
+        BatchSystem::Processes => matches!(settings.store.locator, Some(Locator::File(_)) | None),
+        BatchSystem::SingleMachine => true,
+    };
+    let log = &settings.log;
+    match (&log.streams_dir, &log.jobs_dir) {
+        _ if shares => LeftLogs::None,
+        (Some(_), _) => LeftLogs::All,
+        (None, Some(_)) if log.all_jobs => LeftLogs::All,
+        (None, Some(_)) => LeftLogs::OfFailed,
+        (None, None) => LeftLogs::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    use super::*;
+    use crate::argparse;
+    use crate::environment::Environment;
+    use crate::settings;
+
+    #[test]
+    fn workers_write_logs_or_leave_them_and_not_both() {
+        let (bucket, directory) = ("--jobStore s3://runs/x", "--jobStore store");
+        for (batch, store, options, left, writes) in [
+            ("processes", directory, "--writeLogs=logs", LeftLogs::None, true),
+            ("processes", bucket, "--writeLogs=logs", LeftLogs::OfFailed, false),
+            ("processes", bucket, "--writeLogs=logs --writeLogsFromAllJobs", LeftLogs::All, false),
+            ("processes", bucket, "--writeLogs=logs --log-dir logs", LeftLogs::All, false),
+            ("processes", bucket, "--writeLogsFromAllJobs", LeftLogs::None, false),
+            ("kubernetes", bucket, "--log-dir logs", LeftLogs::All, false),
+            (
+                "kubernetes",
+                "--kubernetesVolume pvc:d:/d --jobStore /d/x",
+                "--log-dir /d/logs",
+                LeftLogs::All,
+                false,
+            ),
+        ] {
+            let line = format!("--batchSystem {batch} {store} {options} w.cwl");
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let parsed = argparse::parse(&words, &|_| false).expect("it is understood");
+            let settings = settings::resolve(parsed, &Environment::default(), Path::new("/here"), false);
+            let form = WorkerForm::of(&settings.expect("it is valid")).expect("it is made");
+            let places = [&form.streams_dir, &form.jobs_dir].iter().any(|dir| dir.is_some());
+            assert_eq!((form.left_logs, places), (left, writes), "{line}");
+        }
     }
 }

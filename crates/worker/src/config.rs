@@ -13,7 +13,7 @@ use crate::apart::Apart;
 use crate::cancel::Cancel;
 use crate::container::Finder;
 use crate::downloads::{Download, Downloads};
-use crate::kept_logs::KeptLogs;
+use crate::kept_logs::{KeptLogs, LeftLogs};
 use crate::spawner::{Limit, Spawner};
 use crate::system::Result;
 use crate::usage::OutOfMemory;
@@ -48,6 +48,8 @@ pub struct WorkerConfig {
     pub max_log_size: Option<u64>,
     /// Where logs are kept beyond the attempt.
     pub kept_logs: Vec<KeptLogs>,
+    /// Which logs go to the leader with what comes of an attempt.
+    pub left_logs: LeftLogs,
     /// How long a tool that is to end has between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// `--maxJobDuration`: ends a tool even where no ToolTimeLimit does.
@@ -85,6 +87,7 @@ impl WorkerConfig {
             live_output: false,
             max_log_size: None,
             kept_logs: Vec::new(),
+            left_logs: LeftLogs::None,
             grace: Duration::from_secs(5),
             max_duration: None,
             mpi: MpiConfig::default(),

@@ -37,7 +37,9 @@ use crate::spare::Spare;
 use crate::spawner::{Command, Exit};
 use crate::stage::{Stager, check_sources};
 use crate::system::Result;
-use crate::{collect, docker, engine_failure, image, keep, machine, publish, scratch, summary, usage};
+use crate::{
+    collect, docker, engine_failure, image, keep, kept_logs, machine, publish, scratch, summary, usage,
+};
 
 pub use by_hand::{ByHand, lay_out};
 
@@ -381,7 +383,7 @@ impl Run<'_> {
             if failure.kind == FailureKind::Cancelled { failure } else { self.told(prepared, failure) }
         })?;
         let usage = usage::usage(&exit, output_bytes);
-        Ok(JobResult { outputs, exit_code, usage, updates: Vec::new() })
+        Ok(JobResult { outputs, exit_code, usage, updates: Vec::new(), logs: Vec::new() })
     }
 
     /// The failure of what ran the container, where it is not the tool's. `gone` tells why a daemon does not answer.
@@ -483,6 +485,27 @@ impl Run<'_> {
         failure
     }
 
+    /// Leaves logs for the leader, if it wants them.
+    fn leave_logs(&self, prepared: &Prepared, result: &mut Result<JobResult>) {
+        let wanted = self.config.left_logs.has(result.is_err()) && !self.cancel.is_cancelled();
+        let Some(contents) = self.config.contents.as_deref().filter(|_| wanted) else { return };
+        let (most, scratch) = (self.config.max_log_size, &self.config.work_root);
+        let leave = |log: &PathBuf| match kept_logs::leave(log, self.attempt, most, contents, scratch) {
+            Ok(left) => left,
+            Err(error) => {
+                // The job is over, and need not fail for that.
+                let text = format!("its log cannot be left for the leader: {error}");
+                (self.reporter)(Report::Note(self.attempt.id.clone(), text));
+                None
+            }
+        };
+        let left = prepared.logs.iter().filter_map(leave).collect();
+        match result {
+            Ok(result) => result.logs = left,
+            Err(failure) => failure.logs = left,
+        }
+    }
+
     /// Keeps what is wanted beyond the attempt and removes what is not; gives the outputs their last place.
     fn clean_up(&self, dirs: &AttemptDir, prepared: &Prepared, result: &mut Result<JobResult>) -> Result<()> {
         prepared.logs.iter().for_each(|log| self.masks.hide_in_log(log));
@@ -493,6 +516,7 @@ impl Run<'_> {
                 let _ = kept.keep(log, &self.attempt.job.name);
             }
         }
+        self.leave_logs(prepared, result);
         if self.config.leave_tmpdir {
             return Ok(());
         }

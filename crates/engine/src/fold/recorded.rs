@@ -427,7 +427,13 @@ mod tests {
         let usage = Usage { wall: second * seconds as u32, cpu: second, ..Usage::default() };
         Record::JobFinished {
             attempt: id(job, number),
-            result: JobResult { outputs: Value::Null, exit_code: 0, usage, updates: Vec::new() },
+            result: JobResult {
+                outputs: Value::Null,
+                exit_code: 0,
+                usage,
+                updates: Vec::new(),
+                logs: Vec::new(),
+            },
         }
     }
 

@@ -130,7 +130,13 @@ impl Fake {
 
 pub fn done(id: &AttemptId) -> Outcome {
     let outputs = outputs(Value::string(id.to_string()));
-    Outcome::Done(JobResult { outputs, exit_code: 0, usage: Usage::default(), updates: Vec::new() })
+    Outcome::Done(JobResult {
+        outputs,
+        exit_code: 0,
+        usage: Usage::default(),
+        updates: Vec::new(),
+        logs: Vec::new(),
+    })
 }
 
 fn failed(kind: FailureKind) -> Outcome {

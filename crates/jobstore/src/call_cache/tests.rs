@@ -39,7 +39,7 @@ impl Case {
         let directory = Directory { location: uri("d"), listing, ..Directory::default() };
         let others = file(Some("file:///data/input".into()));
         let outputs = Value::list(vec![file(uri("x #1")), Value::Directory(Arc::new(directory)), others]);
-        JobResult { outputs, exit_code: 0, usage: Usage::default(), updates: Vec::new() }
+        JobResult { outputs, exit_code: 0, usage: Usage::default(), updates: Vec::new(), logs: Vec::new() }
     }
 }
 

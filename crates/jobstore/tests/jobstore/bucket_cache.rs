@@ -83,7 +83,13 @@ fn folder(location: &str) -> Value {
 }
 
 fn result(outputs: Vec<Value>) -> JobResult {
-    JobResult { outputs: Value::list(outputs), exit_code: 0, usage: Usage::default(), updates: Vec::new() }
+    JobResult {
+        outputs: Value::list(outputs),
+        exit_code: 0,
+        usage: Usage::default(),
+        updates: Vec::new(),
+        logs: Vec::new(),
+    }
 }
 
 fn locations(result: &JobResult) -> Vec<String> {

@@ -76,7 +76,13 @@ fn started(name: &str) -> Record {
 
 fn done(text: &str) -> Outcome {
     let outputs = Value::map([("out".into(), Value::from(text))].into_iter().collect());
-    Outcome::Done(JobResult { outputs, exit_code: 0, usage: Usage::default(), updates: Vec::new() })
+    Outcome::Done(JobResult {
+        outputs,
+        exit_code: 0,
+        usage: Usage::default(),
+        updates: Vec::new(),
+        logs: Vec::new(),
+    })
 }
 
 fn of_many_who_make_a_run_one_succeeds(make: Factory) {
@@ -200,7 +206,7 @@ fn results_come_back_as_they_were(make: Factory) {
     let usage = Usage { wall: Duration::from_millis(1234), peak_memory: u64::MAX, ..Usage::default() };
     let failure = Failure::new(FailureKind::OutOfMemory, "no more").with_advice("more").with_cause("kernel");
     let outcomes = [
-        Outcome::Done(JobResult { outputs, exit_code: 7, usage, updates: Vec::new() }),
+        Outcome::Done(JobResult { outputs, exit_code: 7, usage, updates: Vec::new(), logs: Vec::new() }),
         Outcome::Failed(Box::new(failure)),
     ];
     for (number, outcome) in outcomes.iter().enumerate() {

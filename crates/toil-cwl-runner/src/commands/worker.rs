@@ -164,7 +164,9 @@ fn carry_out(
 /// An outcome as it is left for the leader: who it was that ended the worker, the leader knows.
 fn as_worker(outcome: Outcome, is_cancelled: bool, memory: &MemoryGuard) -> Outcome {
     match (outcome, memory.failure()) {
-        (Outcome::Failed(_), Some(failure)) => Outcome::Failed(Box::new(failure)),
+        (Outcome::Failed(told), Some(failure)) => {
+            Outcome::Failed(Box::new(Failure { logs: told.logs, ..failure }))
+        }
         (Outcome::Failed(failure), None) if is_cancelled && failure.kind != FailureKind::OutOfMemory => {
             Outcome::Failed(Box::new(Failure::new(
                 FailureKind::Lost,

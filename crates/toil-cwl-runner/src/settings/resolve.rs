@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use moil_jobstore::locator::{Locator, RecordsIn};
 
+use moil_worker::kept_logs::LeftLogs;
+
 use super::error::SettingsError;
 use super::value;
 use super::{
@@ -457,6 +459,7 @@ impl Source<'_> {
             streams_dir: self.path("--log-dir"),
             compress_jobs: compressed_logs.is_some(),
             jobs_dir: plain_logs.or(compressed_logs),
+            left: LeftLogs::None,
             all_jobs: self.flag("--writeLogsFromAllJobs", false),
             keep: match self.read("--maxLogFileSize", value::size, 100 << 20)? {
                 0 => Keep::All,

@@ -234,10 +234,11 @@ fn kubernetes_says_why_a_job_failed() {
     for (owner, line, expected) in cases {
         let sandbox = Sandbox::with(&tool(line));
         sandbox.write("job.yml", "{}\n");
-        let output =
-            end(program(&sandbox, &registry, owner, &["--clean", "always"]).spawn().expect("it starts"));
+        let options = ["--clean", "always", "--writeLogs", "logs"];
+        let output = end(program(&sandbox, &registry, owner, &options).spawn().expect("it starts"));
         assert_eq!(output.status.code(), Some(1), "{}", told(&output));
         assert!(told(&output).contains(expected), "{expected}: {}", told(&output));
+        assert_eq!(sandbox.read("logs/main.cwl.stderr_000.log"), "trouble\n");
         eventually("nothing is left", || left(owner).is_empty());
     }
     // Whoever deletes a pod is not taken for the tool.

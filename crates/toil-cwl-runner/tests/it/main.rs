@@ -18,6 +18,7 @@ mod in_place;
 mod input_cache;
 mod job_commands;
 mod kubernetes;
+mod left_logs;
 mod names;
 mod output_buckets;
 mod paused;

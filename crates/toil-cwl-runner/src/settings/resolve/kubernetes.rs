@@ -110,18 +110,12 @@ pub(super) fn fit(settings: &mut Settings) -> Result<(), SettingsError> {
         let text = "--caching: pods of one node have no place for inputs that they share: --kubernetesHostPath names one";
         settings.notes.push(Note { level: Level::Info, text: text.to_owned() });
     }
-    let log = &mut settings.log;
-    let places = [
-        ("--log-dir", &mut log.streams_dir, "logs"),
-        ("--writeLogs", &mut log.jobs_dir, "logs"),
-        ("--singularity-sandbox-path", &mut settings.containers.sandboxes, "images"),
-    ];
-    for (option, place, what) in places {
-        if let Some(path) = place.take_if(|path| !pods.shares(path, what == "logs")) {
-            let text =
-                format!("{option}: pods do not see {}, so there will be no {what} of theirs", path.display());
-            settings.notes.push(Note { level: Level::Warning, text });
-        }
+    if let Some(path) = settings.containers.sandboxes.take_if(|path| !pods.shares(path, false)) {
+        let text = format!(
+            "--singularity-sandbox-path: pods do not see {}, so there will be no images of theirs",
+            path.display()
+        );
+        settings.notes.push(Note { level: Level::Warning, text });
     }
     Ok(())
 }

@@ -103,12 +103,12 @@ fn a_directory_is_a_job_store_for_pods_that_see_it() {
 
 #[test]
 fn what_is_no_place_of_pods_is_not_handed_to_them() {
-    let given = settings(&pods("--writeLogs logs --log-dir /data/logs --kubernetesVolume pvc:data:/data"));
-    assert_eq!(given.log.jobs_dir, None);
-    assert_eq!(given.log.streams_dir.as_deref(), Some(Path::new("/data/logs")));
+    let given = settings(&pods("--writeLogs logs --singularity-sandbox-path images"));
+    assert_eq!(given.log.jobs_dir.as_deref(), Some(Path::new("/here/logs")), "logs come to the leader");
+    assert_eq!(given.containers.sandboxes, None);
     assert_eq!(
         given.notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(),
-        ["--writeLogs: pods do not see /here/logs, so there will be no logs of theirs"]
+        ["--singularity-sandbox-path: pods do not see /here/images, so there will be no images of theirs"]
     );
     assert_eq!(given.containers.engine, Engine::Singularity);
     assert_eq!(settings(&pods("--no-container")).containers.engine, Engine::None);

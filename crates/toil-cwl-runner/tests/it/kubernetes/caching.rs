@@ -89,7 +89,7 @@ fn kubernetes_pods_of_one_node_fetch_an_input_once() {
     let node = sandbox.path("node").display().to_string();
     let mut sums: Option<Vec<String>> = None;
     for (option, expected) in [("--caching", 1), ("--disableCaching=false", 0), ("--disableCaching", 8)] {
-        let options = ["--kubernetesHostPath", &node, option];
+        let options = ["--kubernetesHostPath", &node, "--kubernetesPodPerJob", option];
         let mut command = program(&sandbox, &registry, owner, &options);
         let output = end(command.env("AWS_ENDPOINT_URL", &url).spawn().expect("it starts"));
         assert!(output.status.success(), "{}", told(&output));
