@@ -10,6 +10,7 @@
 //! | [`reference`] | names of images |
 //! | [`credentials`] | who one is for a registry: Docker's configuration |
 //! | [`challenge`] | how a registry wants that to be shown |
+//! | [`reach`] | whether a registry answers |
 //! | [`registry`] | the HTTP API of registries |
 //! | [`error`] | what goes wrong |
 //!
@@ -21,6 +22,7 @@ pub mod credentials;
 pub mod error;
 pub mod layout;
 pub mod libraries;
+pub mod reach;
 pub mod reference;
 pub mod registry;
 pub mod tar;

@@ -290,7 +290,7 @@ fn words(error: ureq::Error) -> String {
     }
 }
 
-fn trust(files: &[PathBuf]) -> Result<TlsConfig, ApplianceError> {
+pub(crate) fn trust(files: &[PathBuf]) -> Result<TlsConfig, ApplianceError> {
     let mut certificates = Vec::new();
     for file in files {
         let pem = fs::read(file).map_err(|error| ApplianceError::read(file, error))?;

@@ -23,7 +23,7 @@ use crate::exit_code::ExitCode;
 use crate::invocation::Invocation;
 use crate::run::print;
 use crate::settings::BatchSystem;
-use crate::{aws, job_store};
+use crate::{aws, job_store, tls};
 
 const HELP: &str =
     "Checks what a run needs, and says what to do where something is missing. It takes the options of a run.
@@ -114,10 +114,10 @@ fn here(asked: &Asked, invocation: &Invocation<'_>) -> Vec<Check> {
 
 /// The registry and the job store, if they are asked for.
 fn more(asked: &Asked, place: Where) -> impl Iterator<Item = Check> {
-    let mirror = asked.settings.environment.known("SINGULARITY_DOCKER_HUB_MIRROR");
-    let mirror = mirror.and_then(|url| url.to_str()).map(str::to_owned);
+    let environment = &asked.settings.environment;
+    let certificates = tls::certificate_files(environment, &asked.settings.cwd);
     let image = asked.value("--image").map(str::to_owned);
-    let registry = image.map(|image| registry::look(&image, mirror.as_deref()));
+    let registry = image.map(|image| registry::look(&image, environment, &certificates));
     // The bucket was made by whoever started the pod.
     let make = place == Where::Here;
     let store = asked.settings.store.locator.is_some().then(|| {
