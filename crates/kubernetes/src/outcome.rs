@@ -121,7 +121,7 @@ fn unschedulable(pod: &Pod) -> Option<String> {
 fn disrupted(pod: &Pod) -> Option<Failure> {
     let status = pod.status.as_ref()?;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let words = status.message.clone();
+    let words = status.message.as_deref().map(|words| words.trim().to_owned());
     if status.reason.as_deref() == Some("Evicted") {
         // The pod's own fault, if it went over its limit; the node's, if that was short of something.
         let own = words.as_deref().is_some_and(|words| {
@@ -144,15 +144,16 @@ fn disrupted(pod: &Pod) -> Option<Failure> {
         .iter()
         .flatten()
         .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")?;
-    let what = match condition.reason.as_deref() {
-        Some("PreemptionByScheduler") => "its pod had to make room for one of higher priority",
-        Some("EvictionByEvictionAPI") => "its pod was evicted, as when a node is drained",
-        Some("DeletionByTaintManager") => "its node was lost or is not to be used",
-        Some("DeletionByPodGC") => "its node is gone",
-        Some("TerminationByKubelet") => "its node ended its pod",
-        _ => "its pod was ended by Kubernetes",
+    let named = node.map(|node| format!(" {node}")).unwrap_or_default();
+    let message = match condition.reason.as_deref() {
+        Some("PreemptionByScheduler") => on("its pod had to make room for one of higher priority", node),
+        Some("EvictionByEvictionAPI") => on("its pod was evicted, as when a node is drained", node),
+        Some("DeletionByTaintManager") => format!("its node{named} was lost or is not to be used"),
+        Some("DeletionByPodGC") => format!("its node{named} is gone"),
+        Some("TerminationByKubelet") => format!("its node{named} ended its pod"),
+        _ => on("its pod was ended by Kubernetes", node),
     };
-    Some(lost(&on(what, node), condition.message.clone().or(words)))
+    Some(lost(&message, condition.message.clone().or(words)))
 }
 
 /// A failure of a worker that ended by itself and left no result.
