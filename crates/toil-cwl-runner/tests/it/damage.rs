@@ -10,51 +10,16 @@ use toil_cwl_runner::exit_code::ExitCode;
 
 use super::Answer;
 use super::sandbox::{PATH, Sandbox};
-
-/// Each word on a line of a file of its own, then all of them together; `stop: true` makes the last step fail.
-const WORDS: &str = r#"
-cwlVersion: v1.2
-class: Workflow
-requirements: {ScatterFeatureRequirement: {}}
-inputs: {words: "string[]", stop: boolean}
-outputs:
-  all: {type: File, outputSource: join/all}
-steps:
-  write:
-    scatter: word
-    in: {word: words}
-    out: [one]
-    run:
-      class: CommandLineTool
-      baseCommand: [sh, -c, 'echo "$0" | tee -a RAN']
-      inputs: {word: {type: string, inputBinding: {}}}
-      outputs: {one: stdout}
-      stdout: word.txt
-  join:
-    in: {ones: write/one, stop: stop}
-    out: [all]
-    run:
-      class: CommandLineTool
-      baseCommand: [sh, -c, 'test $0 = false && cat "$@"']
-      requirements: {InlineJavascriptRequirement: {}}
-      inputs:
-        stop: {type: boolean, inputBinding: {position: 0, valueFrom: $(String(self))}}
-        ones: {type: 'File[]', inputBinding: {position: 1}}
-      outputs: {all: stdout}
-      stdout: all.txt
-"#;
+use super::words::{job, words};
 
 const LINE: [&str; 7] = ["--jobStore", "store", "--retryCount", "0", "--outdir", "out", "main.cwl"];
 
 /// A run that failed at its last step, and its directory.
 fn failed() -> (Sandbox, PathBuf) {
-    let sandbox = Sandbox::new();
-    let ran = sandbox.path("ran").display().to_string();
-    sandbox.write("main.cwl", WORDS.replace("RAN", &ran));
-    sandbox.write("ran", "");
-    sandbox.write("job.yml", "words: [a, b, c]\nstop: true\n");
+    let sandbox = words();
+    job(&sandbox, "a, b, c", true);
     sandbox.failure(&[&LINE[..], &["job.yml"]].concat());
-    sandbox.write("job.yml", "words: [a, b, c]\nstop: false\n");
+    job(&sandbox, "a, b, c", false);
     let run = sandbox.path("store").join(&sandbox.list("store")[0]);
     (sandbox, run)
 }

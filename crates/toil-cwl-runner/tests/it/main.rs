@@ -36,6 +36,7 @@ mod simpledb;
 mod surroundings;
 mod tools;
 mod validate;
+mod words;
 
 use std::ffi::OsString;
 use std::path::Path;

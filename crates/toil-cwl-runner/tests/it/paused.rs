@@ -7,36 +7,7 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use super::sandbox::{Random, Sandbox};
-
-/// Each word on a line of a file of its own, then all of them together.
-const WORDS: &str = r#"
-cwlVersion: v1.2
-class: Workflow
-requirements: {ScatterFeatureRequirement: {}}
-inputs: {words: "string[]"}
-outputs:
-  all: {type: File, outputSource: join/all}
-steps:
-  write:
-    scatter: word
-    in: {word: words}
-    out: [one]
-    run:
-      class: CommandLineTool
-      baseCommand: echo
-      inputs: {word: {type: string, inputBinding: {}}}
-      outputs: {one: stdout}
-      stdout: word.txt
-  join:
-    in: {ones: write/one}
-    out: [all]
-    run:
-      class: CommandLineTool
-      baseCommand: cat
-      inputs: {ones: {type: 'File[]', inputBinding: {position: 1}}}
-      outputs: {all: stdout}
-      stdout: all.txt
-"#;
+use super::words::{job, words};
 
 /// When a leader is stopped.
 #[derive(Clone, Copy, Debug)]
@@ -149,8 +120,8 @@ fn end(output: &Output, what: &str) -> End {
 
 fn round(words: &[String], moment: Moment, wakes: Wakes, clean: &str) -> Option<[End; 2]> {
     let what = format!("{moment:?}, {wakes:?}, {clean}");
-    let sandbox = Sandbox::with(WORDS);
-    sandbox.write("job.yml", format!("words: [{}]\n", words.join(", ")));
+    let sandbox = self::words();
+    job(&sandbox, &words.join(", "), false);
     if matches!(moment, Moment::TakingOver(_)) {
         let mut first = start(&sandbox, clean);
         wait_for(Moment::Appending(4), &sandbox, &mut first);
