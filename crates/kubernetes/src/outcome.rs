@@ -50,7 +50,8 @@ pub fn standing(pod: &Pod) -> Standing {
             node.as_deref(),
             memory_limit(pod).as_deref(),
         );
-        return match (failure.kind == FailureKind::Lost, pod.metadata.deletion_timestamp.is_some()) {
+        let by_itself = matches!(failure.kind, FailureKind::Lost | FailureKind::Refused);
+        return match (by_itself, pod.metadata.deletion_timestamp.is_some()) {
             (true, true) => Standing::Ended(lost(&on("its pod was deleted", node.as_deref()), None)),
             (true, false) => Standing::EndedItself(failure),
             (false, _) => Standing::Ended(failure),
@@ -156,6 +157,14 @@ fn disrupted(pod: &Pod) -> Option<Failure> {
     Some(lost(&message, condition.message.clone().or(words)))
 }
 
+/// How a container ends whose image has no worker of ours: its entry point did something else with its words (0), took
+/// them for what they are not (2, also of a worker that does not know them), or found no such program.
+const NO_WORKER: &[i32] = &[0, 2, 126, 127];
+
+/// What to do about an image that is none for workers.
+const IMAGE_ADVICE: &str =
+    "the image must have moil inside: see TOIL_APPLIANCE_SELF and `moil appliance push`";
+
 /// A failure of a worker that ended by itself and left no result.
 fn terminated_failure(
     reason: Option<&str>,
@@ -174,12 +183,16 @@ fn terminated_failure(
         Some("ContainerCannotRun" | "StartError") => {
             let failure =
                 Failure::new(FailureKind::Refused, on("the worker cannot be started in its image", node))
-                    .with_advice(
-                        "the image must have moil inside: see TOIL_APPLIANCE_SELF and `moil appliance push`",
-                    );
-            match message {
-                Some(words) => failure.with_cause(words),
-                None => failure,
+                    .with_advice(IMAGE_ADVICE);
+            Failure { cause: message.map(str::to_owned), ..failure }
+        }
+        _ if NO_WORKER.contains(&code) => {
+            let what = format!("the worker's image did not run moil: its container ended with code {code}");
+            let failure = Failure::new(FailureKind::Refused, on(&what, node))
+                .with_advice(format!("{IMAGE_ADVICE}; an entry point must run the words that it is given"));
+            Failure {
+                cause: message.map(str::trim).filter(|words| !words.is_empty()).map(str::to_owned),
+                ..failure
             }
         }
         _ => lost(

@@ -99,6 +99,7 @@ fn what_has_ended_says_how() {
         terminated("OOMKilled", 137, ""),
         terminated("Error", 1, "worker failed: the job store cannot be reached"),
         terminated("Completed", 0, ""),
+        terminated("Error", 127, "sh: moil: not found"),
         terminated("StartError", 128, no_program),
         evicted("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "),
         evicted("The node was low on resource: memory."),

@@ -205,12 +205,14 @@ impl Serving<'_> {
     fn work(mut self, first: &Term, events: &Receiver<Event>) -> Result<(), Failure> {
         loop {
             if self.active.is_empty() && (self.finishing || self.heard.elapsed() >= ALONE) {
-                self.log.info(match self.finishing {
-                    true => "nothing is left to do",
-                    false => "no leader has asked for anything for minutes",
-                });
                 self.executor.shut_down();
-                return Ok(());
+                return match self.finishing {
+                    true => Ok(()),
+                    false => Err(Failure::new(
+                        FailureKind::Lost,
+                        "no leader of the run has asked for anything for minutes",
+                    )),
+                };
             }
             match events.recv_timeout(ALONE) {
                 Ok(Event::Line(line)) => match frames::read_order(&line) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::space::{SAY, Space, in_time, scatter};
-use super::{cluster, end, kubectl, told};
+use super::{Sandbox, cluster, end, kubectl, told};
 
 /// What the program said, after it ended with this code.
 #[track_caller]
@@ -77,6 +77,41 @@ fn kubernetes_memory_that_is_not_enough_is_told_and_doubled() {
         let child = space.program(&sandbox, &registry, &words_of_retries).spawn().expect("it starts");
         let said = ended(child, 0);
         assert!(said.contains(words), "{said}");
+        in_time("nothing is left", 30, || space.is_clean());
+    }
+}
+
+/// An image of busybox with another entry point, in the registry.
+fn with_entry_point(registry: &str, name: &str, entry: &str) -> String {
+    let sandbox = Sandbox::new();
+    let (layout, image) =
+        (format!("oci:{}:1", sandbox.path("oci").display()), format!("{registry}/{name}:1"));
+    let run = |program: &str, words: &[&str]| {
+        let done = Command::new(program).args(words).status().expect("it is there");
+        assert!(done.success(), "{program} {words:?}");
+    };
+    let source = format!("docker://{registry}/library/busybox:latest");
+    run("skopeo", &["copy", "--quiet", "--src-tls-verify=false", &source, &layout]);
+    let local = layout.trim_start_matches("oci:");
+    run("umoci", &["config", "--image", local, "--config.entrypoint", entry]);
+    run("skopeo", &["copy", "--quiet", "--dest-tls-verify=false", &layout, &format!("docker://{image}")]);
+    image
+}
+
+#[test]
+fn kubernetes_images_whose_entry_point_does_not_run_its_words_are_told_and_not_tried_again() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("entry", &[]);
+    for (entry, code) in [("busybox", 127), ("true", 0), ("sh", 2)] {
+        let image = with_entry_point(&registry, &format!("test/entry-{entry}"), entry);
+        let sandbox = scatter(1, SAY);
+        let mut program = space.program(&sandbox, &registry, &["--clean", "always", "--retryCount", "3"]);
+        let said = ended(program.env("TOIL_APPLIANCE_SELF", image).spawn().expect("it starts"), 1);
+        let told = format!("the worker's image did not run moil: its container ended with code {code}");
+        for words in [&told, "TOIL_APPLIANCE_SELF", "moil appliance push", "run the words that it is given"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(!said.contains("attempt 2"), "{said}");
         in_time("nothing is left", 30, || space.is_clean());
     }
 }
@@ -171,7 +206,7 @@ fn kubernetes_tools_can_be_heard_while_they_work() {
     let mut lines = super::lines(&mut child);
     let heard = lines.find(|line| line.contains("begun 1")).expect("it is heard");
     assert!(heard.contains("[say_2] begun 1"), "{heard}");
-    assert_eq!(space.pods("Running").len(), 2, "before its end");
+    assert!(!space.pods("Running").is_empty(), "before its end");
     let rest: Vec<String> = lines.collect();
     assert!(end(child).status.success());
     for number in ["0", "1"] {

@@ -202,3 +202,63 @@ fn kubernetes_nodes_that_fall_silent_are_given_up() {
     assert!(child.wait().expect("it ends").success(), "{rest:?}");
     in_time("nothing is left", 120, || space.is_clean());
 }
+
+/// A node that is to be left; this is taken back when this goes, also where the test fails.
+struct Left(&'static [&'static str]);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let _ = kubectl(self.0, "");
+    }
+}
+
+#[test]
+fn kubernetes_nodes_that_are_tainted_or_drained_lose_pods_and_no_tries() {
+    let Some(registry) = registry() else { return };
+    let _alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
+    let space = Space::new("drain", &[]);
+    let ours = "--pod-selector=app.kubernetes.io/managed-by=moil";
+    for (words, back, cause, wait) in [
+        (
+            &["taint", "nodes", "node1", "moil-test=yes:NoExecute"][..],
+            &["taint", "nodes", "node1", "moil-test=yes:NoExecute-"][..],
+            "its node was lost or is not to be used on node1",
+            "untolerated taint",
+        ),
+        (
+            &["drain", "node1", "--ignore-daemonsets", "--delete-emptydir-data", "--force", ours],
+            &["uncordon", "node1"],
+            "its pod was evicted, as when a node is drained on node1",
+            "unschedulable",
+        ),
+    ] {
+        let (mut child, _sandbox) = at_work(&space, &registry, 3, 15, &[]);
+        let left = Left(back);
+        kubectl(words, "").expect("kubectl is there");
+        let mut told = lines(&mut child);
+        let mut said = Vec::new();
+        // All are told, and what they wait for.
+        let all = |said: &[String]| {
+            let lost = said.iter().filter(|line| line.contains(cause) && line.contains("attempt 2 of 6"));
+            lost.count() == 3 && said.iter().any(|line| line.contains(wait))
+        };
+        while !all(&said) {
+            let line = told.next();
+            said.push(line.unwrap_or_else(|| panic!("it has ended: {said:?}")));
+        }
+        drop(left);
+        said.extend(told);
+        assert!(child.wait().expect("it ends").success(), "{said:?}");
+        in_time("nothing is left", 60, || space.is_clean());
+    }
+
+    // Pods that bear the taint stay, and others come.
+    let options = ["--kubernetesTolerations", "moil-test=yes:NoExecute", "--maxJobs", "3"];
+    let sandbox = scatter(5, &format!("sleep 8; {SAY}"));
+    let child = space.program(&sandbox, &registry, &options).spawn().expect("it starts");
+    in_time("three are at work", 90, || space.pods("Running").len() == 3);
+    let _left = Left(&["taint", "nodes", "node1", "moil-test=yes:NoExecute-"]);
+    kubectl(&["taint", "nodes", "node1", "moil-test=yes:NoExecute"], "").expect("it is tainted");
+    nothing_failed(&ended(child, 0));
+    in_time("nothing is left", 60, || space.is_clean());
+}
