@@ -2,6 +2,7 @@
 
 pub mod removal;
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::events;
 use crate::manifest::{self, SECRETS_KEY};
 use crate::names;
 use crate::outcome::{Standing, standing};
@@ -31,6 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The same before it has ever answered.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long rights may be missing that a run cannot do without: they may have been given a moment ago.
+pub(crate) const REFUSED: Duration = Duration::from_secs(30);
+
+/// What to do where rights are missing.
+const RIGHTS: &str =
+    "give the user or service account of the leader the rights of examples/kubernetes/leader-role.yaml";
 
 /// After how long that is said.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -61,9 +70,22 @@ struct Link {
     read: Mutex<Vec<Vec<u8>>>,
     /// The server has answered.
     has_answered: AtomicBool,
-    /// It was said that it does not: since it does not know us, or at all.
-    said: Mutex<Option<bool>>,
+    /// It was said that it does not, and why.
+    said: Mutex<Option<Silence>>,
+    /// What was complained of, by what such complaints have in common.
+    complaints: Mutex<HashSet<String>>,
     warn: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// Why nothing comes of what is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// The server cannot be reached, or fails.
+    NoAnswer,
+    /// It does not know us any more.
+    Stranger,
+    /// A right is missing.
+    Forbidden,
 }
 
 /// What came of making a Job.
@@ -98,6 +120,7 @@ impl Cluster {
             read: Mutex::new(read),
             has_answered: AtomicBool::new(false),
             said: Mutex::new(None),
+            complaints: Mutex::new(HashSet::new()),
             warn,
         };
         Ok(Self { link: Arc::new(link), namespace })
@@ -183,28 +206,51 @@ impl Cluster {
     /// The server has answered.
     pub fn answers(&self) {
         self.link.has_answered.store(true, Ordering::Relaxed);
-        if self.said().take().is_some() {
+        // That it refuses something else is as true as before.
+        if self.said().take_if(|silence| *silence != Silence::Forbidden).is_some() {
             (self.link.warn)("the API server answers again".to_owned());
         }
     }
 
     /// It does not, or not to us: says so, once.
-    pub fn is_silent(&self, is_stranger: bool, error: &dyn std::fmt::Display) {
-        if self.said().replace(is_stranger) == Some(is_stranger) {
+    pub fn is_silent(&self, silence: Silence, error: &dyn std::fmt::Display) {
+        if self.said().replace(silence) == Some(silence) {
             return;
         }
-        let why = match is_stranger {
-            true => {
+        let why = match silence {
+            Silence::Stranger => {
                 "the API server does not take the leader's credentials any more: renew them where KUBECONFIG says"
             }
-            false => "the API server does not answer",
+            Silence::Forbidden => "the API server refuses what the leader must see",
+            Silence::NoAnswer => "the API server does not answer",
         };
-        let minutes = PATIENCE.as_secs() / 60;
-        (self.link.warn)(format!("{why}; it is tried again for {minutes} minutes: {error}"));
+        (self.link.warn)(match silence {
+            Silence::Forbidden => {
+                format!("{why}; it is tried again for {} seconds: {error}; {RIGHTS}", REFUSED.as_secs())
+            }
+            _ => format!("{why}; it is tried again for {} minutes: {error}", PATIENCE.as_secs() / 60),
+        });
     }
 
-    fn said(&self) -> MutexGuard<'_, Option<bool>> {
+    fn said(&self) -> MutexGuard<'_, Option<Silence>> {
         self.link.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of something that could not be done, and that stops nothing; of several for one reason only the first.
+    pub fn complain(&self, failure: &Failure) {
+        let cause = failure.cause.as_deref().unwrap_or(&failure.message);
+        let mut complaints = self.link.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaints.insert(events::gist(cause).to_owned()) {
+            let parts = [Some(&failure.message), failure.cause.as_ref(), failure.advice.as_ref()];
+            let words: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+            (self.link.warn)(words.join(": "));
+        }
+    }
+
+    /// Why a run cannot go on that may not watch what it has made.
+    pub fn may_not_watch(&self, error: &watcher::Error) -> Failure {
+        let message = format!("what runs in the namespace {} cannot be watched", self.namespace);
+        Failure::new(FailureKind::Refused, message).with_cause(words(error)).with_advice(RIGHTS)
     }
 
     /// Makes a call until it succeeds, or fails in a way that will not pass, or patience is at an end.
@@ -225,11 +271,12 @@ impl Cluster {
                 }
             };
             let has_answered = link.has_answered.load(Ordering::Relaxed);
-            let (is_stranger, patience) = match is_unauthorized(&error) {
+            let (silence, patience) = match is_unauthorized(&error) {
                 true if !has_answered => return Err(error),
-                true => (true, PATIENCE),
-                false => (false, if has_answered { PATIENCE } else { FIRST_PATIENCE }),
+                true => (Silence::Stranger, PATIENCE),
+                false => (Silence::NoAnswer, if has_answered { PATIENCE } else { FIRST_PATIENCE }),
             };
+            let is_stranger = silence == Silence::Stranger;
             if began.elapsed() >= patience {
                 return Err(error);
             }
@@ -237,7 +284,7 @@ impl Cluster {
                 continue;
             }
             if is_stranger || began.elapsed() > SILENCE {
-                self.is_silent(is_stranger, &error);
+                self.is_silent(silence, &error);
             }
             tokio::time::sleep(passes(&error).flatten().unwrap_or(pause)).await;
             pause = LONGEST_PAUSE.min(pause * 2);
@@ -411,15 +458,15 @@ impl Cluster {
         }
     }
 
-    fn failure(&self, doing: &str, what: &str, error: &kube::Error) -> Failure {
+    pub(crate) fn failure(&self, doing: &str, what: &str, error: &kube::Error) -> Failure {
         let failure = Failure::new(
             FailureKind::System,
             format!("cannot {doing} {what} in the namespace {}", self.namespace),
         );
         match error {
-            kube::Error::Api(status) if status.code == 403 && !status.message.contains("quota") => failure
-                .with_cause(&status.message)
-                .with_advice("give the user or service account of the leader the rights of examples/kubernetes/leader-role.yaml"),
+            kube::Error::Api(status) if status.code == 403 && !status.message.contains("quota") => {
+                failure.with_cause(&status.message).with_advice(RIGHTS)
+            }
             kube::Error::Api(status) => failure.with_cause(&status.message),
             error => failure.with_cause(error),
         }
@@ -475,7 +522,17 @@ pub(crate) fn is_refused(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-/// The server's words to a watch that it does not serve.
+/// What a server says to a watch that it does not serve, or what else is wrong with that.
+pub fn words(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The server's code for a watch that it does not serve.
 fn refusal(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -491,9 +548,13 @@ pub fn is_forbidden(error: &watcher::Error) -> bool {
     refusal(error) == Some(403)
 }
 
-/// Whether a watch fails since the server does not know us any more.
-pub fn is_stranger(error: &watcher::Error) -> bool {
-    refusal(error) == Some(401)
+/// Why a watch fails.
+pub fn silence(error: &watcher::Error) -> Silence {
+    match refusal(error) {
+        Some(401) => Silence::Stranger,
+        Some(403) => Silence::Forbidden,
+        _ => Silence::NoAnswer,
+    }
 }
 
 /// Whether a watch has only to be begun anew, which happens from time to time.

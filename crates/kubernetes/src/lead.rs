@@ -29,7 +29,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use self::making::Stop;
 use self::shared::Serving;
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Silence};
 use crate::events;
 use crate::outcome::Standing;
 use crate::settings::Settings;
@@ -133,6 +133,8 @@ pub struct Lead {
     exchange: Arc<dyn Exchange>,
     reporter: Reporter,
     warn: Arc<dyn Fn(String) + Send + Sync>,
+    /// Why no attempt can begin or go on any more.
+    barred: Option<Failure>,
     active: HashMap<For, Active>,
     /// Whose word it is.
     ids: HashMap<String, For>,
@@ -183,6 +185,7 @@ impl Lead {
             exchange,
             reporter,
             warn,
+            barred: None,
             active: HashMap::new(),
             ids: HashMap::new(),
             pods: HashMap::new(),
@@ -213,14 +216,21 @@ impl Lead {
         };
         let (mut pods, mut jobs) = watched(&self.cluster);
         let mut events: Option<BoxStream<'_, watcher::Result<Event<Occurrence>>>> = None;
-        let mut lost: Option<watcher::Error> = None;
+        // Of pods and of Jobs.
+        let mut refused: [Option<Instant>; 2] = [None; 2];
+        let mut lost: Option<(usize, watcher::Error)> = None;
         loop {
-            if let Some(error) = lost.take() {
-                let is_stranger = cluster::is_stranger(&error);
-                if is_stranger && self.cluster.renew().await {
+            if let Some((which, error)) = lost.take() {
+                let silence = cluster::silence(&error);
+                if silence == Silence::Stranger && self.cluster.renew().await {
                     (pods, jobs) = watched(&self.cluster);
                 } else if !cluster::is_over_for_now(&error) {
-                    self.cluster.is_silent(is_stranger, &error);
+                    self.cluster.is_silent(silence, &cluster::words(&error));
+                }
+                let since = refused[which].filter(|_| silence == Silence::Forbidden);
+                refused[which] = (silence == Silence::Forbidden).then(|| since.unwrap_or_else(Instant::now));
+                if refused[which].is_some_and(|since| since.elapsed() >= cluster::REFUSED) {
+                    self.bar(&error);
                 }
             }
             if self.closing.is_some() && self.active.is_empty() && self.serving.is_empty() {
@@ -250,15 +260,24 @@ impl Lead {
                 Some(told) = hear.recv() => self.told(told),
                 Some(event) = pods.next() => match event {
                     Ok(event) => {
-                        self.cluster.answers();
+                        // A list begins before it is asked for.
+                        if !matches!(event, Event::Init) {
+                            self.cluster.answers();
+                            refused[0] = None;
+                        }
                         self.pod(event);
                     }
                     // It is tried again, for as long as it takes.
-                    Err(error) => lost = Some(error),
+                    Err(error) => lost = Some((0, error)),
                 },
                 Some(event) = jobs.next() => match event {
-                    Ok(event) => self.job(event),
-                    Err(error) => lost = Some(error),
+                    Ok(event) => {
+                        if !matches!(event, Event::Init) {
+                            refused[1] = None;
+                        }
+                        self.job(event);
+                    }
+                    Err(error) => lost = Some((1, error)),
                 },
                 Some(event) = next_event => match event {
                     Ok(Event::Apply(event) | Event::InitApply(event)) => self.event(&event),
@@ -274,11 +293,21 @@ impl Lead {
             }
         }
         if let Err(failure) = self.cluster.disown(&self.settings).await {
-            (self.warn)(failure.message);
+            self.cluster.complain(&failure);
         }
         if let Some(done) = self.closing {
             let _ = done.send(());
         }
+    }
+
+    /// What becomes of attempts can be seen no more: all end.
+    fn bar(&mut self, error: &watcher::Error) {
+        let failure = self.cluster.may_not_watch(error);
+        self.barred = Some(failure.clone());
+        let ids = self.attempts();
+        ids.iter().for_each(|id| self.over(id, Outcome::Failed(Box::new(failure.clone()))));
+        let pods: Vec<u64> = self.serving.pods.keys().copied().collect();
+        pods.into_iter().for_each(|pod| self.pod_ended(pod, failure.clone(), true));
     }
 
     fn command(&mut self, command: Command) {
@@ -298,15 +327,19 @@ impl Lead {
             }
             Command::ShutDown(done) => {
                 self.closing = Some(done);
-                let ids = self.active.keys().filter_map(|id| match id {
-                    For::One(id) => Some(id.clone()),
-                    For::Many(_) => None,
-                });
-                let ids: Vec<AttemptId> = ids.chain(self.serving.attempts()).collect();
-                ids.into_iter().for_each(|id| self.cancel(id));
+                self.attempts().into_iter().for_each(|id| self.cancel(id));
                 self.close_pods();
             }
         }
+    }
+
+    /// All attempts that are not over.
+    fn attempts(&self) -> Vec<AttemptId> {
+        let ids = self.active.keys().filter_map(|id| match id {
+            For::One(id) => Some(id.clone()),
+            For::Many(_) => None,
+        });
+        ids.chain(self.serving.attempts()).collect()
     }
 
     fn cancel(&mut self, id: AttemptId) {
@@ -331,10 +364,10 @@ impl Lead {
 
     /// Removes a Job; its pod has its time to end.
     fn remove(&self, id: For, job: String) {
-        let (cluster, told, warn) = (self.cluster.clone(), self.told.clone(), Arc::clone(&self.warn));
+        let (cluster, told) = (self.cluster.clone(), self.told.clone());
         tokio::spawn(async move {
             if let Err(failure) = cluster.remove_job(&job).await {
-                warn(failure.message);
+                cluster.complain(&failure);
             }
             let _ = told.send(Told::NoPod { id, why: "its Job was removed" });
         });
@@ -478,17 +511,17 @@ impl Lead {
 
     /// Removes from the cluster what was made for an attempt.
     fn clear_away(&self, active: Active) {
-        let (cluster, warn) = (self.cluster.clone(), Arc::clone(&self.warn));
+        let cluster = self.cluster.clone();
         tokio::spawn(async move {
             if let Some(secret) = &active.secret
                 && let Err(failure) = cluster.forget_secrets(secret).await
             {
-                warn(failure.message);
+                cluster.complain(&failure);
             }
             if let Some(job) = active.job.filter(|_| !active.cancelled && !active.removed)
                 && let Err(failure) = cluster.remove_job(&job).await
             {
-                warn(failure.message);
+                cluster.complain(&failure);
             }
         });
     }

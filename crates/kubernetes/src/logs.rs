@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::LogParams;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::manifest::CONTAINER;
 
 /// How many lines a second are told of one pod at most, over a while.
@@ -57,7 +57,11 @@ pub async fn follow(cluster: Cluster, pod: String, mut tell: impl FnMut(String) 
                     break;
                 }
             }
-            Err(error) if crate::cluster::is_gone(&error) => break,
+            Err(error) if cluster::is_gone(&error) => break,
+            Err(error) if cluster::is_refused(&error) => {
+                cluster.complain(&cluster.failure("follow the log of", &pod, &error));
+                break;
+            }
             Err(_) => {}
         }
         sleep(pause).await;

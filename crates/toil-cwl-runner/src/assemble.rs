@@ -262,6 +262,12 @@ pub fn run(
         events: &mut |event| audience.hear(event),
     };
     let end = Leader::new(plan, policy(settings, &work.path), helpers).run(&receiver);
+    // What the executor had to say while it was shut down.
+    for message in receiver.try_iter() {
+        if let Message::Warning(text) = message {
+            surroundings.log.warning(text);
+        }
+    }
     // From here on a signal ends the program at once: there is nobody left to tell.
     drop(guard);
     audience.leave(settings)?;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use moil_job::exchange::Exchange;
+use moil_job::executor::Report;
 use moil_job::failure::{Failure, FailureKind};
+use moil_job::result::Outcome;
 use moil_job::spec::Attempt;
 use moil_job::wire;
 use serde_json::Value;
@@ -71,6 +73,10 @@ impl Lead {
         let id = For::One(attempt.id.clone());
         if self.active.contains_key(&id) || self.serving.has(&attempt.id) {
             return;
+        }
+        if let Some(failure) = &self.barred {
+            let outcome = Outcome::Failed(Box::new(failure.clone()));
+            return (self.reporter)(Report::Finished(attempt.id, outcome));
         }
         let avoid: Vec<String> = self.avoid.get(&attempt.id.job).into_iter().flatten().cloned().collect();
         if avoid.is_empty() && self.serve(&attempt) {

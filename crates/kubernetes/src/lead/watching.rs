@@ -50,8 +50,9 @@ impl Lead {
             active.node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
         }
         self.place(&word, &pod);
-        self.look(&word);
+        // First, since one that has ended already has a log as well.
         self.follow(&word, &pod);
+        self.look(&word);
         self.talk(&word, &pod);
         if is_gone {
             self.pods.remove(&word);

@@ -8,7 +8,7 @@ use super::space::{Space, in_time};
 use super::{cluster, image};
 
 /// A file of examples/kubernetes.
-fn example(name: &str) -> String {
+pub fn example(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kubernetes").join(name);
     std::fs::read_to_string(path).expect("it is there")
 }
