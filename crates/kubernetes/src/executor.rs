@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::cluster::Cluster;
 use crate::lead::{Command, Lead};
 use crate::names;
+use crate::region;
 use crate::settings::Settings;
 
 /// How long the end of all pods is waited for.
@@ -61,6 +62,10 @@ impl KubernetesExecutor {
         })?;
         let (pods, known): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|(word, _)| names::is_pod_word(word));
+        if let Some(region) = settings.region.clone() {
+            let (cluster, tell) = (cluster.clone(), Arc::clone(&warn));
+            runtime.spawn(async move { region::note(&cluster, &region).await.map(|note| tell(note)) });
+        }
         let (commands, receiver) = unbounded_channel();
         let lead = Lead::new(cluster, settings, owner, exchange, reporter, warn);
         runtime.spawn(lead.run(receiver));

@@ -17,6 +17,7 @@
 //! | [`waiting`] | how long what a pod waits for may take |
 //! | [`cluster`] | the API server |
 //! | [`executor`] | the executor |
+//! | `region` | whether the nodes are where the job store is |
 //! | [`doctor`] | whether a cluster has what a run needs |
 
 pub mod cluster;
@@ -31,6 +32,7 @@ pub mod notation;
 pub mod outcome;
 pub mod placement;
 pub mod pool;
+mod region;
 pub mod settings;
 mod stream;
 pub mod template;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// The service account of pods; `None` for the namespace's default.
     pub service_account: Option<String>,
+    /// The region of AWS in which the job store is; `None`: none, or not known.
+    pub region: Option<String>,
     /// The Secret with the files `credentials` and `config` for AWS.
     pub aws_secret: Option<String>,
     /// A directory of the node that its pods share, in the place of one of their own.
@@ -103,6 +105,7 @@ impl Settings {
             command,
             environment: Vec::new(),
             service_account: None,
+            region: None,
             aws_secret: None,
             host_path: None,
             work_dir: WORK_DIR.to_owned(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use moil_job::executor::Reporter;
 use moil_job::failure::{Failure, FailureKind};
+use moil_jobstore::locator::Locator;
 use moil_jobstore::nonce::nonce;
 use moil_kubernetes::cluster::removal::{self, Removed, Whose};
 use moil_kubernetes::executor::KubernetesExecutor;
@@ -128,6 +129,10 @@ pub fn pods(
     let pods = PodSettings {
         environment: handed_on.into_iter().chain(set).collect(),
         service_account: options.service_account.clone(),
+        region: match &settings.store.locator {
+            Some(Locator::Aws { region, .. }) => Some(region.clone()),
+            _ => None,
+        },
         aws_secret: known("TOIL_AWS_SECRET_NAME").map(str::to_owned),
         host_path: options.host_path.clone(),
         privileged: options.privileged,

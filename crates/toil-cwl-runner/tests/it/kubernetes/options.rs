@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::faults::ended;
+use super::space::{SAY, Space, scatter};
 use super::{Sandbox, cluster, end, eventually, kubectl, left, program, told};
 
 /// Says what a pod sees of a variable and three files.
@@ -214,4 +216,22 @@ fn kubernetes_directories_of_nodes_are_made_and_can_be_used_by_any_user() {
     assert_eq!(mode & 0o7777, 0o1777);
     assert_eq!(sandbox.list("node"), [owner], "nothing is left behind but what later runs may want");
     eventually("nothing is left", || left(owner).is_empty());
+}
+
+#[test]
+fn kubernetes_a_job_store_in_another_region_than_the_nodes_is_told_once() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("region", &[]);
+    // A node keeps what it is once it is known.
+    let node = r#"{"metadata": {"labels": {"topology.kubernetes.io/region": "eu-central-1"}}, "spec": {"providerID": "aws:///eu-central-1a/i-0"}}"#;
+    kubectl(&["patch", "node", "node1", "-p", node], "").expect("it is changed");
+    let sandbox = scatter(3, SAY);
+    let said = ended(space.program(&sandbox, &registry, &[]).spawn().expect("it starts"), 0);
+    let words = "the job store is in us-east-1 and the nodes are in eu-central-1";
+    assert_eq!(said.matches(words).count(), 1, "{said}");
+    let near = format!("aws:eu-central-1:{}", space.name);
+    let said =
+        ended(space.program(&sandbox, &registry, &["--jobStore", &near]).spawn().expect("it starts"), 0);
+    kubectl(&["label", "node", "node1", "topology.kubernetes.io/region-"], "").expect("it is changed");
+    assert!(!said.contains("the nodes are in"), "{said}");
 }
