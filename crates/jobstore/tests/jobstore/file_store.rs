@@ -218,6 +218,7 @@ fn stragglers_of_a_removed_store_cannot_touch_the_next_one() {
         exit_code: 0,
         usage: Usage::default(),
         updates: Vec::new(),
+        logs: Vec::new(),
     });
     let error = worker
         .publish(&names::word(old.ledger().term(), &id("a")), &id("a"), "late", &outcome)
