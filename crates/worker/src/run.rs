@@ -12,6 +12,7 @@ use moil_cwl::command_line::Word;
 use moil_cwl::expression::{Context, Evaluator};
 use moil_cwl::inherit::Effective;
 use moil_cwl::process::{CommandLineTool, ExitClass, Version};
+use moil_cwl::requirement::WorkDirEntry;
 use moil_cwl::resource_request::{Gpus, ResourceRequest, runtime, with_exit_code};
 use moil_cwl::staging::{Staging, StagingEntry, StagingSource};
 use moil_cwl::value::{Value, ValueMap};
@@ -280,8 +281,9 @@ impl Run<'_> {
             });
         };
         let context = self.context(&staging.inputs, runtime);
+        let listing = self.local_entries(listing)?;
         let mut work_dir = initial_work_dir::work_dir(
-            listing,
+            &listing,
             self.effective(),
             &context,
             &staging,
@@ -306,6 +308,18 @@ impl Run<'_> {
         staged.append(&mut work_dir.entries);
         stager.stage(&mut staged)?;
         Ok(Staged { inputs: work_dir.inputs, entries: staged, privates, binds: stager.binds })
+    }
+
+    /// What InitialWorkDirRequirement lists, with the files and directories that the document itself names on this machine.
+    fn local_entries<'a>(&self, listing: &'a [WorkDirEntry]) -> Result<Cow<'a, [WorkDirEntry]>> {
+        if !listing.iter().any(|entry| matches!(entry, WorkDirEntry::Value(_))) {
+            return Ok(Cow::Borrowed(listing));
+        }
+        let entries = listing.iter().map(|entry| match entry {
+            WorkDirEntry::Value(value) => self.config.localise(value, self.cancel).map(WorkDirEntry::Value),
+            other => Ok(other.clone()),
+        });
+        entries.collect::<Result<Vec<_>>>().map(Cow::Owned)
     }
 
     /// Removes the files that were made with secrets, unless they are outputs: nothing of them is to stay on the

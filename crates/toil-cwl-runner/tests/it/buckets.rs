@@ -319,3 +319,32 @@ fn make_bucket_in(server: &S3Server, name: &str, region: &str, objects: &[(&str,
         bucket.put(key, text.as_bytes()).expect("it is put");
     }
 }
+
+/// InitialWorkDirRequirement can name files of the document itself: workers elsewhere do not see its directory.
+#[test]
+fn files_that_a_document_lists_reach_workers_elsewhere() {
+    let sandbox = Sandbox::with(
+        r#"
+cwlVersion: v1.2
+class: CommandLineTool
+requirements:
+  InitialWorkDirRequirement:
+    listing:
+    - {class: File, location: beside/one.txt}
+    - {class: Directory, location: beside/deep}
+baseCommand: [sh, -c, 'cat one.txt deep/er/two.txt']
+inputs: []
+outputs: {o: stdout}
+stdout: o.txt
+"#,
+    );
+    std::fs::create_dir_all(sandbox.path("beside/deep/er")).expect("made");
+    sandbox.write("beside/one.txt", "one");
+    sandbox.write("beside/deep/er/two.txt", "two");
+    let server = S3Server::start();
+    let line = "--batchSystem processes --jobStore aws:eu-central-1:run-4 --outdir out main.cwl";
+    succeeds(&sandbox, &server, line);
+    assert_eq!(sandbox.read("out/o.txt"), "onetwo");
+    let brought = server.hooks().calls().iter().filter(|call| call.target.contains("/imports/")).count();
+    assert!(brought > 0, "the worker has read them from this machine");
+}
