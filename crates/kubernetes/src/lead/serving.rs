@@ -23,6 +23,9 @@ use crate::stream::{self, Heard};
 /// How often it is looked what is to be done while something waits.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long jobs wait for others of their class that are being made ready, before pods are made for them.
+const TOGETHER: Duration = Duration::from_millis(300);
+
 /// The longest text of an attempt, in bytes, that is not left in the job store.
 const LARGE: usize = 64 << 10;
 
@@ -112,7 +115,11 @@ impl Lead {
         }
         if self.closing.is_none() {
             let serving = &self.serving;
-            let wanted = serving.queues.iter().filter(|(_, queue)| !queue.waiting.is_empty());
+            let wanted = serving.queues.iter().filter(|(class, queue)| {
+                // Those that come a moment later may be small enough for the same pod.
+                let is_new = queue.since.is_some_and(|since| now - since < TOGETHER);
+                !queue.waiting.is_empty() && !(is_new && serving.is_writing(class))
+            });
             let wanted =
                 wanted.map(|(class, queue)| (class.clone(), serving.load(class, queue, now).wanted()));
             for (class, pods) in wanted.collect::<Vec<_>>() {

@@ -184,6 +184,13 @@ impl Serving {
         self.next - 1
     }
 
+    /// Whether attempts of a class are being made ready.
+    pub(super) fn is_writing(&self, class: &Class) -> bool {
+        let is_writing =
+            |served: &Served| matches!(served.at, At::Writing) && served.class.as_ref() == Some(class);
+        self.attempts.values().any(is_writing)
+    }
+
     /// How many more attempts a pod may have now.
     pub(super) fn free(&self, pod: &Pod) -> u64 {
         if !pod.is_attached || pod.leaves {
