@@ -118,7 +118,7 @@ impl Lead {
             let wanted = serving.queues.iter().filter(|(class, queue)| {
                 // Those that come a moment later may be small enough for the same pod.
                 let is_new = queue.since.is_some_and(|since| now - since < TOGETHER);
-                !queue.waiting.is_empty() && !(is_new && serving.is_writing(class))
+                !(queue.waiting.is_empty() || is_new && serving.is_writing(class))
             });
             let wanted =
                 wanted.map(|(class, queue)| (class.clone(), serving.load(class, queue, now).wanted()));
