@@ -161,6 +161,9 @@ fn disrupted(pod: &Pod) -> Option<Failure> {
 /// them for what they are not (2, also of a worker that does not know them), or found no such program.
 const NO_WORKER: &[i32] = &[0, 2, 126, 127];
 
+/// How a worker of ours begins that complains.
+const OURS: &str = "moil worker: ";
+
 /// What to do about an image that is none for workers.
 const IMAGE_ADVICE: &str =
     "the image must have moil inside: see TOIL_APPLIANCE_SELF and `moil appliance push`";
@@ -186,7 +189,7 @@ fn terminated_failure(
                     .with_advice(IMAGE_ADVICE);
             Failure { cause: message.map(str::to_owned), ..failure }
         }
-        _ if NO_WORKER.contains(&code) => {
+        _ if NO_WORKER.contains(&code) && !message.is_some_and(|words| words.contains(OURS)) => {
             let what = format!("the worker's image did not run moil: its container ended with code {code}");
             let failure = Failure::new(FailureKind::Refused, on(&what, node))
                 .with_advice(format!("{IMAGE_ADVICE}; an entry point must run the words that it is given"));

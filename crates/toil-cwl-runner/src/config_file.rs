@@ -2,6 +2,7 @@
 //!
 //! It is never written. Without `--config` Toil's own `~/.toil/default.yaml` is read if it is there.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ pub fn read(path: Option<&Path>, environment: &Environment) -> Result<Config, Us
     let Some(file) = path.or(default.as_deref()) else { return Ok(Config::default()) };
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+        // A home that cannot be entered has none for us.
+        Err(error) if path.is_none() && (error.kind() == ErrorKind::NotFound || file.metadata().is_err()) => {
             return Ok(Config::default());
         }
         Err(error) => {

@@ -29,7 +29,10 @@ impl WorkDirectory {
             let message = format!("cannot make a directory in {}", prefix.dir.display());
             Failure::new(FailureKind::System, message)
                 .with_cause(error)
-                .with_advice("choose another place with --workDir or --tmp-outdir-prefix")
+                .with_advice(
+                    "choose another place with --workDir or --tmp-outdir-prefix; for pods, let their user write to the \
+                     directory of --kubernetesHostPath",
+                )
         };
         fs::create_dir_all(&prefix.dir).map_err(failed)?;
         let name = if prefix.name.is_empty() { "moil-" } else { &prefix.name };

@@ -100,6 +100,8 @@ fn what_has_ended_says_how() {
         terminated("Error", 1, "worker failed: the job store cannot be reached"),
         terminated("Completed", 0, ""),
         terminated("Error", 127, "sh: moil: not found"),
+        terminated("Error", 2, "sh: 0: cannot open moil"),
+        terminated("Error", 2, "moil worker: error: unrecognized arguments: --late"),
         terminated("StartError", 128, no_program),
         evicted("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "),
         evicted("The node was low on resource: memory."),

@@ -235,3 +235,19 @@ fn kubernetes_a_job_store_in_another_region_than_the_nodes_is_told_once() {
     kubectl(&["label", "node", "node1", "topology.kubernetes.io/region-"], "").expect("it is changed");
     assert!(!said.contains("the nodes are in"), "{said}");
 }
+
+#[test]
+fn kubernetes_a_directory_of_the_node_that_pods_may_not_use_is_told() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let space = Space::new("closed", &[]);
+    let sandbox = scatter(1, SAY);
+    std::fs::create_dir(sandbox.path("node")).expect("it is made");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(sandbox.path("node"), mode).expect("it is changed");
+    let node = sandbox.path("node").display().to_string();
+    let options = ["--kubernetesHostPath", &node, "--retryBackoffSeconds", "0", "--clean", "always"];
+    let said = ended(space.program(&sandbox, &registry, &options).spawn().expect("it starts"), 1);
+    for words in ["cannot make a directory in /var/lib/toil", "Permission denied", "--kubernetesHostPath"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command};
 
+use moil_kubernetes::doctor::rights::RIGHTS;
 use serde_json::{Value, json};
 
 use super::faults::{ended, signal};
@@ -119,6 +120,19 @@ fn kubernetes_a_right_that_is_missing_is_named() {
     let role = space.kubectl(&["get", "role", "moil-leader", "-o", "json"], "").expect("it is there");
     let mut role: Value = serde_json::from_str(&role).expect("JSON");
     role["metadata"] = json!({});
+    // It is what doctor looks for.
+    let printed = role["rules"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|rule| (rule["apiGroups"][0].clone(), rule["resources"].clone(), rule["verbs"].clone()));
+    let known = RIGHTS.iter().map(|right| (json!(right.group), json!([right.resource]), json!(right.verbs)));
+    let sorted = |rights: Vec<(Value, Value, Value)>| {
+        let mut rights: Vec<String> = rights.iter().map(|right| format!("{right:?}")).collect();
+        rights.sort();
+        rights
+    };
+    assert_eq!(sorted(printed.collect()), sorted(known.collect()));
     // What the run does without it.
     let cases = [
         ("configmaps", "create", 1),
