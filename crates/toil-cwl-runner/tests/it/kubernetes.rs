@@ -11,6 +11,7 @@ mod faults;
 mod guide;
 mod identity;
 mod leader;
+mod messages;
 mod options;
 mod outages;
 mod requests;

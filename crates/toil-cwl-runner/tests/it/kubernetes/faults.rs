@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::messages::assert_told;
 use super::space::{SAY, Space, in_time, scatter};
 use super::{Sandbox, cluster, end, kubectl, told};
 
@@ -24,17 +25,17 @@ pub fn signal(child: &Child, signal: &str) {
 #[test]
 fn kubernetes_quotas_are_waited_for() {
     let Some((registry, _whole)) = cluster() else { return };
-    for (name, limits, words) in [
-        ("pods", json!({"pods": "2"}), "waits: Error creating: pods"),
-        ("jobs", json!({"count/jobs.batch": "2"}), "waits for room in the namespace: "),
-    ] {
+    for (name, limits) in [("pods", json!({"pods": "2"})), ("jobs", json!({"count/jobs.batch": "2"}))] {
         let space = Space::new(&format!("quota-{name}"), &[]);
         space.apply(&json!({
             "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": limits},
         }));
+        // Before that it says of itself that it is not known.
+        let hard = ["get", "resourcequota", "few", "-o", "jsonpath={.status.hard}"];
+        in_time("it counts", 30, || space.kubectl(&hard, "").is_ok_and(|hard| !hard.is_empty()));
         let sandbox = scatter(8, &format!("sleep 1; {SAY}"));
         let said = ended(space.program(&sandbox, &registry, &[]).spawn().expect("it starts"), 0);
-        assert!(said.contains(words) && said.contains("exceeded quota: few"), "{said}");
+        assert_told(&format!("quota_of_{name}"), "exceeded quota", &said);
         in_time("nothing is left", 30, || space.is_clean());
     }
 }
@@ -47,8 +48,7 @@ fn kubernetes_security_levels_work_or_say_what_is_to_be_done() {
         let sandbox = scatter(1, SAY);
         let refused = space.program(&sandbox, &registry, &["--clean", "always"]).spawn().expect("it starts");
         let said = ended(refused, 1);
-        assert!(said.contains("the cluster does not take its pod"), "{said}");
-        assert!(said.contains(&format!("violates PodSecurity \"{level}:latest\"")), "{said}");
+        assert_told(&format!("security_level_{level}"), "violates", &said);
         let context =
             r#"{"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}"#;
         sandbox.write("pod.json", context);
@@ -66,17 +66,14 @@ fn kubernetes_memory_that_is_not_enough_is_told_and_doubled() {
     let tool = "a=$(head -c 80000000 /dev/zero | tr '\\0' x) && echo -n $0";
     let shared =
         "echo 1000 >/proc/1/oom_score_adj; dd if=/dev/zero of=/dev/shm/x bs=1M count=62 && echo -n $0";
-    for (line, ram, words) in [
-        (tool, 32, "it used more memory than the 96 MiB that there are; attempt 2 of 4 with 64 MiB"),
-        (shared, 2, "out of memory at 66 MiB on "),
-    ] {
+    for (whose, line, ram) in [("tool", tool, 32), ("worker", shared, 2)] {
         let sandbox = scatter(1, line);
         let document = sandbox.read("main.cwl").replace("ramMin: 32", &format!("ramMin: {ram}"));
         sandbox.write("main.cwl", document);
         let words_of_retries = ["--retryCount", "3", "--doubleMem", "--retryBackoffSeconds", "0"];
         let child = space.program(&sandbox, &registry, &words_of_retries).spawn().expect("it starts");
         let said = ended(child, 0);
-        assert!(said.contains(words), "{said}");
+        assert_told(&format!("out_of_memory_{whose}"), "attempt 2", &said);
         in_time("nothing is left", 30, || space.is_clean());
     }
 }
@@ -121,24 +118,12 @@ fn kubernetes_images_that_cannot_be_had_or_have_no_moil_are_told() {
     let Some((registry, _whole)) = cluster() else { return };
     let space = Space::new("images", &[]);
     let (missing, empty) = (format!("{registry}/test/none:1"), format!("{registry}/library/busybox:latest"));
-    for (image, words) in [
-        (missing, ["the image of the worker, ", ", cannot be had", "not found"]),
-        (
-            empty,
-            [
-                "the worker cannot be started in its image",
-                "the image must have moil inside",
-                "TOIL_APPLIANCE_SELF",
-            ],
-        ),
-    ] {
+    for (what, image) in [("missing_image", missing), ("image_without_moil", empty)] {
         let sandbox = scatter(1, SAY);
         let options = ["--clean", "always", "--kubernetesPodTimeout", "8"];
         let mut program = space.program(&sandbox, &registry, &options);
         let said = ended(program.env("TOIL_APPLIANCE_SELF", image).spawn().expect("it starts"), 1);
-        for words in words {
-            assert!(said.contains(words), "{words}: {said}");
-        }
+        assert_told(what, "waits for the image", &said);
         in_time("nothing is left", 30, || space.is_clean());
     }
 }
@@ -155,7 +140,7 @@ fn kubernetes_what_fits_nowhere_is_told_at_once() {
     std::thread::sleep(Duration::from_secs(1));
     signal(&child, "-INT");
     let said = ended(child, 130);
-    assert!(said.contains("waits: 0/1 nodes are available: 1 Insufficient memory."), "{said}");
+    assert_told("too_large", "nodes are available", &said);
     in_time("nothing is left", 30, || space.is_clean());
 }
 
@@ -173,11 +158,7 @@ fn kubernetes_jobs_that_are_deleted_are_made_again_once() {
         in_time("it is gone", 60, || space.pods("Running").is_empty());
     }
     let said = ended(child, 1);
-    assert!(said.contains("failed: its Job was deleted; attempt 2 of 6"), "{said}");
-    assert!(
-        said.contains("its Job was deleted twice: that is taken for the wish that it does not run"),
-        "{said}"
-    );
+    assert_told("deleted_by_hand", "was deleted", &said);
     in_time("nothing is left", 60, || space.is_clean());
 }
 
@@ -193,7 +174,7 @@ fn kubernetes_evicted_pods_are_replaced() {
     let path = format!("/api/v1/namespaces/{}/pods/{pod}/eviction", space.name);
     kubectl(&["create", "--raw", &path, "-f", "-"], &eviction.to_string()).expect("it is evicted");
     let said = ended(child, 0);
-    assert!(said.contains("failed: its pod was evicted, as when a node is drained on "), "{said}");
+    assert_told("evicted", "was evicted", &said);
     in_time("nothing is left", 30, || space.is_clean());
 }
 

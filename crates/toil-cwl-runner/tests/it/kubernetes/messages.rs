@@ -1,0 +1,54 @@
+//! What people read of failures and of waiting: whole lines, and compared with what is kept in `snapshots`.
+
+use std::collections::HashSet;
+
+/// Compares what a run said of why it failed, and in lines with this in them: each line once, and without what is another in
+/// each run.
+#[track_caller]
+pub fn assert_told(name: &str, about: &str, said: &str) {
+    let mut known = HashSet::new();
+    let lines = said.lines().filter_map(|line| line.split_once("] ")).map(|(_time, line)| line);
+    let lines = lines.filter(|line| line.starts_with("[E]") || line.contains(about));
+    let told: Vec<String> = lines.map(plain).filter(|line| known.insert(line.clone())).collect();
+    insta::assert_snapshot!(name, told.join("\n"));
+}
+
+/// A line without numbers of jobs and processes, hashes, names of pods, and places of this machine.
+fn plain(line: &str) -> String {
+    let words = line.split(' ').map(|word| match word.split_once("say_") {
+        _ if word.contains("/tmp/") => "PLACE".to_owned(),
+        Some((step, _)) => format!("{step}say_N]"),
+        None => name(word),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A name such as `moil-space-1234-toil-say-4-0123456789ab-x7f2q`.
+fn name(word: &str) -> String {
+    let is = |part: &str, of: fn(char) -> bool| !part.is_empty() && part.chars().all(of);
+    let mut parts: Vec<String> = Vec::new();
+    for part in word.split('-') {
+        let rest = part.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        let what = match parts.last().map(String::as_str) {
+            Some("HASH") => "POD",
+            Some(_) if rest.len() == 12 && is(rest, |letter| letter.is_ascii_hexdigit()) => "HASH",
+            Some(_) if is(rest, |letter| letter.is_ascii_digit()) => "N",
+            _ => rest,
+        };
+        parts.push(format!("{what}{}", &part[rest.len()..]));
+    }
+    parts.join("-")
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_left_out() {
+    for (line, expected) in [
+        ("[I] [job say_12] waits: x", "[I] [job say_N] waits: x"),
+        ("pods \"a-1234-toil-say-0123456789ab-x7f2q\" is", "pods \"a-N-toil-say-HASH-POD\" is"),
+        ("\"a-1234-toil-say-4-0123456789ab\" is", "\"a-N-toil-say-N-HASH\" is"),
+        ("  log      /tmp/x/y", "  log      PLACE"),
+        ("a read-only file-system", "a read-only file-system"),
+    ] {
+        assert_eq!(plain(line), expected);
+    }
+}
