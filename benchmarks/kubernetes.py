@@ -4,9 +4,10 @@
     conformance/kubernetes/cluster.sh up
     conformance/kubernetes/cluster.sh exec benchmarks/kubernetes.py --programs target/release
 
-Runs of moil and of the floor take turns; the figures are medians of the repeats. Wall is seconds from start to end; CPU
-and RSS are the leader's own. API requests are what the leader asked of the API server (its audit log), watches included;
-S3 requests are those of the leader and of all workers. A second table is about a leader whose ten pods sleep.
+Runs of moil and of the floor take turns; the figures are medians of the repeats. Each run of moil is made twice: with pods that
+take one job after the other, and with a pod per job. Wall is seconds from start to end; CPU and RSS are the leader's own. API requests are what the leader asked of the API server (its audit log), watches included;
+S3 requests are those of the leader and of all workers. A second table is about a leader whose ten pods sleep. With
+`--many N` nothing is run but N jobs in shared pods.
 """
 
 import argparse
@@ -26,6 +27,9 @@ NAMESPACE = "moil-bench"
 AUDIT = pathlib.Path(os.environ.get("MOIL_TEST_KUBERNETES_AUDIT", "/nonexistent"))
 # What a job asks for, here and there.
 CPU, MEMORY, MOIL_MEMORY = 0.05, "96Mi", 32
+# So much that a pod has one job at a time.
+ALONE = 1500
+PER_JOB = ["--kubernetesPodPerJob"]
 
 
 class Counted:
@@ -100,8 +104,9 @@ TOOL = {
 }
 
 
-def scatter(times, command="echo"):
-    step = {"run": {**TOOL, "baseCommand": command}, "scatter": "word", "in": {"word": "words"}, "out": ["out"]}
+def scatter(times, command="echo", memory=MOIL_MEMORY):
+    asked = {"ResourceRequirement": {**TOOL["requirements"]["ResourceRequirement"], "ramMin": memory}}
+    step = {"run": {**TOOL, "baseCommand": command, "requirements": asked}, "scatter": "word", "in": {"word": "words"}, "out": ["out"]}
     return {"cwlVersion": "v1.2", "class": "Workflow", "requirements": {"ScatterFeatureRequirement": {}},
             "inputs": {"words": "string[]"}, "outputs": {"all": {"type": "string[]", "outputSource": "say/out"}},
             "steps": {"say": step}}, {"words": [str(number) for number in range(times)]}
@@ -124,22 +129,22 @@ def requests(but="none"):
         return 0
 
 
-def start(programs, folder, name, document, inputs):
+def start(programs, folder, name, document, inputs, more):
     """A run, with its log."""
     work = pathlib.Path(tempfile.mkdtemp(dir=folder))
     (work / "main.cwl").write_text(json.dumps(document))
     (work / "job.json").write_text(json.dumps(inputs))
     words = [str(programs / "toil-cwl-runner"), "--batchSystem", "kubernetes", "--kubernetesNamespace", NAMESPACE,
              "--jobStore", f"aws:us-east-1:bench-{name}-{os.getpid()}-{work.name.lower().replace('_', '-')}",
-             "--clean", "always", "--outdir", str(work / "out"), str(work / "main.cwl"), str(work / "job.json")]
+             "--clean", "always", "--outdir", str(work / "out"), *more, str(work / "main.cwl"), str(work / "job.json")]
     with open(work / "log", "w") as log:
         return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, cwd=work), work / "log"
 
 
-def moil(programs, folder, store, name, document, inputs):
+def moil(programs, folder, store, name, document, inputs, more):
     """Seconds, CPU seconds, MiB and requests of one run."""
     asked, stored, began = requests(), store.asked, time.monotonic()
-    child, log = start(programs, folder, name, document, inputs)
+    child, log = start(programs, folder, name, document, inputs, more)
     _, status, usage = os.wait4(child.pid, 0)
     took = time.monotonic() - began
     if status != 0:
@@ -154,10 +159,10 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def idle(programs, folder, store, seconds):
+def idle(programs, folder, store, seconds, more):
     """What a leader costs while its ten pods sleep: percent of a core, requests of the API server and of S3 per second."""
-    document, inputs = scatter(10, ["sleep", "3600"])
-    child, log = start(programs, folder, "idle", document, inputs)
+    document, inputs = scatter(10, ["sleep", "3600"], ALONE)
+    child, log = start(programs, folder, "idle", document, inputs, more)
     running = 0
     while running < 10:
         if child.poll() is not None:
@@ -179,6 +184,7 @@ def main():
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="the folder with moil and toil-cwl-runner")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", action="append", help="echo-1, scatter-10, scatter-50, chain-5, idle")
+    parser.add_argument("--many", type=int, help="so many jobs, and nothing else")
     parser.add_argument("--idle", type=int, default=60, help="how many seconds the ten pods sleep")
     options = parser.parse_args()
     registry, server = os.environ["MOIL_TEST_KUBERNETES"], os.environ["MOIL_TEST_KUBERNETES_S3"]
@@ -197,26 +203,36 @@ def main():
                  "scatter-50": (scatter(50), lambda: floor(50)),
                  "chain-5": (chain(5), lambda: sum(floor(1) for _ in range(5)))}
     shown = (lambda asked, form: format(asked, form)) if AUDIT.exists() else (lambda asked, form: "-")
-    print("| workload | moil: wall | floor: wall | ratio | leader: CPU | leader: RSS | API requests | S3 requests |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| workload | pods | moil: wall | floor: wall | ratio | leader: CPU | leader: RSS | API requests | S3 requests |")
+    print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        moil(options.programs, folder, store, "warm", *scatter(1))
+        moil(options.programs, folder, store, "warm", *scatter(1), [])
+        if options.many:
+            wall, used, memory, asked, stored = moil(options.programs, folder, store, "many", *scatter(options.many), [])
+            print(f"| {options.many} jobs | shared | {wall:.1f} s ({options.many / wall:.0f} per second) | - | - | {used:.2f} s "
+                  f"| {memory:.0f} MiB | {shown(asked, '.0f')} | {stored:.0f} |", flush=True)
+            kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+            return
         floor(1)
         for name, ((document, inputs), lowest) in workloads.items():
             if options.only and name not in options.only:
                 continue
-            runs, floors = [], []
+            runs, floors = {"shared": [], "per job": []}, []
             for _ in range(options.repeats):
-                runs.append(moil(options.programs, folder, store, name, document, inputs))
+                for kind, found in runs.items():
+                    more = PER_JOB if kind == "per job" else []
+                    found.append(moil(options.programs, folder, store, name, document, inputs, more))
                 floors.append(lowest())
-            wall, used, memory, asked, stored = (statistics.median(column) for column in zip(*runs))
             low = statistics.median(floors)
-            print(f"| {name} | {wall:.1f} s | {low:.1f} s | {wall / low:.2f} | {used:.2f} s | {memory:.0f} MiB "
-                  f"| {shown(asked, '.0f')} | {stored:.0f} |", flush=True)
+            for kind, found in runs.items():
+                wall, used, memory, asked, stored = (statistics.median(column) for column in zip(*found))
+                print(f"| {name} | {kind} | {wall:.1f} s | {low:.1f} s | {wall / low:.2f} | {used:.2f} s | {memory:.0f} MiB "
+                      f"| {shown(asked, '.0f')} | {stored:.0f} |", flush=True)
         if not options.only or "idle" in options.only:
-            share, asked, stored = idle(options.programs, folder, store, options.idle)
-            print("\n| ten pods sleep | leader: CPU | API requests but watches | S3 requests |\n|---|---|---|---|")
-            print(f"| for {options.idle} s | {100 * share:.2f} % | {shown(asked, '.2f')}/s | {stored:.2f}/s |")
+            print("\n| ten pods sleep | pods | leader: CPU | API requests but watches | S3 requests |\n|---|---|---|---|---|")
+            for kind, more in (("shared", []), ("per job", PER_JOB)):
+                share, asked, stored = idle(options.programs, folder, store, options.idle, more)
+                print(f"| for {options.idle} s | {kind} | {100 * share:.2f} % | {shown(asked, '.2f')}/s | {stored:.2f}/s |")
     kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

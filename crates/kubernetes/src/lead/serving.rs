@@ -167,7 +167,7 @@ impl Lead {
 
     fn look_at_idle(&mut self, number: u64, now: Instant) {
         let Some(pod) = self.serving.pods.get_mut(&number) else { return };
-        let is_idle = pod.is_attached && pod.class.is_some() && pod.attempts.is_empty();
+        let is_idle = pod.has_answered && pod.class.is_some() && pod.attempts.is_empty();
         pod.idle = is_idle.then(|| pod.idle.unwrap_or(now));
         pod.leaves |= pod.told >= MOST_ATTEMPTS || now - pod.since > MOST_AGE;
     }
@@ -179,7 +179,7 @@ impl Lead {
         let gone = serving.pods.iter().filter(|(number, pod)| {
             let Some(class) = &pod.class else { return false };
             let waits = serving.queues.get(class).is_some_and(|queue| !queue.waiting.is_empty());
-            if !pod.is_attached {
+            if !pod.has_answered {
                 return self.closing.is_none() && !waits && self.is_crowded(**number);
             }
             let is_over = |since: Instant| is_scarce || pod.leaves || now - since >= self.settings.pod_idle;
@@ -220,12 +220,13 @@ impl Lead {
     /// Begins to talk to the worker of a pod that takes more than one attempt, if it is at work.
     pub(super) fn talk(&mut self, word: &str, pod: &KubernetesPod) {
         let Some(&For::Many(number)) = self.ids.get(word) else { return };
+        let Some(serving) = self.serving.pods.get_mut(&number) else { return };
         let is_running = matches!(self.pods.get(word), Some(Standing::Running));
-        let Some(serving) =
-            self.serving.pods.get_mut(&number).filter(|pod| is_running && pod.orders.is_none())
-        else {
+        // Its worker has been asked to end, and begins nothing any more.
+        serving.leaves |= matches!(self.pods.get(word), Some(Standing::Leaving(..)));
+        if !is_running || serving.orders.is_some() {
             return;
-        };
+        }
         let (orders, receiver) = unbounded_channel();
         serving.orders = Some(orders);
         let told = self.told.clone();
@@ -250,13 +251,12 @@ impl Lead {
         let answer = match heard {
             Heard::Answer(answer) => answer,
             Heard::Attached => {
-                pod.is_attached = true;
                 for id in &pod.attempts {
                     if let Some(Served { at: At::In { sent, .. }, .. }) = self.serving.attempts.get_mut(id) {
                         *sent = Sent::Before;
                     }
                 }
-                return self.balance();
+                return;
             }
             Heard::Forbidden(words) => {
                 return self.switch_off(number, &format!("the leader cannot attach to pods: {words}"));
@@ -288,7 +288,8 @@ impl Lead {
 
     /// A worker tells what attempts it has: those that it does not know of are told again.
     fn here(&mut self, number: u64, known: &[Arc<str>]) {
-        let Some(pod) = self.serving.pods.get(&number) else { return };
+        let Some(pod) = self.serving.pods.get_mut(&number) else { return };
+        let is_first = !std::mem::replace(&mut pod.has_answered, true);
         for id in &pod.attempts {
             let Some(served) = self.serving.attempts.get_mut(id) else { continue };
             let At::In { sent, .. } = &mut served.at else { continue };
@@ -300,6 +301,9 @@ impl Lead {
             }
         }
         self.adopted(number, known);
+        if is_first {
+            self.balance();
+        }
     }
 
     fn tool_ended(&mut self, word: &str) {
@@ -322,8 +326,12 @@ impl Lead {
     fn finished(&mut self, number: u64, word: Arc<str>, outcome: Outcome) {
         let Some(pod) = self.serving.pods.get_mut(&number) else { return };
         let Some(id) = self.serving.words.get(&word).cloned() else {
-            // A leader that has just begun may ask for it yet.
-            pod.unclaimed.insert(word, outcome);
+            match &pod.class {
+                // It was heard before.
+                Some(_) => pod.order(Order::Taken { word }),
+                // This leader has just begun, and may ask for it yet.
+                None => _ = pod.unclaimed.insert(word, outcome),
+            }
             return;
         };
         pod.order(Order::Taken { word: Arc::clone(&word) });
@@ -453,9 +461,9 @@ impl Lead {
             self.serving.queues.drain().flat_map(|(_, queue)| queue.waiting).collect();
         waiting.iter().for_each(|id| self.alone(id));
         for (other, pod) in &mut self.serving.pods {
-            pod.leaves |= *other == number || pod.is_attached;
+            pod.leaves |= *other == number || pod.has_answered;
         }
-        let unattached = self.serving.pods.iter().filter(|(_, pod)| !pod.is_attached && pod.class.is_some());
+        let unattached = self.serving.pods.iter().filter(|(_, pod)| !pod.has_answered && pod.class.is_some());
         let unattached: Vec<u64> = unattached.map(|(number, _)| *number).collect();
         unattached.into_iter().for_each(|number| self.close_pod(number));
         self.balance();

@@ -63,8 +63,8 @@ pub(super) struct Pod {
     slots: u64,
     /// Who talks to its worker.
     pub(super) orders: Option<UnboundedSender<Order>>,
-    /// Its worker has been attached to.
-    pub(super) is_attached: bool,
+    /// Its worker was attached to, and has answered.
+    pub(super) has_answered: bool,
     pub(super) attempts: HashSet<AttemptId>,
     /// How many it was told in all.
     pub(super) told: usize,
@@ -143,7 +143,7 @@ impl Pod {
             class,
             slots,
             orders: None,
-            is_attached: false,
+            has_answered: false,
             attempts: HashSet::new(),
             told: 0,
             since: Instant::now(),
@@ -193,7 +193,7 @@ impl Serving {
 
     /// How many more attempts a pod may have now.
     pub(super) fn free(&self, pod: &Pod) -> u64 {
-        if !pod.is_attached || pod.leaves {
+        if !pod.has_answered || pod.leaves {
             return 0;
         }
         let is_busy = |id: &&AttemptId| {
@@ -213,7 +213,7 @@ impl Serving {
         };
         for pod in self.pods.values().filter(|pod| pod.class.as_ref() == Some(class) && !pod.leaves) {
             load.pods += 1;
-            if !pod.is_attached {
+            if !pod.has_answered {
                 load.starting += 1;
                 load.expected += pod.slots;
             }

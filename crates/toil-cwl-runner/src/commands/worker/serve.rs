@@ -251,9 +251,6 @@ impl Serving<'_> {
                 }
                 self.lines = lines;
                 self.here();
-                let ended: Vec<_> =
-                    self.ended.iter().map(|(word, end)| (Arc::clone(word), end.clone())).collect();
-                ended.into_iter().for_each(|(word, outcome)| self.finished(word, outcome));
             }
             Order::Alive => self.here(),
             Order::Run { word, attempt } => self.begin(word, &attempt),
@@ -393,10 +390,13 @@ impl Serving<'_> {
         self.answer(&Answer::Finished { word, outcome: Box::new(outcome) });
     }
 
+    /// Tells what attempts it has, and once more what came of those that nobody has taken: that may not have arrived.
     fn here(&mut self) {
         let attempts = self.active.values().map(|active| &active.word).chain(self.ended.keys());
         let attempts = attempts.cloned().collect();
         self.answer(&Answer::Here { version: frames::VERSION, attempts, keeps_apart: self.keeps_apart });
+        let ended = self.ended.iter().map(|(word, end)| (Arc::clone(word), end.clone()));
+        ended.collect::<Vec<_>>().into_iter().for_each(|(word, outcome)| self.finished(word, outcome));
     }
 
     fn answer(&mut self, answer: &Answer) {
