@@ -17,7 +17,8 @@ suite index *words:
     cargo build --release
     cargo run -q -p moil-conformance --bin conformance -- run {{index}} --tool "$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/toil-cwl-runner" {{words}}
 
-# The suite of CWL v1.2 on the test cluster, each job in a pod: what passes in Apptainer passes there.
+# The suite of CWL v1.2 on the test cluster: what passes in Apptainer passes there. With TOIL_KUBERNETES_POD_PER_JOB=true each job
+# has a pod of its own.
 conformance-kubernetes *words:
     cargo build --release --workspace
     conformance/containers/registry.sh start && conformance/containers/images.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A conformance suite on the cluster: each job in a pod of its own, tools in Apptainer in it. Needs the cluster's network:
+# A conformance suite on the cluster: tools in Apptainer in pods that take one job after the other, or with
+# TOIL_KUBERNETES_POD_PER_JOB=true in one of their own each. Needs the cluster's network:
 #   cluster.sh exec suite.sh FOLDER SUITE [WORD…]
 # FOLDER has the programs (moil, toil-cwl-runner, conformance); words are for the driver.
 set -euo pipefail

@@ -1,4 +1,4 @@
-//! The executor of Kubernetes: one `batch/v1` Job for each attempt, whose pod runs `moil worker`.
+//! The executor of Kubernetes: `batch/v1` Jobs whose pods run `moil worker`, for one attempt or for one after the other.
 //!
 //! What is made and what is read is decided by pure functions; one task of a runtime of its own asks the API server and
 //! watches. The rest of the program sees blocking calls.
