@@ -13,19 +13,19 @@ use super::{CLUSTER, cluster, lines, registry};
 use crate::sandbox::Sandbox;
 
 /// One job at a time in a pod, and room for ten such pods.
-const ALONE: &str = "{coresMin: 0.1, ramMin: 1500, tmpdirMin: 10, outdirMin: 10}";
+pub const ALONE: &str = "{coresMin: 0.1, ramMin: 1500, tmpdirMin: 10, outdirMin: 10}";
 
 /// A run whose jobs share pods.
-struct Shared {
-    space: Space,
-    sandbox: Sandbox,
+pub struct Shared {
+    pub space: Space,
+    pub sandbox: Sandbox,
     registry: String,
     more: Vec<String>,
 }
 
 impl Shared {
     /// Jobs that leave marks (`$0` is their number) and run a line of the shell.
-    fn new(name: &str, registry: &str, times: usize, resources: Option<&str>, line: &str) -> Self {
+    pub fn new(name: &str, registry: &str, times: usize, resources: Option<&str>, line: &str) -> Self {
         let space = Space::new(name, &[]);
         let sandbox = scatter(times, &format!("echo $0 >>/marks/begun; {line}"));
         if let Some(resources) = resources {
@@ -50,7 +50,7 @@ impl Shared {
         self
     }
 
-    fn command(&self, more: &[&str]) -> Command {
+    pub fn command(&self, more: &[&str]) -> Command {
         let words: Vec<&str> = self.more.iter().map(String::as_str).chain(more.iter().copied()).collect();
         self.space.program(&self.sandbox, &self.registry, &words)
     }
@@ -71,7 +71,7 @@ impl Shared {
 
     /// All jobs began once.
     #[track_caller]
-    fn ran_once(&self, times: usize) {
+    pub fn ran_once(&self, times: usize) {
         let mut begun = self.begun();
         begun.sort_unstable();
         assert_eq!(begun, (0..times).collect::<Vec<_>>());
@@ -108,7 +108,7 @@ impl Shared {
         found.expect("there is one")
     }
 
-    fn is_clean(&self) {
+    pub fn is_clean(&self) {
         in_time("nothing is left", 60, || self.space.is_clean());
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::cluster;
 use super::faults::ended;
+use super::shared::{ALONE, Shared};
 use super::space::{SAY, Space, in_time, scatter};
 
 /// What happens to a request.
@@ -22,6 +23,8 @@ enum Fault {
     Answer(u16, Value),
     /// Its answer is cut after so long.
     CutAfter(Duration),
+    /// It is carried out after so long.
+    Delay(Duration),
     /// Something else takes its name before it is carried out.
     TakeName,
 }
@@ -43,7 +46,8 @@ struct Proxy {
 impl Proxy {
     fn start(namespace: &str, rules: Vec<Rule>) -> Self {
         let mut kubectl = Command::new("kubectl")
-            .args(["proxy", "--port=0"])
+            // By itself it lets nobody attach.
+            .args(["proxy", "--port=0", "--reject-paths=^/none$"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("kubectl is there");
@@ -90,7 +94,7 @@ impl Drop for Proxy {
 /// One request of one connection.
 fn serve(mut client: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>, namespace: &str) {
     let mut reader = BufReader::new(client.try_clone().expect("a clone"));
-    let (mut head, mut length) = (Vec::new(), 0);
+    let (mut head, mut length, mut connection) = (Vec::new(), 0, "close");
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -102,6 +106,9 @@ fn serve(mut client: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>, namesp
         }
         if line == "\r\n" {
             break;
+        }
+        if lower.starts_with("upgrade:") {
+            connection = "Upgrade";
         }
         if !lower.starts_with("connection:") {
             head.push(line);
@@ -132,11 +139,19 @@ fn serve(mut client: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>, namesp
             other["metadata"]["ownerReferences"] = json!([]);
             super::kubectl(&["-n", namespace, "create", "-f", "-"], &other.to_string()).expect("it is made");
         }
+        Some(Fault::Delay(time)) => thread::sleep(*time),
         _ => {}
     }
     let mut server = TcpStream::connect(upstream).expect("the real one listens");
-    let sent = format!("{}Connection: close\r\n\r\n", head.concat());
+    let sent = format!("{}Connection: {connection}\r\n\r\n", head.concat());
     server.write_all(sent.as_bytes()).and_then(|()| server.write_all(&body)).expect("it is sent");
+    if connection == "Upgrade" {
+        let mut server = server.try_clone().expect("a clone");
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut reader, &mut server);
+            let _ = server.shutdown(std::net::Shutdown::Write);
+        });
+    }
     match fault {
         Some(Fault::LoseAnswer) => {
             let mut answer = Vec::new();
@@ -226,4 +241,29 @@ fn kubernetes_jobs_of_others_are_not_taken_for_ours() {
     assert!(said.contains("there is another Job moil-foreign-"), "{said}");
     assert!(said.contains(&format!("-n {}", space.name)), "{said}");
     assert_eq!(space.jobs().len(), 1, "the other's stays");
+}
+
+#[test]
+fn kubernetes_shared_pods_bear_streams_that_are_slow_or_cut_or_refused_for_now() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let rule = |times, fault| Rule { begins: "GET", has: "/attach", times, fault };
+    let busy = || Fault::Answer(500, status(500, "InternalError", json!({})));
+    let cases = [
+        ("slow", rule(2, Fault::Delay(Duration::from_secs(10)))),
+        ("cut", rule(4, Fault::CutAfter(Duration::from_secs(3)))),
+        ("refused", rule(4, busy())),
+    ];
+    for (name, rule) in cases {
+        let shared =
+            Shared::new(&format!("stream-{name}"), &registry, 4, Some(ALONE), &format!("sleep 6; {SAY}"));
+        let proxy = Proxy::start(&shared.space.name, vec![rule]);
+        shared.sandbox.write("kubeconfig", proxy.kubeconfig());
+        let mut program = shared.command(&[]);
+        let child = program.env("KUBECONFIG", shared.sandbox.path("kubeconfig")).spawn().expect("it starts");
+        let said = ended(child, 0);
+        assert!(!said.contains("] failed: ") && !said.contains("a pod of its own"), "{name}: {said}");
+        assert!(proxy.is_through(), "{name}: some faults did not come to pass");
+        shared.ran_once(4);
+        shared.is_clean();
+    }
 }
