@@ -345,3 +345,29 @@ fn kubernetes_shared_pods_end_with_their_leader() {
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said:?}");
     shared.is_clean();
 }
+
+#[test]
+fn kubernetes_shared_pods_listen_to_the_last_of_two_leaders() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!("while [ ! -e /marks/go ]; do sleep 1; done; {SAY}");
+    let shared = Shared::new("shared-two", &registry, 6, Some(ALONE), &line);
+    let first = shared.start();
+    shared.until_begun(6);
+    signal(&first, "-STOP");
+    let mut second = shared.command(&["--restart"]).spawn().expect("it starts");
+    let mut told = lines(&mut second);
+    // It waits until the first one gives no signs of life any more.
+    assert!(
+        told.any(|line| line.contains("is still running, started by an earlier leader")),
+        "it takes over"
+    );
+    signal(&first, "-CONT");
+    std::thread::sleep(Duration::from_secs(5));
+    std::fs::write(shared.sandbox.path("marks/go"), "").expect("written");
+    let rest: Vec<String> = told.collect();
+    assert!(second.wait().expect("it ends").success(), "{rest:?}");
+    let said = ended(first, 1);
+    assert!(said.contains("another leader"), "{said}");
+    shared.ran_once(6);
+    shared.is_clean();
+}
