@@ -71,7 +71,7 @@ fn kubernetes_leaders_in_the_cluster_are_replaced_and_go_on() {
         .replace("demo-results", &bucket);
     space.kubectl(&["apply", "-f", "-"], &leader).expect("it is applied");
 
-    let worker = || space.pods("Running").into_iter().find(|pod| pod.contains("-toil-say-"));
+    let worker = || space.pods("Running").into_iter().find(|pod| pod.contains("-toil-pod-"));
     let logs = || space.kubectl(&["logs", "job/moil-leader", "--all-pods=true", "--prefix"], "");
     let mut tries = 0..300;
     while worker().is_none() {
