@@ -135,7 +135,7 @@ def start(programs, folder, name, document, inputs, more):
     (work / "main.cwl").write_text(json.dumps(document))
     (work / "job.json").write_text(json.dumps(inputs))
     words = [str(programs / "toil-cwl-runner"), "--batchSystem", "kubernetes", "--kubernetesNamespace", NAMESPACE,
-             "--jobStore", f"aws:us-east-1:bench-{name}-{os.getpid()}-{work.name.lower().replace('_', '-')}",
+             "--jobStore", f"aws:us-east-1:bench-{name}-{os.getpid()}-{work.name.lower().replace('_', 'x')}",
              "--clean", "always", "--outdir", str(work / "out"), *more, str(work / "main.cwl"), str(work / "job.json")]
     with open(work / "log", "w") as log:
         return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, cwd=work), work / "log"

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::process::{Child, Command};
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -222,7 +222,7 @@ fn kubernetes_nodes_that_are_tainted_or_drained_lose_pods_and_no_tries() {
         (
             &["taint", "nodes", "node1", "moil-test=yes:NoExecute"][..],
             &["taint", "nodes", "node1", "moil-test=yes:NoExecute-"][..],
-            "its node was lost or is not to be used on node1",
+            "its node node1 was lost or is not to be used",
             "untolerated taint",
         ),
         (
@@ -235,20 +235,23 @@ fn kubernetes_nodes_that_are_tainted_or_drained_lose_pods_and_no_tries() {
         let (mut child, _sandbox) = at_work(&space, &registry, 3, 15, &[]);
         let left = Left(back);
         kubectl(words, "").expect("kubectl is there");
-        let mut told = lines(&mut child);
-        let mut said = Vec::new();
+        let told = lines(&mut child);
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let hear = Arc::clone(&said);
+        let reader = std::thread::spawn(move || told.for_each(|line| hear.lock().expect("whole").push(line)));
         // All are told, and what they wait for.
         let all = |said: &[String]| {
             let lost = said.iter().filter(|line| line.contains(cause) && line.contains("attempt 2 of 6"));
             lost.count() == 3 && said.iter().any(|line| line.contains(wait))
         };
-        while !all(&said) {
-            let line = told.next();
-            said.push(line.unwrap_or_else(|| panic!("it has ended: {said:?}")));
+        let began = Instant::now();
+        while !all(&said.lock().expect("whole")) {
+            assert!(began.elapsed() < Duration::from_secs(120), "{:?}", said.lock());
+            std::thread::sleep(Duration::from_millis(100));
         }
         drop(left);
-        said.extend(told);
-        assert!(child.wait().expect("it ends").success(), "{said:?}");
+        assert!(child.wait().expect("it ends").success(), "{:?}", said.lock());
+        reader.join().expect("it has read all");
         in_time("nothing is left", 60, || space.is_clean());
     }
 
