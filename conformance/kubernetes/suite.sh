@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A conformance suite on the cluster: tools in Apptainer in pods that take one job after the other, or with
-# TOIL_KUBERNETES_POD_PER_JOB=true in one of their own each. Needs the cluster's network:
+# A conformance suite on the cluster: tools in Apptainer in pods that take one job after the other and wait for the next
+# test, or with TOIL_KUBERNETES_POD_PER_JOB=true in one of their own each. Needs the cluster's network:
 #   cluster.sh exec suite.sh FOLDER SUITE [WORD…]
 # FOLDER has the programs (moil, toil-cwl-runner, conformance); words are for the driver.
 set -euo pipefail
@@ -11,7 +11,12 @@ registry=${MOIL_TEST_KUBERNETES:?it is set in the network of the cluster} server
 space=moil-suite bucket=moil-suite-$$
 # The node's own: its pods share images and the configuration of Apptainer there.
 shared=$(mktemp -d)
-trap 'kubectl delete namespace "$space" --wait=false >/dev/null; rm -rf "$shared"' EXIT
+# Pods that are about to end still write there.
+end() {
+    kubectl delete namespace "$space" --timeout=120s >/dev/null
+    rm -rf "$shared"
+}
+trap end EXIT
 chmod 1777 "$shared"
 
 MOIL_REGISTRY=$registry "$here/../containers/images.sh"
@@ -29,4 +34,4 @@ export TOIL_APPLIANCE_SELF=$image TOIL_KUBERNETES_OWNER=suite
 # How many run is up to the driver. One wants all cores of the node, and waits for that until others are through.
 "$programs/conformance" run "$suite" --tool "$programs/toil-cwl-runner" --mode plain --timeout 1800 "$@" -- \
     --batchSystem kubernetes --kubernetesNamespace "$space" --kubernetesHostPath "$shared" \
-    --jobStore "s3://$bucket/{scratch}" --defaultCores 0.1 --defaultMemory 100Mi --retryCount 0
+    --kubernetesPodKeep 20 --jobStore "s3://$bucket/{scratch}" --defaultCores 0.1 --defaultMemory 100Mi --retryCount 0

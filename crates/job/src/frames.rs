@@ -13,18 +13,21 @@ use serde::{Deserialize, Serialize};
 use crate::result::Outcome;
 
 /// The version of the form. It changes with every change that the other side would not understand.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the leader tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "tell", rename_all = "camelCase")]
 pub enum Order {
-    /// The first line of each connection. It is answered with [`Answer::Here`].
+    /// The first line of each connection. A worker that has no run takes this one; one that has another run does not
+    /// listen. It is answered with [`Answer::Here`].
     Hello {
         /// The version of the leader's form.
         version: u32,
         /// Whether the lines of tools are to be told.
         lines: bool,
+        /// What the leader leads.
+        run: Run,
     },
     /// Begin an attempt, or go on with it if it has begun.
     Run {
@@ -47,6 +50,23 @@ pub enum Order {
     Alive,
     /// End when no attempt is left.
     Finish,
+    /// The run is over: forget it, and wait for a leader of another one. It is answered with [`Answer::Rests`], unless there
+    /// is an attempt.
+    Rest {
+        /// How long, before it ends.
+        seconds: u64,
+    },
+}
+
+/// A run, as its workers find it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its job store.
+    pub store: String,
+    /// Its random number.
+    pub number: String,
+    /// Whether the job store is asked for the run of this number, or has no other one.
+    pub by_number: bool,
 }
 
 /// What the worker tells.
@@ -88,6 +108,8 @@ pub enum Answer {
         /// What came of it.
         outcome: Box<Outcome>,
     },
+    /// The worker has no run any more.
+    Rests,
 }
 
 /// Who talks: a term of a leader in orders, the mark by which that leader knows its answers.
@@ -167,13 +189,15 @@ mod tests {
     #[test]
     fn lines_are_read_as_they_were_written() {
         let word: Arc<str> = "2-ab/align.1".into();
+        let run = Run { store: "s3://b/p".to_owned(), number: "r1".to_owned(), by_number: true };
         let orders = [
-            Order::Hello { version: VERSION, lines: true },
+            Order::Hello { version: VERSION, lines: true, run },
             Order::Run { word: Arc::clone(&word), attempt: "{\"a\":\n1}".to_owned() },
             Order::Cancel { word: Arc::clone(&word) },
             Order::Taken { word: Arc::clone(&word) },
             Order::Alive,
             Order::Finish,
+            Order::Rest { seconds: 60 },
         ];
         for order in orders {
             let line = write_order(&leader(), &order);
@@ -187,6 +211,7 @@ mod tests {
             Answer::Note { word: Arc::clone(&word), text: "fetches".to_owned() },
             Answer::ToolEnded { word: Arc::clone(&word) },
             Answer::Finished { word, outcome: Box::new(failed) },
+            Answer::Rests,
         ];
         for answer in answers {
             let line = write_answer("m1", &answer);

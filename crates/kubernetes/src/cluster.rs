@@ -1,5 +1,6 @@
 //! The API server: a client that is patient with it.
 
+mod keeping;
 pub mod removal;
 
 use std::collections::HashSet;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::client::UpgradeConnectionError;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
@@ -443,6 +444,16 @@ impl Cluster {
         let object: K = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
         let (object, parameters) = (&object, PostParams::default());
         self.patient(|| async { self.api::<K>().create(&parameters, object).await }).await
+    }
+
+    /// Changes those fields of an object that are given.
+    async fn change<K>(&self, name: &str, change: &Value) -> Result<K, kube::Error>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let (parameters, change) = (PatchParams::default(), Patch::Merge(change));
+        self.patient(|| async { self.api::<K>().patch(name, &parameters, &change).await }).await
     }
 
     async fn delete<K>(&self, name: &str) -> Result<(), Failure>

@@ -1,6 +1,7 @@
 //! The task that owns all that is known of pods: it makes Jobs, watches their pods, and tells what comes of them.
 
 mod adopting;
+mod keeping;
 mod making;
 mod serving;
 mod shared;
@@ -27,7 +28,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use self::making::Stop;
+use self::making::{Made, Stop};
 use self::shared::Serving;
 use crate::cluster::{self, Cluster, Silence};
 use crate::events;
@@ -79,7 +80,7 @@ enum For {
 /// What tasks of this one tell it.
 enum Told {
     /// The Job of an attempt is there.
-    Made { id: For, word: String, job: String, secret: Option<String>, turn: OwnedSemaphorePermit },
+    Made { id: For, made: Made, turn: OwnedSemaphorePermit },
     /// It will not be.
     NotMade { id: For, failure: Box<Failure> },
     /// What came of an attempt.
@@ -92,6 +93,8 @@ enum Told {
     Written { id: AttemptId, written: Result<(String, String), Box<Failure>> },
     /// From a worker that takes more than one.
     Heard { pod: u64, heard: Heard },
+    /// A pod that waits for another run is out of the books.
+    Kept,
 }
 
 /// A pod that is wanted, or there: of an attempt that was submitted or attached to and not reported, or of many.
@@ -385,12 +388,15 @@ impl Lead {
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Made { id, word, job, secret, turn } => {
+            Told::Made { id, made: Made { word, job, secret, was_kept }, turn } => {
                 let Some(active) = self.active.get_mut(&id) else { return };
+                if let For::Many(pod) = id {
+                    self.serving.pods.entry(pod).and_modify(|pod| pod.was_kept = was_kept);
+                }
                 active.word = Some(word.clone());
                 active.job = Some(job.clone());
                 active.secret = secret;
-                active.turn = Some(turn);
+                active.turn = Some(turn).filter(|_| !self.pods.contains_key(&word));
                 let cancelled = active.cancelled;
                 self.ids.insert(word.clone(), id.clone());
                 self.waits(&id, &job);
@@ -410,6 +416,7 @@ impl Lead {
             Told::NoPod { id, why } => self.no_pod(&id, why),
             Told::Written { id, written } => self.written(&id, written),
             Told::Heard { pod, heard } => self.heard(pod, heard),
+            Told::Kept => self.serving.leaving -= 1,
         }
     }
 

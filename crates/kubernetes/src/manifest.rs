@@ -39,8 +39,8 @@ pub const SECRETS_VOLUME: &str = "job";
 pub struct Order<'a> {
     /// The attempt, by its word, or what names a pod that takes more than one.
     pub word: &'a str,
-    /// The term of the leader whose attempts it takes, and how many bytes of theirs it may keep, if these are more than one.
-    pub serves: Option<(&'a str, u64)>,
+    /// How many bytes of its attempts it may keep, if it takes more than one.
+    pub serves: Option<u64>,
     /// What people call the job.
     pub step: &'a str,
     /// What it may use.
@@ -123,6 +123,9 @@ pub fn job(order: &Order<'_>, settings: &Settings, owner: &Value) -> Value {
         // Kueue itself suspends such a Job, and lets it go when its turn comes.
         labels.insert(names::QUEUE.to_owned(), queue.as_str().into());
     }
+    if order.serves.is_some() {
+        labels.insert(names::LIKE.to_owned(), likeness(&template).into());
+    }
     let mut job = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -165,6 +168,18 @@ fn digest(job: &Value) -> String {
     names::hex(&Sha256::digest(job.to_string().as_bytes()))[..32].to_owned()
 }
 
+/// What pods have in common that could take the place of each other: all but whose run they are of.
+fn likeness(template: &Value) -> String {
+    let mut template = template.clone();
+    let metadata = [("labels", names::RUN), ("labels", names::TOIL_RUN), ("annotations", names::ATTEMPT)];
+    for (kind, name) in metadata {
+        if let Some(all) = template["metadata"][kind].as_object_mut() {
+            all.remove(name);
+        }
+    }
+    digest(&template)
+}
+
 fn pod(order: &Order<'_>, settings: &Settings) -> Value {
     let mut volumes = vec![match &settings.host_path {
         Some(path) => json!({"name": "work", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}),
@@ -174,14 +189,13 @@ fn pod(order: &Order<'_>, settings: &Settings) -> Value {
     let mut environment = settings.environment.clone();
     environment.push(("TOIL_WORKDIR".to_owned(), settings.work_dir.clone()));
     environment.push(("HOME".to_owned(), home(settings)));
-    let mut args = settings.command.clone();
-    match order.serves {
-        None => args.extend(["--attempt".to_owned(), order.word.to_owned()]),
-        Some((term, room)) => {
-            args.extend(["--serve", term, "--room"].map(str::to_owned));
-            args.push(room.to_string());
+    let mut args = match order.serves {
+        None => [&settings.command[..], &["--attempt".to_owned(), order.word.to_owned()]].concat(),
+        Some(room) => {
+            let words = ["--serve", "--room", &room.to_string()].map(str::to_owned);
+            [&settings.serving_command[..], &words].concat()
         }
-    }
+    };
     if let Some(late) = order.late {
         args.extend(["--late".to_owned(), late.to_string()]);
     }
@@ -329,7 +343,7 @@ fn resources(order: &Order<'_>, settings: &Settings) -> Value {
     let granted = order.granted;
     let memory = format!("{}Mi", granted.ram_mib + OVERHEAD_MEMORY);
     let mut disk = granted.disk_mib().saturating_add(OVERHEAD_DISK);
-    if let Some((_, room)) = order.serves {
+    if let Some(room) = order.serves {
         disk = disk.saturating_add(room.div_ceil(1 << 20));
     }
     if !settings.sees_inputs {

@@ -23,6 +23,18 @@ pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// The annotation with the word of the attempt.
 pub const ATTEMPT: &str = "moil/attempt";
 
+/// The label of Jobs whose pods take more than one job: what these are like.
+pub const LIKE: &str = "moil/like";
+
+/// The label of a Job whose pod waits for another run.
+pub const KEPT: &str = "moil/kept";
+
+/// The annotation with the pod of such a Job.
+pub const KEPT_POD: &str = "moil/pod";
+
+/// The annotation with the end of its wait, in seconds since 1970.
+pub const KEPT_UNTIL: &str = "moil/until";
+
 /// The annotation with the hash of what a Job was made from.
 pub const DIGEST: &str = "moil/digest";
 

@@ -27,6 +27,10 @@ pub struct Settings {
     pub image: String,
     /// The words of the worker before those of its attempt.
     pub command: Vec<String>,
+    /// The words of a worker that takes more than one attempt: what its run is, its leader tells it.
+    pub serving_command: Vec<String>,
+    /// The job store is asked for the run by its number.
+    pub by_number: bool,
     /// Variables of the worker. They can be read by whoever can read pods: no secrets.
     pub environment: Vec<(String, String)>,
     /// The service account of pods; `None` for the namespace's default.
@@ -85,6 +89,8 @@ pub struct Settings {
     pub pod_per_job: bool,
     /// How long a pod that takes more than one job stays when there is nothing for it.
     pub pod_idle: Duration,
+    /// How long such a pod waits for the next run when this one is over; zero: it goes with it.
+    pub pod_keep: Duration,
     /// The leader's term.
     pub term: String,
     /// Letters and digits that nobody else knows, by which the leader knows what its workers say.
@@ -102,7 +108,9 @@ impl Settings {
             context: None,
             namespace: None,
             image: image.to_owned(),
+            serving_command: command.clone(),
             command,
+            by_number: false,
             environment: Vec::new(),
             service_account: None,
             region: None,
@@ -132,6 +140,7 @@ impl Settings {
             live_logs: false,
             pod_per_job: false,
             pod_idle: Duration::from_secs(10),
+            pod_keep: Duration::ZERO,
             term: String::new(),
             mark: String::new(),
         }

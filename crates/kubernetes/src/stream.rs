@@ -39,12 +39,12 @@ pub enum Heard {
     Forbidden(String),
 }
 
-/// Talks to a pod until nobody gives orders any more, or the pod is gone.
+/// Talks to a pod until nobody gives orders any more, or the pod is gone. Each connection begins with `hello`.
 pub async fn talk(
     cluster: Cluster,
     pod: String,
     leader: Leader,
-    lines: bool,
+    hello: Order,
     mut orders: UnboundedReceiver<Order>,
     hear: impl Fn(Heard) + Send + 'static,
 ) {
@@ -63,8 +63,7 @@ pub async fn talk(
                         output: BufReader::new(output),
                         heard: Instant::now(),
                     };
-                    let hello = Order::Hello { version: frames::VERSION, lines };
-                    match link.talk(hello, &mut orders, &hear).await {
+                    match link.talk(&hello, &mut orders, &hear).await {
                         End::NoOrders => return,
                         End::Cut(was_good) if was_good => pause = Duration::from_millis(100),
                         End::Cut(_) => {}
@@ -112,12 +111,13 @@ struct Link<'a, I, O> {
 impl<I: tokio::io::AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'_, I, O> {
     async fn talk(
         &mut self,
-        hello: Order,
+        hello: &Order,
         orders: &mut UnboundedReceiver<Order>,
         hear: &impl Fn(Heard),
     ) -> End {
         let mut was_good = false;
-        if !self.tell(&hello).await {
+        // What a connection that was cut has left of a line ends here.
+        if !(self.write(b"\n").await && self.tell(hello).await) {
             return End::Cut(was_good);
         }
         let (mut line, mut next_sign) = (Vec::new(), Instant::now() + SIGN);
@@ -152,9 +152,12 @@ impl<I: tokio::io::AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'_, I, O> {
 
     /// Says whether it could be written.
     async fn tell(&mut self, order: &Order) -> bool {
-        let line = frames::write_order(self.leader, order);
+        self.write(frames::write_order(self.leader, order).as_bytes()).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> bool {
         let write = async {
-            self.input.write_all(line.as_bytes()).await?;
+            self.input.write_all(bytes).await?;
             self.input.flush().await
         };
         matches!(timeout(PATIENCE, write).await, Ok(Ok(())))

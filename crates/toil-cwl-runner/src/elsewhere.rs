@@ -83,7 +83,8 @@ pub fn kubernetes(
 ) -> Result<KubernetesExecutor, Failure> {
     let of = OfRun { run: store.run(), store: store.name(), in_directory: store.directory().is_some() };
     let pods = pods(settings, &of, &store.worker_words(), &*warn)?;
-    let pods = PodSettings { term: store.term(), mark: nonce(), ..pods };
+    let by_number = store.is_found_by_number();
+    let pods = PodSettings { term: store.term(), mark: nonce(), by_number, ..pods };
     store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
 }
@@ -117,11 +118,13 @@ pub fn pods(
     let files = PodFiles::read(options)?;
     let user = || known("USER").map_or_else(user_number, str::to_owned);
     let owner = options.owner.clone().unwrap_or_else(user);
-    let before = [PROGRAM].iter().chain(words);
-    let mut command: Vec<String> =
-        before.chain(&["--store", of.store]).map(|word| (*word).to_owned()).collect();
+    let command = [&[PROGRAM], words, &["--store", of.store]].concat();
+    let mut command: Vec<String> = command.into_iter().map(str::to_owned).collect();
+    let mut serving_command = [PROGRAM, "worker"].map(str::to_owned).to_vec();
     if let Some(key) = &settings.store.encryption_key {
-        command.extend(["--sseKey".to_owned(), key.display().to_string()]);
+        for words in [&mut command, &mut serving_command] {
+            words.extend(["--sseKey".to_owned(), key.display().to_string()]);
+        }
     }
     let handed_on = handed_on(settings, warn);
     let set =
@@ -140,6 +143,8 @@ pub fn pods(
         orphan_timeout: options.orphan_timeout,
         pod_per_job: options.pod_per_job,
         pod_idle: options.pod_idle,
+        pod_keep: options.pod_keep,
+        serving_command,
         live_logs: settings.log.real_time,
         apparmor: options.apparmor.clone(),
         pod_security_context: files.pod_security,

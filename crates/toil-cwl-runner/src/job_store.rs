@@ -206,6 +206,11 @@ impl JobStore {
         self.kept.ledger().term().to_string()
     }
 
+    /// Whether workers need not look for the run in the job store.
+    pub fn is_found_by_number(&self) -> bool {
+        self.kept.run_in_bucket().is_some()
+    }
+
     /// The words of the command `worker` that say which run it is, for this one's workers.
     pub fn worker_words(&self) -> Vec<&str> {
         let run = self.kept.run_in_bucket();

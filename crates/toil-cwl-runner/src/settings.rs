@@ -261,6 +261,8 @@ pub struct Kubernetes {
     pub pod_per_job: bool,
     /// How long a pod stays that has no job.
     pub pod_idle: Duration,
+    /// How long a pod waits for the next run.
+    pub pod_keep: Duration,
     /// Workers that begin later than this after they were asked for do so only if their leader lives.
     pub orphan_timeout: Option<Duration>,
     /// Pods have all rights of their node.

@@ -35,6 +35,8 @@ pub struct Removed {
     pub namespace: String,
     /// For people: each run with its owner and job store.
     pub runs: Vec<String>,
+    /// Pods that waited for another run.
+    pub waiting: usize,
     /// Pods that have not ended yet.
     pub pods_left: usize,
 }
@@ -65,7 +67,13 @@ pub fn remove(
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
     runtime.block_on(async {
         let cluster = Cluster::connect(settings, warn).await?;
-        cluster.remove(&whose.selector()).await
+        // Those of a run are of no other one, and go with it; those that wait for another one are of none.
+        let waiting = match whose.run {
+            None => cluster.remove_waiting(&whose.selector()).await?,
+            Some(_) => 0,
+        };
+        let removed = cluster.remove(&whose.selector()).await?;
+        Ok(Removed { waiting, ..removed })
     })
 }
 

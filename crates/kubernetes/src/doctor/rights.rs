@@ -16,6 +16,8 @@ pub enum Need {
     Secrets,
     /// Pods that take more than one job need it.
     Sharing,
+    /// Pods that wait for the next run need it.
+    Keeping,
 }
 
 /// Rights to one kind of object.
@@ -50,6 +52,8 @@ pub const RIGHTS: &[Right] = &[
         need: Need::Always,
     },
     Right { group: "", resource: "secrets", verbs: &["create", "delete"], need: Need::Secrets },
+    Right { group: "batch", resource: "jobs", verbs: &["patch"], need: Need::Keeping },
+    Right { group: "", resource: "pods", verbs: &["patch"], need: Need::Keeping },
 ];
 
 /// Who asks: what the server calls us.
@@ -134,7 +138,10 @@ pub fn check(
     namespace: &str,
     why: Option<&str>,
 ) -> Check {
-    let what = format!("rights: {}", right.resource);
+    let what = match right.need {
+        Need::Keeping => format!("rights: {}, for the next run", right.resource),
+        _ => format!("rights: {}", right.resource),
+    };
     if missing.is_empty() {
         return Check::ok(&what, right.verbs.join(", "));
     }
@@ -146,6 +153,10 @@ pub fn check(
         Need::Messages => (Verdict::CannotTell, "; messages on pods that do not start say less"),
         Need::Sharing if settings.pod_per_job => (Verdict::Ok, "; --kubernetesPodPerJob needs none of it"),
         Need::Sharing => (Verdict::CannotTell, "; each job has a pod of its own then"),
+        Need::Keeping if settings.pod_keep.is_zero() => {
+            (Verdict::Ok, "; only --kubernetesPodKeep needs it")
+        }
+        Need::Keeping => (Verdict::Failed, "; --kubernetesPodKeep needs it"),
         Need::Secrets => (Verdict::CannotTell, "; workflows with cwltool:Secrets need it"),
     };
     let apply = format!(

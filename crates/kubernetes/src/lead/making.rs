@@ -47,8 +47,8 @@ impl Stop {
 pub(super) enum What {
     /// An attempt.
     One(Box<Attempt>),
-    /// Those of a class that are told to a worker by the leader of a term; by the word of its pod.
-    Many { word: String, term: String, class: Class, slots: u64 },
+    /// Those of a class that are told to a worker; by the word of its pod.
+    Many { word: String, class: Class, slots: u64 },
 }
 
 /// What makes one Job.
@@ -65,8 +65,15 @@ struct Maker {
     told: UnboundedSender<Told>,
 }
 
-/// The word of an attempt or pod, its Job and its Secret.
-type Made = (String, String, Option<String>);
+/// A Job that is there.
+pub(super) struct Made {
+    /// The word of its attempt or pod.
+    pub(super) word: String,
+    pub(super) job: String,
+    pub(super) secret: Option<String>,
+    /// It is another run's, which is over.
+    pub(super) was_kept: bool,
+}
 
 impl Lead {
     pub(super) fn submit(&mut self, attempt: Attempt) {
@@ -110,7 +117,7 @@ impl Lead {
                 Err(error) => Err(Box::new(defect(&error))),
             };
             let _ = told.send(match made {
-                Ok(((word, job, secret), turn)) => Told::Made { id, word, job, secret, turn },
+                Ok((made, turn)) => Told::Made { id, made, turn },
                 Err(failure) => Told::NotMade { id, failure },
             });
         });
@@ -124,8 +131,14 @@ impl Maker {
         }
         let (word, job, secret) = match &self.what {
             What::One(attempt) => self.for_attempt(attempt).await?,
-            What::Many { word, term, class, slots } => {
-                (word.clone(), self.for_many(word, term, class, *slots), None)
+            What::Many { word, class, slots } => {
+                let job = self.for_many(word, class, *slots);
+                if !self.settings.pod_keep.is_zero()
+                    && let Some(name) = self.cluster.take_over(&job).await
+                {
+                    return Ok(Made { word: word.clone(), job: name, secret: None, was_kept: true });
+                }
+                (word.clone(), job, None)
             }
         };
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -135,7 +148,7 @@ impl Maker {
                 return Err(Box::new(was_cancelled()));
             }
             match self.cluster.make(&job).await {
-                Created::Done => return Ok((word, name, secret)),
+                Created::Done => return Ok(Made { word, job: name, secret, was_kept: false }),
                 Created::Refused(failure) => return Err(failure),
                 Created::NoRoom(words) => {
                     if !std::mem::replace(&mut said, true) {
@@ -175,11 +188,11 @@ impl Maker {
     }
 
     /// The Job of a pod that takes more than one.
-    fn for_many(&self, word: &str, term: &str, class: &Class, slots: u64) -> Value {
+    fn for_many(&self, word: &str, class: &Class, slots: u64) -> Value {
         let granted = class.granted(slots);
         let order = Order {
             word,
-            serves: Some((term, pool::KEPT)),
+            serves: Some(pool::KEPT),
             step: "pod",
             granted: &granted,
             secrets: None,

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod as KubernetesPod;
 use kube::ResourceExt as _;
 use moil_job::executor::Report;
 use moil_job::failure::{Failure, FailureKind};
-use moil_job::frames::{Answer, Leader, Order};
+use moil_job::frames::{self, Answer, Leader, Order, Run};
 use moil_job::result::Outcome;
 use moil_job::spec::{Attempt, AttemptId};
 use tokio::sync::mpsc::unbounded_channel;
@@ -31,6 +31,9 @@ const LARGE: usize = 64 << 10;
 
 /// After so many attempts a pod goes.
 const MOST_ATTEMPTS: usize = 5000;
+
+/// How long a pod that was kept after another run may take to answer: one that does not is none.
+const KEPT_ANSWERS: Duration = Duration::from_secs(10);
 
 /// After this time a pod gets no more attempts.
 const MOST_AGE: Duration = Duration::from_secs(6 * 3600);
@@ -130,7 +133,8 @@ impl Lead {
         let waits = self.serving.queues.values().any(|queue| !queue.waiting.is_empty());
         let is_idle = self.serving.pods.values().any(|pod| pod.idle.is_some());
         let is_adopting = self.serving.adopting.is_at_work();
-        self.serving.look = (waits || is_idle || is_adopting).then(|| now + LOOK);
+        let rests = self.serving.pods.values().any(|pod| pod.rests.is_some());
+        self.serving.look = (waits || is_idle || is_adopting || rests).then(|| now + LOOK);
     }
 
     /// Tells a worker to begin an attempt.
@@ -154,9 +158,14 @@ impl Lead {
     fn make_pod(&mut self, class: &Class, slots: u64) {
         let number = self.serving.number();
         self.serving.pods.insert(number, Pod::new(Some(class.clone()), slots));
-        let term = self.settings.term.clone();
-        let word = names::pod_word(&term, number);
-        self.make(For::Many(number), What::Many { word, term, class: class.clone(), slots }, Vec::new());
+        let word = names::pod_word(&self.settings.term, number);
+        let id = For::Many(number);
+        self.make(id.clone(), What::Many { word: word.clone(), class: class.clone(), slots }, Vec::new());
+        // One that is taken over is seen with this word before it is told that it was, and not again.
+        self.ids.insert(word.clone(), id.clone());
+        if let Some(active) = self.active.get_mut(&id) {
+            active.word = Some(word);
+        }
     }
 
     /// Whether a pod finds no room in the cluster.
@@ -178,9 +187,13 @@ impl Lead {
         let serving = &self.serving;
         let gone = serving.pods.iter().filter(|(number, pod)| {
             let Some(class) = &pod.class else { return false };
+            if let Some(since) = pod.rests {
+                return Self::does_not_rest(since, now);
+            }
             let waits = serving.queues.get(class).is_some_and(|queue| !queue.waiting.is_empty());
             if !pod.has_answered {
-                return self.closing.is_none() && !waits && self.is_crowded(**number);
+                let is_late = pod.was_kept && now - pod.since > KEPT_ANSWERS;
+                return is_late || self.closing.is_none() && !waits && self.is_crowded(**number);
             }
             let is_over = |since: Instant| is_scarce || pod.leaves || now - since >= self.settings.pod_idle;
             pod.idle.is_some_and(is_over)
@@ -207,14 +220,19 @@ impl Lead {
         }
     }
 
-    /// Removes all pods; those that have attempts when these are over.
+    /// Removes all pods; those that have attempts when these are over. Those that may be left to other runs are, if there is
+    /// to be any.
     pub(super) fn close_pods(&mut self) {
         for number in self.serving.pods.keys().copied().collect::<Vec<_>>() {
+            if self.lets_rest(number) {
+                continue;
+            }
             match self.serving.pods.get(&number).is_some_and(|pod| pod.attempts.is_empty()) {
                 true => self.close_pod(number),
                 false => self.cancel_pod(&For::Many(number)),
             }
         }
+        self.balance();
     }
 
     /// Begins to talk to the worker of a pod that takes more than one attempt, if it is at work.
@@ -229,19 +247,22 @@ impl Lead {
         }
         let (orders, receiver) = unbounded_channel();
         serving.orders = Some(orders);
+        serving.name = Some(pod.name_any());
         let told = self.told.clone();
         let hear = move |heard| {
             let _ = told.send(Told::Heard { pod: number, heard });
         };
         let leader = Leader { term: self.settings.term.clone(), mark: self.settings.mark.clone() };
-        let talk = stream::talk(
-            self.cluster.clone(),
-            pod.name_any(),
-            leader,
-            self.settings.live_logs,
-            receiver,
-            hear,
-        );
+        let hello = Order::Hello {
+            version: frames::VERSION,
+            lines: self.settings.live_logs,
+            run: Run {
+                store: self.settings.store.clone(),
+                number: self.settings.run.clone(),
+                by_number: self.settings.by_number,
+            },
+        };
+        let talk = stream::talk(self.cluster.clone(), pod.name_any(), leader, hello, receiver, hear);
         tokio::spawn(talk);
     }
 
@@ -283,6 +304,7 @@ impl Lead {
             }
             Answer::ToolEnded { word } => self.tool_ended(&word),
             Answer::Finished { word, outcome } => self.finished(number, word, *outcome),
+            Answer::Rests => self.rests(number),
         }
     }
 
@@ -428,10 +450,10 @@ impl Lead {
             };
             self.find_outcome(id.clone(), word, None, failure, by_itself);
         }
-        // One that never took an attempt has failed for the first that waits for it.
+        // One that never took an attempt has failed for the first that waits for it, unless it was another run's.
         let waiting = pod.class.as_ref().and_then(|class| self.serving.queues.get(class));
         let waiting = waiting.and_then(|queue| queue.waiting.front().cloned());
-        if let Some(id) = waiting.filter(|_| pod.told == 0 && !cancelled)
+        if let Some(id) = waiting.filter(|_| pod.told == 0 && !cancelled && !pod.was_kept)
             && let Some(served) = self.serving.attempts.get_mut(&id)
         {
             served.at = At::Left { node, removed };

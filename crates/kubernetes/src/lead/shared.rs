@@ -42,6 +42,8 @@ pub(super) struct Serving {
     /// When to look again.
     pub(super) look: Option<Instant>,
     pub(super) adopting: Adopting,
+    /// How many pods are being left to other runs.
+    pub(super) leaving: usize,
 }
 
 /// The jobs of a class.
@@ -61,6 +63,8 @@ pub(super) struct Pod {
     pub(super) class: Option<Class>,
     /// How many attempts it has side by side at most.
     slots: u64,
+    /// Its name, once its worker is talked to.
+    pub(super) name: Option<String>,
     /// Who talks to its worker.
     pub(super) orders: Option<UnboundedSender<Order>>,
     /// Its worker was attached to, and has answered.
@@ -73,6 +77,10 @@ pub(super) struct Pod {
     pub(super) idle: Option<Instant>,
     /// It gets no more attempts.
     pub(super) leaves: bool,
+    /// It is of another run, which is over.
+    pub(super) was_kept: bool,
+    /// Since when its worker is asked to wait for another run.
+    pub(super) rests: Option<Instant>,
     /// What came of attempts that nobody has asked for yet.
     pub(super) unclaimed: HashMap<Arc<str>, Outcome>,
 }
@@ -132,6 +140,7 @@ impl Default for Serving {
             writers: Arc::new(Semaphore::new(WRITERS)),
             look: None,
             adopting: Adopting::default(),
+            leaving: 0,
         }
     }
 }
@@ -142,12 +151,15 @@ impl Pod {
             leaves: class.is_none(),
             class,
             slots,
+            name: None,
             orders: None,
             has_answered: false,
             attempts: HashSet::new(),
             told: 0,
             since: Instant::now(),
             idle: None,
+            was_kept: false,
+            rests: None,
             unclaimed: HashMap::new(),
         }
     }
@@ -162,7 +174,7 @@ impl Pod {
 
 impl Serving {
     pub(super) fn is_empty(&self) -> bool {
-        self.attempts.is_empty() && self.pods.is_empty()
+        self.attempts.is_empty() && self.pods.is_empty() && self.leaving == 0
     }
 
     pub(super) fn has(&self, id: &AttemptId) -> bool {

@@ -145,7 +145,7 @@ fn clean_kubernetes(mut invocation: Invocation<'_>) -> ExitCode {
     finish(
         log,
         "clean",
-        removed.map(|removed| match removed.runs.is_empty() {
+        removed.map(|removed| match removed.runs.is_empty() && removed.waiting == 0 {
             true => log.warning(format_args!(
                 "there is no such run in the namespace {}: there is nothing to remove",
                 removed.namespace
@@ -160,6 +160,12 @@ fn tell_removed(removed: &Removed, log: &Log) {
         log.info(format_args!(
             "removed Jobs and pods of the run {run} in the namespace {}",
             removed.namespace
+        ));
+    }
+    if removed.waiting > 0 {
+        log.info(format_args!(
+            "removed {} pods that waited for a run in the namespace {}",
+            removed.waiting, removed.namespace
         ));
     }
     if removed.pods_left > 0 {

@@ -1,9 +1,11 @@
 //! `moil worker`: attempts of a run that is led elsewhere: one, or those that its leader asks for.
 
 mod serve;
+mod serving;
 mod station;
 
 use std::io::{Read as _, Write};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,38 +43,56 @@ const WORKER: Shape = Shape {
 is of use to see what a worker sees. The secrets of the job are read from standard input, as JSON.
 
 With --serve it runs the attempts that a leader asks for on standard input, and tells what comes of them on standard
-output, until it is told to end or no leader has asked for anything for some minutes.
+output, until it is told to end or no leader has asked for anything for some minutes. The leader says where the job store is.
 
 Usage: moil worker --store STORE --attempt WORD
-       moil worker --store STORE --serve TERM
+       moil worker --serve
 
 Options:
       --attempt WORD  The attempt, as the leader calls it.
       --run NUMBER    The run that is there, as the leader knows it: it is not looked for.
       --late TIME     After this time (seconds since 1970) begin only if a leader of the run gives signs of life.
+      --mark MARK     With --rests: whom to tell that the worker waits.
+      --rests SECONDS With --serve: how long to wait for a leader (a worker that goes on after a run sets this itself).
       --room BYTES    With --serve: how much of what attempts fetched and left is kept for later ones.
       --secrets FILE  Read the secrets of the job from a file.
-      --serve TERM    Run more than one attempt: those that the leader of this term, or a later one, asks for.
+      --serve         Run more than one attempt.
   -h, --help          Print this help and exit.
 ",
     words: &["the job store"],
     flags: &[],
-    values: &[&["--attempt"], &["--run"], &["--late"], &["--room"], &["--secrets"], &["--serve"]],
+    values: &[&["--attempt"], &["--run"], &["--late"], &["--secrets"]],
     lists: &[],
 };
+
+const SERVING: Shape = Shape {
+    help: WORKER.help,
+    words: &[],
+    flags: &[&[SERVE]],
+    values: &[&["--mark"], &["--rests"], &["--room"]],
+    lists: &[],
+};
+
+const SERVE: &str = "--serve";
 
 /// `moil worker`. Its exit code is 0 if there is a result, whatever that says: of a tool's failure the leader learns from
 /// the job store.
 pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
-    let asked = match words::read(&mut invocation, &WORKER) {
+    let serves = invocation.args.iter().any(|word| word == SERVE);
+    let itself = invocation.executable.as_ref().filter(|_| serves).map(|executable| {
+        let mut itself = Command::new(executable);
+        itself.arg("worker").args(&invocation.args);
+        itself
+    });
+    let asked = match words::read(&mut invocation, if serves { &SERVING } else { &WORKER }) {
         Ok(asked) => asked,
         Err(code) => return code,
     };
-    if let Some(term) = asked.value("--serve").map(str::to_owned) {
+    if serves {
         let log = asked.log.clone();
         let signals = std::mem::take(&mut invocation.signals);
         let spawner = invocation.spawner.take();
-        let done = serve::serve(&asked, &term, spawner, &signals, invocation.stdout);
+        let done = serve::serve(&asked, itself, spawner, &signals, invocation.stdout);
         return finish(&log, "worker", done);
     }
     let mut secrets = String::new();
@@ -120,7 +140,7 @@ fn carry_out(
     let failed = |cause: String| {
         Failure::new(FailureKind::System, format!("the attempt {word} cannot be had")).with_cause(cause)
     };
-    let station = Station::find(&asked, &term)?;
+    let station = Station::find(asked.settings.clone(), asked.value("--run"), &term)?;
     let HandedOver { attempt, settings: form } =
         exchange::find(&*station.records, &term, word, secrets).map_err(|error| failed(error.to_string()))?;
     let station = station.told(form, &failed)?;

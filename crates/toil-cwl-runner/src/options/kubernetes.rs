@@ -41,6 +41,13 @@ pub(super) const GROUP: Group = Group {
         .variable("TOIL_KUBERNETES_POD_IDLE")
         .own(),
         Opt::value(
+            &["--kubernetesPodKeep"],
+            "SECONDS",
+            "How long pods wait for the next run of the same owner when theirs is over (default: 0).",
+        )
+        .variable("TOIL_KUBERNETES_POD_KEEP")
+        .own(),
+        Opt::value(
             &["--orphanTimeout"],
             "SECONDS",
             "Workers that begin so long after they were asked for do so only if a leader gives signs of life (default: 3600; 0: in any case).",

@@ -10,6 +10,7 @@ mod doctor;
 mod faults;
 mod guide;
 mod identity;
+mod kept;
 mod leader;
 mod messages;
 mod options;

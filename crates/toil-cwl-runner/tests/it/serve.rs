@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use moil_job::failure::FailureKind;
-use moil_job::frames::{self, Answer, Leader, Order};
+use moil_job::frames::{self, Answer, Leader, Order, Run};
 use moil_job::result::Outcome;
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ struct Worker {
     leader: Leader,
     /// The directory of the run.
     run: PathBuf,
+    /// What its leader calls it.
+    number: String,
     /// An attempt as its leader has written it.
     attempt: Value,
 }
@@ -62,7 +64,7 @@ impl Worker {
         let term = attempts.file_name().and_then(|name| name.to_str()).expect("a term").to_owned();
         let text = std::fs::read(only(attempts)).expect("it is read");
         let mut child = Command::new(env!("CARGO_BIN_EXE_moil"))
-            .args(["worker", "--store", &store, "--serve", &term, "--room", "1000000"])
+            .args(["worker", "--serve", "--room", "1000000"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -83,10 +85,17 @@ impl Worker {
         // Before it is what tells whether it is whole.
         let begin = text.iter().position(|byte| *byte == b'{').expect("an object");
         let attempt = serde_json::from_slice(&text[begin..]).expect("JSON");
-        let mut worker = Self { sandbox, child, input, lines, leader, run, attempt };
-        worker.tell(&Order::Hello { version: frames::VERSION, lines: true });
+        let mut worker = Self { sandbox, child, input, lines, leader, run, number: "r1".to_owned(), attempt };
+        worker.hello(true);
         assert_eq!(worker.here(), Vec::<Arc<str>>::new());
         worker
+    }
+
+    fn hello(&mut self, lines: bool) {
+        let store = self.run.parent().expect("it lies in the store").display().to_string();
+        let number = self.number.clone();
+        let run = Run { store, number, by_number: false };
+        self.tell(&Order::Hello { version: frames::VERSION, lines, run });
     }
 
     fn tell(&mut self, order: &Order) {
@@ -278,7 +287,7 @@ fn a_later_leader_hears_of_everything_and_an_earlier_one_is_not_heard() {
     let first = worker.leader.clone();
     let later = Leader { term: "99-abcdef".to_owned(), mark: "m2".to_owned() };
     worker.leader = later.clone();
-    worker.tell(&Order::Hello { version: frames::VERSION, lines: false });
+    worker.hello(false);
     let mut known = worker.here();
     known.sort();
     assert_eq!(known, words, "one is at work, one was not taken");
@@ -314,5 +323,39 @@ fn a_worker_that_is_asked_to_end_leaves_word_of_its_attempts() {
     assert!(matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Lost), "{outcome:?}");
     let stored = worker.result(2).expect("it is stored");
     assert!(stored.contains("the worker was asked to end"), "{stored}");
+    worker.ended();
+}
+
+#[test]
+fn a_worker_goes_on_for_another_run_as_if_it_were_new() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    worker.run(2, "sleep 2");
+    // Not while there is an attempt.
+    worker.tell(&Order::Rest { seconds: 60 });
+    worker.done(2);
+    let first = worker.leader.clone();
+    let (stranger, number) = (Leader { term: "99-abcdef".to_owned(), mark: "m2".to_owned() }, "r2".to_owned());
+    (worker.leader, worker.number) = (stranger, number);
+    worker.hello(true);
+    worker.tell(&Order::Rest { seconds: 60 });
+    worker.run(3, "true");
+    worker.leader = first.clone();
+    worker.tell(&Order::Alive);
+    assert_eq!(worker.here(), [worker.word(2)], "a leader of another run is not heard");
+    let word = worker.word(2);
+    worker.tell(&Order::Taken { word });
+    worker.tell(&Order::Rest { seconds: 60 });
+    while worker.next() != Answer::Rests {}
+    // Of the same store: what it was told before is all the same to it.
+    worker.leader = Leader { mark: "m3".to_owned(), ..first };
+    worker.run(4, "true");
+    worker.hello(true);
+    assert!(worker.here().is_empty());
+    worker.run(2, "echo again");
+    worker.done(2);
+    worker.tell(&Order::Rest { seconds: 1 });
     worker.ended();
 }

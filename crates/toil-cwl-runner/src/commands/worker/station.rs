@@ -15,7 +15,6 @@ use moil_worker::downloads::Downloads;
 use moil_worker::spawner::Spawner;
 
 use super::super::store;
-use super::super::words::Asked;
 use crate::job_store::{self, place_failure};
 use crate::log::Log;
 use crate::settings::Settings;
@@ -43,13 +42,12 @@ pub(super) struct Bench {
 }
 
 impl Station {
-    /// Finds the run, of which `--run` may say which one it is.
-    pub fn find(asked: &Asked, term: &Term) -> Result<Self, Failure> {
-        let settings = asked.settings.clone();
+    /// Finds the run in the job store of the settings; `run`, where it is known, is not looked for.
+    pub fn find(settings: Settings, run: Option<&str>, term: &Term) -> Result<Self, Failure> {
         let buckets = aws::buckets(&settings)?;
         let place = job_store::place(&settings, &buckets)?.ok_or_else(|| store::missing(&settings))?;
         let ForWorker { records, contents, directory, .. } =
-            place.for_worker(asked.value("--run"), term).map_err(|error| place_failure(&error))?;
+            place.for_worker(run, term).map_err(|error| place_failure(&error))?;
         let certificates = tls::certificate_files(&settings.environment, &settings.cwd);
         let remote = buckets.for_remote(Remote::new(certificates));
         Ok(Self {

@@ -31,6 +31,7 @@ impl Source<'_> {
             pod_timeout: self.read("--kubernetesPodTimeout", value::seconds, Duration::from_secs(120))?,
             pod_per_job: self.flag("--kubernetesPodPerJob", false),
             pod_idle: self.read("--kubernetesPodIdle", value::seconds, Duration::from_secs(10))?,
+            pod_keep: self.read("--kubernetesPodKeep", value::seconds, Duration::ZERO)?,
             orphan_timeout: Some(self.read("--orphanTimeout", value::seconds, ORPHANS)?)
                 .filter(|timeout| !timeout.is_zero()),
             privileged: self.flag("--kubernetesPrivileged", false),

@@ -45,7 +45,7 @@ impl Shared {
         Self { space, sandbox, registry: registry.to_owned(), more }
     }
 
-    fn with(mut self, more: &[&str]) -> Self {
+    pub fn with(mut self, more: &[&str]) -> Self {
         self.more.extend(more.iter().map(|word| (*word).to_owned()));
         self
     }
@@ -55,7 +55,7 @@ impl Shared {
         self.space.program(&self.sandbox, &self.registry, &words)
     }
 
-    fn start(&self) -> Child {
+    pub fn start(&self) -> Child {
         self.command(&[]).spawn().expect("it starts")
     }
 
@@ -94,15 +94,17 @@ impl Shared {
     }
 
     /// The process of a worker in one of its pods.
-    fn worker(&self) -> u32 {
-        let store = self.store();
+    pub fn worker(&self) -> u32 {
         let mut found = None;
         in_time("there is a worker", 60, || {
-            let listed =
-                Command::new("pgrep").args(["-f", "--", &format!("--store {store} --serve")]).output();
+            let listed = Command::new("pgrep").args(["-f", "--", "worker --serve"]).output();
             let listed = String::from_utf8_lossy(&listed.expect("pgrep is there").stdout).into_owned();
+            let pods = self.space.pods("Running");
             // The spawner is a child of it.
-            found = listed.lines().find_map(|line| line.parse().ok());
+            found = listed.lines().filter_map(|line| line.parse::<u32>().ok()).find(|process| {
+                let name = std::fs::read_to_string(format!("/proc/{process}/root/etc/hostname"));
+                name.is_ok_and(|name| pods.contains(&format!("pod/{}", name.trim())))
+            });
             found.is_some()
         });
         found.expect("there is one")
@@ -314,15 +316,8 @@ fn kubernetes_shared_pods_are_not_made_without_the_right_to_attach() {
     let shared = Shared::new("shared-rights", &registry, 3, None, SAY);
     let role = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kubernetes/leader-role.yaml");
     let role = std::fs::read_to_string(role).expect("it is there").replace("pods/attach", "pods/none");
-    shared.space.kubectl(&["apply", "-f", "-"], &role).expect("applied");
-    let token = shared.space.kubectl(&["create", "token", "moil-leader"], "").expect("a token");
-    let path = std::env::var("KUBECONFIG").expect("it is set in the cluster's network");
-    let text = std::fs::read_to_string(path).expect("it is there");
-    let begin = text.find("token: \"").expect("it has a token") + 8;
-    let end = begin + text[begin..].find('"').expect("it ends");
-    shared.sandbox.write("kubeconfig", format!("{}{}{}", &text[..begin], token.trim(), &text[end..]));
-    let mut program = shared.command(&[]);
-    let child = program.env("KUBECONFIG", shared.sandbox.path("kubeconfig")).spawn().expect("it starts");
+    let account = shared.space.account(&role, &shared.sandbox);
+    let child = shared.command(&[]).env("KUBECONFIG", account).spawn().expect("it starts");
     let said = ended(child, 0);
     assert_eq!(
         said.matches("each job has a pod of its own: the leader cannot attach to pods").count(),

@@ -1,5 +1,6 @@
 //! A namespace for a test, and a workflow for it.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,18 @@ impl Space {
     pub fn kubectl(&self, words: &[&str], document: &str) -> Result<String, String> {
         let words: Vec<&str> = ["-n", &self.name].into_iter().chain(words.iter().copied()).collect();
         kubectl(&words, document)
+    }
+
+    /// Gives a service account these rights, and writes a kubeconfig for it: its path.
+    pub fn account(&self, role: &str, sandbox: &Sandbox) -> PathBuf {
+        self.kubectl(&["apply", "-f", "-"], role).expect("applied");
+        let token = self.kubectl(&["create", "token", "moil-leader"], "").expect("a token");
+        let path = std::env::var("KUBECONFIG").expect("it is set in the cluster's network");
+        let text = std::fs::read_to_string(path).expect("it is there");
+        let begin = text.find("token: \"").expect("it has a token") + 8;
+        let end = begin + text[begin..].find('"').expect("it ends");
+        sandbox.write("kubeconfig", format!("{}{}{}", &text[..begin], token.trim(), &text[end..]));
+        sandbox.path("kubeconfig")
     }
 
     fn get(&self, words: &[&str]) -> Result<String, String> {

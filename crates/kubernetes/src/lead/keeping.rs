@@ -1,0 +1,52 @@
+//! Pods that outlive their run, and wait for the next one (`--kubernetesPodKeep`).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use moil_job::frames::Order;
+use tokio::time::{Duration, Instant};
+
+use super::{For, Lead, Told};
+
+/// How long a worker may take to be ready for another run.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Lead {
+    /// Asks the worker of a pod to wait for another run. `false`: it is not to, or the pod may have something to do.
+    pub(super) fn lets_rest(&mut self, number: u64) -> bool {
+        let seconds = self.settings.pod_keep.as_secs();
+        let Some(pod) = self.serving.pods.get_mut(&number).filter(|_| seconds > 0) else { return false };
+        if pod.class.is_none() || pod.leaves || !pod.has_answered || !pod.attempts.is_empty() {
+            return false;
+        }
+        pod.leaves = true;
+        pod.rests = Some(Instant::now());
+        pod.order(Order::Rest { seconds });
+        true
+    }
+
+    /// Whether a worker has taken too long to say that it waits.
+    pub(super) fn does_not_rest(since: Instant, now: Instant) -> bool {
+        now - since > PATIENCE
+    }
+
+    /// A worker waits for another run: its pod is this one's no more.
+    pub(super) fn rests(&mut self, number: u64) {
+        let Some(pod) = self.serving.pods.get(&number).filter(|pod| pod.rests.is_some()) else { return };
+        let Some(name) = pod.name.clone() else { return };
+        self.serving.pods.remove(&number);
+        let Some(job) = self.forget(&For::Many(number)).and_then(|active| active.job) else { return };
+        self.serving.leaving += 1;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = (now + self.settings.pod_keep).as_secs();
+        let (cluster, told) = (self.cluster.clone(), self.told.clone());
+        tokio::spawn(async move {
+            if let Err(failure) = cluster.keep(&job, &name, until).await {
+                cluster.complain(&failure);
+                if let Err(failure) = cluster.remove_job(&job).await {
+                    cluster.complain(&failure);
+                }
+            }
+            let _ = told.send(Told::Kept);
+        });
+    }
+}
