@@ -1,5 +1,6 @@
 //! The API server: a client that is patient with it.
 
+mod errors;
 mod keeping;
 pub mod removal;
 
@@ -13,7 +14,6 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::client::UpgradeConnectionError;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Client, Config, ResourceExt as _};
@@ -22,6 +22,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use self::errors::{is_forbidden, is_gone, is_over_for_now, silence, words};
+pub(crate) use self::errors::{attach_refused, is_refused};
+use self::errors::{is_conflict, is_unauthorized, passes};
 use crate::events;
 use crate::manifest::{self, SECRETS_KEY};
 use crate::names;
@@ -50,9 +53,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What the API server is told of who asks.
 const AGENT: &str = concat!("moil/", env!("CARGO_PKG_VERSION"));
-
-/// The longest pause that a server may ask for.
-const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// One namespace of a cluster, as a run uses it. Clones share the connection.
 #[derive(Clone)]
@@ -487,90 +487,6 @@ impl Cluster {
 /// The selector of all that belongs to a run.
 pub fn selector(run: &str) -> String {
     format!("{}={}", names::RUN, names::label(run))
-}
-
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-/// Whether a call can be right when it is made again, and when that should be, if the server says so.
-fn passes(error: &kube::Error) -> Option<Option<Duration>> {
-    match error {
-        kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
-            let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-            Some((seconds > 0).then(|| Duration::from_secs(seconds.into()).min(LONGEST_ASKED)))
-        }
-        kube::Error::Api(status) if status.code == 401 => Some(None),
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => Some(None),
-        _ => None,
-    }
-}
-
-fn is_unauthorized(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 401)
-}
-
-/// Whether what was asked for is not there.
-pub fn is_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
-}
-
-/// Why a worker cannot be attached to, if that will not change: a right is missing, or what lies between does not let such
-/// connections through. Other answers count only if they have come for long (`is_late`): the worker may just be gone, or its
-/// node hard to reach.
-pub(crate) fn attach_refused(error: &kube::Error, is_late: bool) -> Option<String> {
-    let code = match error {
-        kube::Error::Api(status) => status.code,
-        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => code.as_u16(),
-        kube::Error::UpgradeConnection(_) => return Some(error.to_string()),
-        _ => return None,
-    };
-    (is_late || matches!(code, 403 | 405)).then(|| error.to_string())
-}
-
-/// Whether a right is missing.
-pub(crate) fn is_refused(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403)
-}
-
-/// What a server says to a watch that it does not serve, or what else is wrong with that.
-pub fn words(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// The server's code for a watch that it does not serve.
-fn refusal(error: &watcher::Error) -> Option<u16> {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => Some(status.code),
-        _ => None,
-    }
-}
-
-/// Whether a watch fails for want of a right.
-pub fn is_forbidden(error: &watcher::Error) -> bool {
-    refusal(error) == Some(403)
-}
-
-/// Why a watch fails.
-pub fn silence(error: &watcher::Error) -> Silence {
-    match refusal(error) {
-        Some(401) => Silence::Stranger,
-        Some(403) => Silence::Forbidden,
-        _ => Silence::NoAnswer,
-    }
-}
-
-/// Whether a watch has only to be begun anew, which happens from time to time.
-pub fn is_over_for_now(error: &watcher::Error) -> bool {
-    refusal(error) == Some(410)
 }
 
 /// Whether a Job is over.
