@@ -30,21 +30,23 @@ pub fn place(pod: &mut Value, order: &Order<'_>, settings: &Settings) {
     let avoid = order.avoid;
     let mut tolerations = settings.tolerations.clone();
     let label = |operator: &str, (key, value): &(&str, &str)| json!({"key": key, "operator": operator, "values": [value]});
-    let prefer = |weight: u8, expression: Value| json!({"weight": weight, "preference": {"matchExpressions": [expression]}});
     let mut preferred = Vec::new();
     let mut affinity = json!({});
     if order.preemptible.unwrap_or(settings.preemptible) {
         let taint = |(key, value): &(&str, &str)| json!({"key": key, "operator": "Equal", "value": value});
         tolerations.extend(TAINTS.iter().map(taint));
-        preferred.extend(PREEMPTIBLE.iter().map(|node| prefer(1, label("In", node))));
+        let prefer = |node| json!({"weight": 1, "preference": {"matchExpressions": [label("In", node)]}});
+        preferred.extend(PREEMPTIBLE.iter().map(prefer));
     } else {
         let avoided: Vec<Value> = PREEMPTIBLE[..AVOIDED].iter().map(|node| label("NotIn", node)).collect();
         affinity["requiredDuringSchedulingIgnoredDuringExecution"] =
             json!({"nodeSelectorTerms": [{"matchExpressions": avoided}]});
     }
     if !avoid.is_empty() {
-        let others = json!({"key": "kubernetes.io/hostname", "operator": "NotIn", "values": avoid});
-        preferred.push(prefer(100, others));
+        // By their names: the label with the name of the host may say something else. A field takes one value.
+        let other = |node: &String| json!({"key": "metadata.name", "operator": "NotIn", "values": [node]});
+        let others: Vec<Value> = avoid.iter().map(other).collect();
+        preferred.push(json!({"weight": 100, "preference": {"matchFields": others}}));
     }
     if !preferred.is_empty() {
         affinity["preferredDuringSchedulingIgnoredDuringExecution"] = preferred.into();

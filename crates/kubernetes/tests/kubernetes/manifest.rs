@@ -99,7 +99,9 @@ fn a_job_with_all_that_can_be_set() {
 
 #[test]
 fn nodes_that_lost_an_attempt_are_avoided_beside_all_else() {
-    let avoid = ["node-7".to_owned()];
+    let avoid = ["node-7".to_owned(), "node-8".to_owned()];
+    let names = ["node-7", "node-8"]
+        .map(|node| json!({"key": "metadata.name", "operator": "NotIn", "values": [node]}));
     for (preemptible, preferences) in [(false, 1), (true, 6)] {
         let job = job(&Order { avoid: &avoid, ..order() }, &Settings { preemptible, ..settings() });
         let affinity = &job["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
@@ -107,10 +109,7 @@ fn nodes_that_lost_an_attempt_are_avoided_beside_all_else() {
             affinity["preferredDuringSchedulingIgnoredDuringExecution"].as_array().expect("a list");
         assert_eq!(preferred.len(), preferences);
         let last = &preferred[preferences - 1];
-        assert_eq!(
-            (&last["weight"], &last["preference"]["matchExpressions"][0]["values"][0]),
-            (&json!(100), &json!("node-7"))
-        );
+        assert_eq!((&last["weight"], &last["preference"]["matchFields"]), (&json!(100), &json!(names)));
         assert_eq!(affinity["requiredDuringSchedulingIgnoredDuringExecution"].is_null(), preemptible);
     }
 }

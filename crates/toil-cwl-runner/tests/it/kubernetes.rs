@@ -13,6 +13,7 @@ mod identity;
 mod kept;
 mod leader;
 mod messages;
+mod nodes;
 mod options;
 mod outages;
 mod requests;

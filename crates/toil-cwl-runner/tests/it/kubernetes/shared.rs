@@ -65,7 +65,7 @@ impl Shared {
         text.lines().map(|line| line.parse().expect("a number")).collect()
     }
 
-    fn until_begun(&self, count: usize) {
+    pub fn until_begun(&self, count: usize) {
         in_time(&format!("{count} have begun"), 120, || self.begun().len() >= count);
     }
 
