@@ -5,6 +5,10 @@ use crate::record::Imported;
 use crate::result::Outcome;
 use crate::spec::{Attempt, AttemptId};
 
+/// The exit code of a worker that could not have its attempt, or the run, from the job store: that of sysexits.h for a
+/// service that is not to be had.
+pub const NO_STORE: u8 = 69;
+
 /// Where a leader leaves attempts for workers in other processes, and finds what came of them. Calls block.
 pub trait Exchange: Send + Sync {
     /// Leaves an attempt where its worker finds it, with all files of its inputs where that can have them; not its

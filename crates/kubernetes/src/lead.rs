@@ -114,6 +114,8 @@ struct Active {
     watched: bool,
     /// Somebody has removed its Job.
     removed: bool,
+    /// Its worker could not use the job store.
+    storeless: bool,
     /// The node of its pod.
     node: Option<String>,
     /// Its pod and node, for people, once its worker was at work.
@@ -159,6 +161,8 @@ pub struct Lead {
     avoid: HashMap<JobId, BTreeSet<String>>,
     /// Jobs whose last attempt somebody has removed.
     removed: HashSet<JobId>,
+    /// Jobs whose last attempt had a worker that could not use the job store.
+    storeless: HashSet<JobId>,
     making: Arc<Semaphore>,
     /// A Job is gone, so that there may be room for another.
     room: Arc<Notify>,
@@ -200,6 +204,7 @@ impl Lead {
             crowded: HashSet::new(),
             avoid: HashMap::new(),
             removed: HashSet::new(),
+            storeless: HashSet::new(),
             making: Arc::new(Semaphore::new(WITHOUT_POD)),
             room: Arc::new(Notify::new()),
             serving: Serving::default(),
@@ -494,6 +499,7 @@ impl Lead {
             Outcome::Failed(_) if active.cancelled => Outcome::Failed(Box::new(making::was_cancelled())),
             outcome => {
                 self.removed.remove(&id.job);
+                self.storeless.remove(&id.job);
                 if matches!(outcome, Outcome::Done(_)) {
                     self.avoid.remove(&id.job);
                 }
@@ -562,6 +568,12 @@ impl Lead {
         self.removed.remove(&id.job);
         if let Some(node) = &active.node {
             self.avoid.entry(id.job.clone()).or_default().insert(node.clone());
+        }
+        if !active.storeless {
+            self.storeless.remove(&id.job);
+        } else if !self.storeless.insert(id.job.clone()) {
+            // Each has tried for more than a minute, and the leader itself can use it.
+            return Failure { kind: FailureKind::Refused, ..failure };
         }
         failure
     }

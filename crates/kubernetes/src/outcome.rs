@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use moil_job::exchange::NO_STORE;
 use moil_job::failure::{Failure, FailureKind};
 
 /// How it stands with a pod.
@@ -168,6 +169,18 @@ const OURS: &str = "moil worker: ";
 const IMAGE_ADVICE: &str =
     "the image must have moil inside: see TOIL_APPLIANCE_SELF and `moil appliance push`";
 
+/// What to do where workers find no job store, or may not use it.
+const STORE_ADVICE: &str = "see that pods reach its server (AWS_ENDPOINT_URL, or another one for pods by --setEnv), and what \
+    is in the Secret of TOIL_AWS_SECRET_NAME; `moil doctor --batchSystem kubernetes` looks at both from a pod";
+
+/// Whether the worker of a pod could not use the job store.
+pub fn has_no_store(pod: &Pod) -> bool {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let ended =
+        statuses.into_iter().flatten().filter_map(|status| status.state.as_ref()?.terminated.as_ref());
+    ended.map(|ended| ended.exit_code).next() == Some(i32::from(NO_STORE))
+}
+
 /// A failure of a worker that ended by itself and left no result.
 fn terminated_failure(
     reason: Option<&str>,
@@ -198,11 +211,21 @@ fn terminated_failure(
                 ..failure
             }
         }
+        _ if code == i32::from(NO_STORE) => {
+            let what = on("the job store cannot be used from its pod", node);
+            lost(&what, message.map(|log| why(log).to_owned())).with_advice(STORE_ADVICE)
+        }
         _ => lost(
             &on(&format!("its worker ended with code {code} and left no result"), node),
             message.map(str::to_owned),
         ),
     }
+}
+
+/// Why a worker failed, by the last lines of its log.
+fn why(log: &str) -> &str {
+    let line = log.lines().filter_map(|line| line.split_once("  because ")).next_back();
+    line.map_or(log, |(_, why)| why).trim()
 }
 
 /// The limit that ours has, in GiB for people.

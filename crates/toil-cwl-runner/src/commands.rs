@@ -126,9 +126,13 @@ fn finish(log: &Log, command: &str, done: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tell(log, command, &failure);
-            if failure.kind == FailureKind::Unsupported { ExitCode::UNSUPPORTED } else { ExitCode::FAILURE }
+            code(&failure)
         }
     }
+}
+
+fn code(failure: &Failure) -> ExitCode {
+    if failure.kind == FailureKind::Unsupported { ExitCode::UNSUPPORTED } else { ExitCode::FAILURE }
 }
 
 fn help_text() -> String {

@@ -1,6 +1,7 @@
 //! Running jobs in other processes: what the executor of the worker crate is told.
 
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -176,7 +177,15 @@ pub fn pods(
 /// The leader's variables for workers in pods; tells of places that pods do not see.
 fn handed_on(settings: &Settings, warn: &(dyn Fn(String) + Send + Sync)) -> Vec<(String, String)> {
     let value = |name: &str| settings.environment.get(name)?.to_str().map(str::to_owned);
-    let plain = HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?)));
+    let plain: Vec<(String, String)> =
+        HANDED_ON.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect();
+    let is_set = |name: &str| settings.tools.set.iter().any(|(set, _)| set == name);
+    for (name, value) in plain.iter().filter(|(name, value)| is_this_host(value) && !is_set(name)) {
+        warn(format!(
+            "{name} is {value}, which is another place in pods: name an address that pods see as well, or give them another \
+             one with --setEnv {name}=…"
+        ));
+    }
     let places =
         PLACES.iter().filter_map(|name| Some((*name, value(name).filter(|place| !place.is_empty())?)));
     let places = places.filter_map(|(name, place)| {
@@ -190,7 +199,16 @@ fn handed_on(settings: &Settings, warn: &(dyn Fn(String) + Send + Sync)) -> Vec<
         ));
         None
     });
-    plain.chain(places).collect()
+    plain.into_iter().chain(places).collect()
+}
+
+/// Whether an address, or an URL with one, is that of whoever asks.
+fn is_this_host(address: &str) -> bool {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = address.split('/').next().unwrap_or_default();
+    let host = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(host, _port)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// What files say of pods.
@@ -292,9 +310,11 @@ mod tests {
             ("SINGULARITY_CACHEDIR", "/data/layers"),
             ("APPTAINER_CACHEDIR", "/scratch/apptainer"),
             ("PATH", "/bin"),
+            ("AWS_ENDPOINT_URL_S3", "http://localhost:4566"),
+            ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:4566"),
         ];
-        let line =
-            "--batchSystem kubernetes --jobStore aws:us-west-2:demo --kubernetesVolume pvc:data:/data w.cwl";
+        let line = "--batchSystem kubernetes --jobStore aws:us-west-2:demo --kubernetesVolume pvc:data:/data --setEnv \
+                    AWS_ENDPOINT_URL_STS=http://sts w.cwl";
         let told = Mutex::new(Vec::new());
         let warn = |text| told.lock().expect("it is free").push(text);
         let handed: Vec<String> = handed_on(&settings(line, &variables), &warn)
@@ -305,6 +325,8 @@ mod tests {
             handed,
             [
                 "AWS_REGION=us-west-2",
+                "AWS_ENDPOINT_URL_S3=http://localhost:4566",
+                "AWS_ENDPOINT_URL_STS=http://127.0.0.1:4566",
                 "CWL_SINGULARITY_CACHE=/var/lib/toil/images",
                 "SINGULARITY_CACHEDIR=/data/layers"
             ]
@@ -312,10 +334,22 @@ mod tests {
         assert_eq!(
             *told.lock().expect("it is free"),
             [
+                "AWS_ENDPOINT_URL_S3 is http://localhost:4566, which is another place in pods: name an address that pods see as \
+                 well, or give them another one with --setEnv AWS_ENDPOINT_URL_S3=…",
                 "APPTAINER_CACHEDIR is not handed on to pods, which do not see /scratch/apptainer: images are kept below \
               /var/lib/toil there"
             ]
         );
+    }
+
+    #[test]
+    fn addresses_of_this_host_are_known() {
+        for address in ["localhost", "localhost:1", "http://127.0.0.2:9/x", "https://[::1]:1", "[::1]"] {
+            assert!(is_this_host(address), "{address}");
+        }
+        for address in ["http://10.0.0.1:9000", "https://localhost.example.org", "", "s3", "[fd00::1]:1"] {
+            assert!(!is_this_host(address), "{address}");
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ impl ExitCode {
     pub const USAGE: Self = Self(2);
     /// The document needs something that this program does not support. `cwltest` knows this code.
     pub const UNSUPPORTED: Self = Self(33);
+    /// A worker cannot use the job store. Its leader knows this code.
+    pub const NO_STORE: Self = Self(moil_job::exchange::NO_STORE);
     /// Ended by SIGHUP: the terminal went away.
     pub const HUNG_UP: Self = Self(129);
     /// Ended by SIGINT, such as Ctrl-C.
@@ -49,6 +51,7 @@ pub const TABLE: &[Row] = &[
         meaning: "The command line cannot be understood, or inputs of the workflow are missing.",
     },
     Row { code: ExitCode::UNSUPPORTED, meaning: "The document needs something that is not supported." },
+    Row { code: ExitCode::NO_STORE, meaning: "Of `moil worker` alone: it cannot use the job store." },
     Row { code: ExitCode::HUNG_UP, meaning: "Ended by SIGHUP: the terminal went away (not under nohup)." },
     Row { code: ExitCode::INTERRUPTED, meaning: "Ended by SIGINT (Ctrl-C)." },
     Row { code: ExitCode::TERMINATED, meaning: "Ended by SIGTERM." },

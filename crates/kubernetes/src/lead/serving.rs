@@ -411,7 +411,9 @@ impl Lead {
                     pod.attempts.remove(id);
                 }
             }
-            At::Left { node, removed } => (active.node, active.removed) = (node, removed),
+            At::Left { node, removed, storeless } => {
+                active = Active { node, removed, storeless, ..active };
+            }
         }
         Some(active)
     }
@@ -435,14 +437,15 @@ impl Lead {
     /// A pod is gone, or will not come: what its attempts left is what came of them, and else `failure` is.
     pub(super) fn pod_ended(&mut self, number: u64, failure: Failure, by_itself: bool) {
         let active = self.forget(&For::Many(number)).unwrap_or_default();
-        let (node, removed, cancelled) = (active.node.clone(), active.removed, active.cancelled);
+        let Active { removed, storeless, cancelled, .. } = active;
+        let node = active.node.clone();
         self.clear_away(active);
         self.not_adopted(number);
         let Some(pod) = self.serving.pods.remove(&number) else { return };
         let is_shared = pod.attempts.len() > 1;
         for id in &pod.attempts {
             let Some(served) = self.serving.attempts.get_mut(id) else { continue };
-            served.at = At::Left { node: node.clone(), removed };
+            served.at = At::Left { node: node.clone(), removed, storeless };
             let word = served.word.to_string();
             let failure = match failure.kind {
                 FailureKind::OutOfMemory if is_shared => self.in_company(id, failure.clone()),
@@ -456,7 +459,7 @@ impl Lead {
         if let Some(id) = waiting.filter(|_| pod.told == 0 && !cancelled && !pod.was_kept)
             && let Some(served) = self.serving.attempts.get_mut(&id)
         {
-            served.at = At::Left { node, removed };
+            served.at = At::Left { node, removed, storeless };
             let queue = served.class.as_ref().and_then(|class| self.serving.queues.get_mut(class));
             if let Some(queue) = queue {
                 queue.waiting.pop_front();
@@ -497,7 +500,7 @@ impl Lead {
         let number = self.serving.adopting.pod_of(&word);
         let at = match number.filter(|number| self.serving.pods.contains_key(number)) {
             Some(pod) => At::In { pod, since: Instant::now(), has_ended: false, sent: Sent::Now },
-            None => At::Left { node: None, removed: false },
+            None => At::Left { node: None, removed: false, storeless: false },
         };
         let (number, is_left) = match at {
             At::In { pod, .. } => (pod, false),

@@ -111,8 +111,8 @@ pub(super) enum At {
         has_ended: bool,
         sent: Sent,
     },
-    /// Its worker is gone, from this node; somebody has removed its Job.
-    Left { node: Option<String>, removed: bool },
+    /// Its worker is gone, from this node; somebody has removed its Job; it could not use the job store.
+    Left { node: Option<String>, removed: bool, storeless: bool },
 }
 
 /// Whether an attempt has reached its worker.

@@ -16,7 +16,7 @@ use crate::cluster;
 use crate::events::{self, Said};
 use crate::logs;
 use crate::names;
-use crate::outcome::{Standing, standing};
+use crate::outcome::{Standing, has_no_store, standing};
 use crate::waiting::Wait;
 
 impl Lead {
@@ -48,6 +48,7 @@ impl Lead {
         if let Some(active) = self.ids.get(&word).and_then(|id| self.active.get_mut(id)) {
             active.turn = None;
             active.node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+            active.storeless = has_no_store(&pod);
         }
         self.place(&word, &pod);
         // First, since one that has ended already has a log as well.

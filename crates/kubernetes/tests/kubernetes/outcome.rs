@@ -97,7 +97,13 @@ fn what_has_ended_says_how() {
     let no_program = "exec: \"moil\": executable file not found in $PATH";
     let cases = [
         terminated("OOMKilled", 137, ""),
-        terminated("Error", 1, "worker failed: the job store cannot be reached"),
+        terminated("Error", 1, "worker failed: cannot start threads"),
+        terminated(
+            "Error",
+            69,
+            "[now] [E] worker failed: it cannot be had\n[now] [E]   because  no answer\n[now] [E]   try      x\n",
+        ),
+        terminated("Error", 69, "worker failed: there is no job store"),
         terminated("Completed", 0, ""),
         terminated("Error", 127, "sh: moil: not found"),
         terminated("Error", 2, "sh: 0: cannot open moil"),

@@ -30,9 +30,9 @@ use moil_worker::spare::Spare;
 use moil_worker::spawner::Spawner;
 
 use self::station::Station;
-use super::finish;
 use super::memory_guard::MemoryGuard;
 use super::words::{self, Asked, Shape};
+use super::{code, tell};
 use crate::exit_code::ExitCode;
 use crate::invocation::Invocation;
 use crate::log::Log;
@@ -75,6 +75,23 @@ const SERVING: Shape = Shape {
 
 const SERVE: &str = "--serve";
 
+/// Why a worker ended without a result, and its exit code.
+struct Ended {
+    failure: Failure,
+    code: ExitCode,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self { code: code(&failure), failure }
+    }
+}
+
+/// The end of a worker that cannot have from the job store what it needs to begin.
+fn no_store(failure: Failure) -> Ended {
+    Ended { failure, code: ExitCode::NO_STORE }
+}
+
 /// `moil worker`. Its exit code is 0 if there is a result, whatever that says: of a tool's failure the leader learns from
 /// the job store.
 pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
@@ -93,7 +110,7 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
         let signals = std::mem::take(&mut invocation.signals);
         let spawner = invocation.spawner.take();
         let done = serve::serve(&asked, itself, spawner, &signals, invocation.stdout);
-        return finish(&log, "worker", done);
+        return end(&log, done);
     }
     let mut secrets = String::new();
     let read = match asked.value("--secrets") {
@@ -105,11 +122,22 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
     let spawner = invocation.spawner.take();
     let done = match read {
         Err(error) => {
-            Err(Failure::new(FailureKind::System, "the secrets of the job cannot be read").with_cause(error))
+            let failure = Failure::new(FailureKind::System, "the secrets of the job cannot be read");
+            Err(failure.with_cause(error).into())
         }
         Ok(()) => carry_out(asked, &secrets, spawner, &signals, invocation.stdout),
     };
-    finish(&log, "worker", done)
+    end(&log, done)
+}
+
+fn end(log: &Log, done: Result<(), Ended>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Ended { failure, code }) => {
+            tell(log, "worker", &failure);
+            code
+        }
+    }
 }
 
 fn carry_out(
@@ -118,7 +146,7 @@ fn carry_out(
     spawner: Option<Spawner>,
     signals: &Signals,
     stdout: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), Ended> {
     let word = asked.value("--attempt").ok_or_else(|| {
         Failure::new(FailureKind::BadInput, "--attempt is missing")
             .with_advice("--help shows how it is written")
@@ -140,10 +168,11 @@ fn carry_out(
     let failed = |cause: String| {
         Failure::new(FailureKind::System, format!("the attempt {word} cannot be had")).with_cause(cause)
     };
-    let station = Station::find(asked.settings.clone(), asked.value("--run"), &term)?;
+    let station = Station::find(asked.settings.clone(), asked.value("--run"), &term).map_err(no_store)?;
+    let found = exchange::find(&*station.records, &term, word, secrets);
     let HandedOver { attempt, settings: form } =
-        exchange::find(&*station.records, &term, word, secrets).map_err(|error| failed(error.to_string()))?;
-    let station = station.told(form, &failed)?;
+        found.map_err(|error| no_store(failed(error.to_string())))?;
+    let station = station.told(form, &failed).map_err(no_store)?;
     // What a worker says belongs to no other: the same worker may try to publish twice.
     let nonce = nonce();
     let results = station.results.clone();
@@ -177,7 +206,8 @@ fn carry_out(
     let published = results.publish(word, &attempt.id, &nonce, &outcome);
     bench.close(&settings, all_is_well);
     published.map(drop).map_err(|error| {
-        Failure::new(FailureKind::System, format!("the result of {word} cannot be stored")).with_cause(error)
+        let message = format!("the result of {word} cannot be stored");
+        Failure::new(FailureKind::System, message).with_cause(error).into()
     })
 }
 

@@ -347,21 +347,21 @@ fn a_worker_says_why_it_cannot_have_its_attempt() {
     let good = format!("{term}/join.1");
     let unknown = format!("{term}/nobody.1");
     let cases = [
-        ("store", "", "", "--attempt is missing"),
-        ("store", "join.1", "", "is not the word of an attempt"),
-        ("store", "../../etc/passwd", "", "is not the word of an attempt"),
-        ("store", &format!("{term}/../../x"), "", "cannot name a record"),
-        ("store", "7-abc/join.1", "", "there is no attempt"),
-        ("store", &unknown, "", "there is no attempt"),
-        ("nowhere", &good, "", "does not exist"),
-        ("store", &good, "not JSON, and a password", "the secrets cannot be read"),
+        ("store", "", "", 1, "--attempt is missing"),
+        ("store", "join.1", "", 1, "is not the word of an attempt"),
+        ("store", "../../etc/passwd", "", 1, "is not the word of an attempt"),
+        ("store", &format!("{term}/../../x"), "", 69, "cannot name a record"),
+        ("store", "7-abc/join.1", "", 69, "there is no attempt"),
+        ("store", &unknown, "", 69, "there is no attempt"),
+        ("nowhere", &good, "", 69, "does not exist"),
+        ("store", &good, "not JSON, and a password", 1, "the secrets cannot be read"),
     ];
-    for (store, word, secrets, expected) in cases {
+    for (store, word, secrets, code, expected) in cases {
         let mut args = vec!["worker", "--store", store];
         args.extend(["--attempt", word].into_iter().filter(|_| !word.is_empty()));
         let output = moil(&sandbox, &args, secrets);
         let told = text(&output);
-        assert_eq!(output.status.code(), Some(1), "{word}: {told}");
+        assert_eq!(output.status.code(), Some(code), "{word}: {told}");
         assert!(told.contains(expected), "{word}: {told}");
         assert!(!told.contains("password"), "{told}");
     }

@@ -18,6 +18,7 @@ use moil_worker::spawner::Spawner;
 
 use super::super::memory_guard::MemoryGuard;
 use super::super::words::Asked;
+use super::Ended;
 use super::serving::{self, End, Hello, Serving};
 use crate::log::Log;
 use crate::signals::Signals;
@@ -51,7 +52,7 @@ pub(super) fn serve(
     spawner: Option<Spawner>,
     signals: &Signals,
     stdout: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), Ended> {
     let rests = asked.value("--rests").map(str::parse::<u64>).transpose().map_err(|error| {
         Failure::new(FailureKind::BadInput, "--rests is not a number of seconds").with_cause(error)
     })?;
@@ -73,7 +74,7 @@ pub(super) fn serve(
     let hello = match first_hello(&events, Instant::now() + patience, &asked.log) {
         First::Hello(hello) => hello,
         First::Signal => return Ok(()),
-        First::Nobody => return rests.map(drop).ok_or_else(alone),
+        First::Nobody => return rests.map(drop).ok_or_else(|| alone().into()),
     };
     let serving = Serving::begin(asked, hello, spawner, sender, memory, &mut *stdout)?;
     match serving.work(&events)? {
@@ -86,7 +87,7 @@ pub(super) fn serve(
             let mut itself = itself.ok_or_else(|| cannot("its program is not known".to_owned()))?;
             // Of an option that is there twice the last one counts.
             itself.args(["--rests", &rest.as_secs().to_string(), "--mark", &mark]);
-            Err(cannot(itself.exec().to_string()))
+            Err(cannot(itself.exec().to_string()).into())
         }
     }
 }

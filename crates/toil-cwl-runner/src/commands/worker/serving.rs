@@ -28,9 +28,9 @@ use moil_worker::spawner::Spawner;
 
 use super::super::memory_guard::MemoryGuard;
 use super::super::words::Asked;
-use super::as_worker;
 use super::serve::{ALONE, Event, alone, tell};
 use super::station::{Bench, Station};
+use super::{Ended, as_worker, no_store};
 use crate::given::{Given, Layer};
 use crate::log::Log;
 use crate::options;
@@ -168,7 +168,7 @@ impl<'a> Serving<'a> {
         sender: Sender<Event>,
         memory: Arc<MemoryGuard>,
         stdout: &'a mut dyn Write,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Ended> {
         let Hello { leader, term, lines, run } = hello;
         let failed = |cause: String| {
             Failure::new(FailureKind::System, format!("the run of the leader {term} cannot be had"))
@@ -180,9 +180,10 @@ impl<'a> Serving<'a> {
         let room = room.unwrap_or(0);
         let settings = asked.settings_with(vec![job_store(&run.store)?])?;
         let number = run.by_number.then_some(run.number.as_str());
-        let station = Station::find(settings, number, &term)?;
-        let form = station.records.get(&names::settings(&term)).map_err(|error| failed(error.to_string()))?;
-        let station = station.told(form, &failed)?;
+        let station = Station::find(settings, number, &term).map_err(no_store)?;
+        let form = station.records.get(&names::settings(&term));
+        let form = form.map_err(|error| no_store(failed(error.to_string())))?;
+        let station = station.told(form, &failed).map_err(no_store)?;
         let (records, results) = (Arc::clone(&station.records), station.results.clone());
         let (mut bench, settings) = station.bench(spawner, room, &asked.log)?;
         bench.config.live_output = true;

@@ -1,5 +1,6 @@
 //! What goes wrong on a cluster, and what is said of it. Each test has a namespace of its own.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -124,6 +125,49 @@ fn kubernetes_images_that_cannot_be_had_or_have_no_moil_are_told() {
         let mut program = space.program(&sandbox, &registry, &options);
         let said = ended(program.env("TOIL_APPLIANCE_SELF", image).spawn().expect("it starts"), 1);
         assert_told(what, "waits for the image", &said);
+        in_time("nothing is left", 30, || space.is_clean());
+    }
+}
+
+/// Leads to the cluster's S3, and is seen by the leader alone: an address of this host.
+fn only_here() -> String {
+    let server = std::env::var("MOIL_TEST_KUBERNETES_S3").expect("it is set in the cluster's network");
+    let server = server.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let hand_on = |mut from: TcpStream, mut to: TcpStream| {
+        std::thread::spawn(move || {
+            // Whoever is cut off notices.
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        })
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(&server).expect("it listens");
+            let [back, answers] = [&client, &server].map(|stream| stream.try_clone().expect("a handle"));
+            hand_on(client, server);
+            hand_on(answers, back);
+        }
+    });
+    address
+}
+
+#[test]
+fn kubernetes_job_stores_that_pods_do_not_reach_are_told() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let address = only_here();
+    let runs = ["true", "false"].map(|pod_per_job| {
+        let space = Space::new(&format!("unreached-{pod_per_job}"), &[]);
+        let sandbox = scatter(1, SAY);
+        let mode = format!("--kubernetesPodPerJob={pod_per_job}");
+        let mut program = space.program(&sandbox, &registry, &["--clean", "always", &mode]);
+        let child = program.env("AWS_ENDPOINT_URL", &address).spawn().expect("it starts");
+        (space, sandbox, child)
+    });
+    for (space, _sandbox, child) in runs {
+        let said = ended(child, 1).replace(&address, "http://127.0.0.1:PORT");
+        assert_told("unreached_job_store", "", &said);
         in_time("nothing is left", 30, || space.is_clean());
     }
 }

@@ -13,10 +13,11 @@ pub fn assert_told(name: &str, about: &str, said: &str) {
     insta::assert_snapshot!(name, told.join("\n"));
 }
 
-/// A line without numbers of jobs and processes, hashes, names of pods, and places of this machine.
+/// A line without numbers of jobs and processes, hashes, names of pods, and places of this machine and in stores.
 fn plain(line: &str) -> String {
     let words = line.split(' ').map(|word| match word.split_once("say_") {
         _ if word.contains("/tmp/") => "PLACE".to_owned(),
+        _ if word.starts_with("s3://") => "RECORD".to_owned(),
         Some((step, _)) => format!("{step}say]"),
         None => name(word),
     });
@@ -52,6 +53,7 @@ fn what_differs_from_run_to_run_is_left_out() {
         ("pods \"a-1234-toil-say-0123456789ab-x7f2q\" is", "pods \"a-N-toil-say-HASH-POD\" is"),
         ("\"a-1234-toil-say-4-0123456789ab\" is", "\"a-N-toil-say-HASH\" is"),
         ("  log      /tmp/x/y", "  log      PLACE"),
+        ("cannot read s3://b/run-0123/1-ab: no", "cannot read RECORD no"),
         ("a read-only file-system", "a read-only file-system"),
     ] {
         assert_eq!(plain(line), expected);
