@@ -155,6 +155,10 @@ fn a_directory_of_the_node_is_opened_and_has_a_folder_for_each_owner() {
     let home =
         pod["containers"][0]["env"].as_array().expect("a list").iter().find(|one| one["name"] == "HOME");
     assert_eq!(home.expect("it is set")["value"], "/var/lib/toil/ada-lovelace");
+    // Who has opened it on all nodes needs nothing that opens it.
+    let template = template::check(json!({"spec": {"initContainers": null}})).expect("it is allowed");
+    let settings = Settings { template: Some(template), ..settings };
+    assert!(job(&order(), &settings)["spec"]["template"]["spec"]["initContainers"].is_null());
 }
 
 #[test]
