@@ -71,6 +71,14 @@ impl StoreExchange {
         Self { settings: Some(OnceLock::new()), ..self }
     }
 
+    /// The leader's settings for workers, which are stored: they need not be read again.
+    pub fn knows_settings(&self, text: &str) {
+        if let Some(known) = &self.settings {
+            // They are said once.
+            let _ = known.set(text.to_owned());
+        }
+    }
+
     /// The same, where `bring` says here what it has brought.
     #[must_use]
     pub fn telling(self, imported: Arc<Mutex<Vec<Imported>>>) -> Self {

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`at_once`] | two things at once |
 //! | `bucket_store` | the job stores `aws:` and `s3:` (feature `aws`) |
 //! | [`call_cache`] | results that are kept beyond their runs |
 //! | [`content`] | what keeps output files |
@@ -22,6 +23,7 @@
 //! | `s3`, `simpledb` | clients of S3 and SimpleDB (feature `aws`) |
 //! | [`remote`] | documents and files by their location: local and http |
 
+pub mod at_once;
 #[cfg(feature = "aws")]
 pub mod bucket_store;
 pub mod call_cache;

@@ -29,6 +29,7 @@ use moil_job::event::Event;
 use moil_job::executor::{Executor, Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
+use moil_jobstore::at_once::both;
 use moil_jobstore::remote::{self, Remote};
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
@@ -160,7 +161,6 @@ pub fn run(
     let mut store = store;
     if let Some(store) = &mut store {
         store.begin();
-        store.define(&Definition::of(settings, loaded, &prepared, remote))?;
     }
     let watched = WatchedInputs::new(&prepared.values);
     let work = WorkDirectory::make(settings, store.as_ref().and_then(JobStore::work_directory))?;
@@ -180,10 +180,18 @@ pub fn run(
     let heartbeat = match &store {
         None => None,
         Some(store) => {
+            let definition = Definition::of(settings, loaded, &prepared, remote);
+            let form = elsewhere::form(settings)?;
             let sender = Mutex::new(sender.clone());
-            Some(store.beat(surroundings.log, move || {
+            let kill = move || {
                 _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
-            })?)
+            };
+            // Each waits for the store.
+            let keep = || form.as_deref().map_or(Ok(()), |form| store.keep_settings(form));
+            let define = || both(&keep, || store.define(&definition));
+            let ((kept, defined), heartbeat) = both(define, || store.beat(surroundings.log, kill));
+            kept.and(defined)?;
+            Some(heartbeat?)
         }
     };
     let load = generated::loader(settings, remote, sender.clone());

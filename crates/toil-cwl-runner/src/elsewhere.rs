@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::job_store::JobStore;
 use crate::log::Log;
-use crate::settings::{Engine, Kubernetes, Settings};
+use crate::settings::{BatchSystem, Engine, Kubernetes, Settings};
 use crate::worker_form::WorkerForm;
 use crate::yaml;
 
@@ -44,10 +44,22 @@ const PLACES: &[&str] =
 /// The program that has the command `worker`.
 const PROGRAM: &str = "moil";
 
+/// What workers in other processes must know, as it is kept in the job store; `None` where there are none.
+///
+/// # Errors
+/// A file that an option names cannot be read.
+pub fn form(settings: &Settings) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(match settings.batch {
+        BatchSystem::SingleMachine => None,
+        BatchSystem::Processes => Some(WorkerForm::of(settings)?.write()),
+        BatchSystem::Kubernetes => Some(WorkerForm::of(settings)?.that_says_all().write()),
+    })
+}
+
 /// The executor whose workers are processes of this machine. `executable` is this program, beside which theirs lies.
 ///
 /// # Errors
-/// It is not there; the job store refuses the workers' settings.
+/// It is not there.
 pub fn processes(
     settings: &Settings,
     store: &JobStore,
@@ -59,7 +71,6 @@ pub fn processes(
         Failure::new(FailureKind::System, "the program moil, which runs workers, is not beside this one")
             .with_advice("install both programs in one directory")
     })?;
-    store.keep_settings(&WorkerForm::of(settings)?.write())?;
     let mut args: Vec<OsString> = store.worker_words().into_iter().map(OsString::from).collect();
     args.extend(["--store", store.name()].map(OsString::from));
     if let Some(key) = &settings.store.encryption_key {
@@ -74,8 +85,7 @@ pub fn processes(
 /// The executor whose workers are pods.
 ///
 /// # Errors
-/// There is no cluster or no image to use; a file that an option names cannot be read; the job store refuses the
-/// workers' settings.
+/// There is no cluster or no image to use; a file that an option names cannot be read.
 pub fn kubernetes(
     settings: &Settings,
     store: &JobStore,
@@ -86,7 +96,6 @@ pub fn kubernetes(
     let pods = pods(settings, &of, &store.worker_words(), &*warn)?;
     let by_number = store.is_found_by_number();
     let pods = PodSettings { term: store.term(), mark: nonce(), by_number, ..pods };
-    store.keep_settings(&WorkerForm::of(settings)?.that_says_all().write())?;
     KubernetesExecutor::new(pods, store.exchange(), reporter, warn)
 }
 

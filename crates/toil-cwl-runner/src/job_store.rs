@@ -14,6 +14,7 @@ use moil_job::moved::Moved;
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
 use moil_jobstore::content::imports::Seen;
+use moil_jobstore::exchange::StoreExchange;
 use moil_jobstore::file_store::Workers;
 use moil_jobstore::heartbeat::{self, Heartbeat, Sign};
 use moil_jobstore::ledger::{Info, Ledger, OpenError, Replay};
@@ -35,7 +36,7 @@ const BEAT: Duration = Duration::from_secs(10);
 /// An open job store: this process leads its run.
 pub struct JobStore {
     kept: Arc<Kept>,
-    exchange: Arc<dyn Exchange>,
+    exchange: Arc<StoreExchange>,
     /// The inputs that earlier leaders brought to the store.
     elsewhere: Arc<Elsewhere>,
     who: Who,
@@ -219,7 +220,7 @@ impl JobStore {
 
     /// Where workers in other processes get their attempts and leave results.
     pub fn exchange(&self) -> Arc<dyn Exchange> {
-        Arc::clone(&self.exchange)
+        Arc::clone(&self.exchange) as _
     }
 
     /// Keeps the definition of the run as this leader has it. That of another leader has another name, whoever comes last.
@@ -247,10 +248,13 @@ impl JobStore {
     /// It cannot be stored.
     pub fn keep_settings(&self, settings: &[u8]) -> Result<(), Failure> {
         let ledger = self.kept.ledger();
-        ledger.records().put_if_absent(&names::settings(ledger.term()), settings).map(drop).map_err(|error| {
+        ledger.records().put_if_absent(&names::settings(ledger.term()), settings).map_err(|error| {
             Failure::new(FailureKind::System, "the job store refused the settings of the workers")
                 .with_cause(error)
-        })
+        })?;
+        // Nobody else writes those of this term.
+        self.exchange.knows_settings(&String::from_utf8_lossy(settings));
+        Ok(())
     }
 
     /// The journal.

@@ -5,6 +5,9 @@ use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::error::CredentialsError;
@@ -30,6 +33,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long before their end keys are asked for anew.
 const RENEWED_BEFORE: Duration = Duration::from_secs(300);
+
+/// The region of requests where none is known.
+const USUAL_REGION: &str = "us-east-1";
 
 /// A client of one server. Cheap to clone; may be used by many threads at once, but not from asynchronous code.
 #[derive(Clone)]
@@ -177,6 +183,12 @@ async fn client(settings: &Settings) -> Result<(Client, Option<SharedCredentials
         .timeout_config(timeouts);
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
+    } else if settings.endpoint.is_some() || matches!(settings.credentials, Credentials::Keys { .. }) {
+        // The usual search ends at the address of instance metadata, where mostly nobody answers: that takes seconds. In
+        // which region a bucket is, AWS says itself; to other servers it is a word.
+        let known = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new());
+        loader = loader.region(known.or_else(Region::from_static(USUAL_REGION)));
     }
     if let Some(endpoint) = &settings.endpoint {
         loader = loader.endpoint_url(endpoint);
@@ -200,7 +212,7 @@ async fn client(settings: &Settings) -> Result<(Client, Option<SharedCredentials
         config = config.allow_no_auth();
     }
     if shared.region().is_none() {
-        config = config.region(Region::new("us-east-1"));
+        config = config.region(Region::from_static(USUAL_REGION));
     }
     if shared.endpoint_url().is_some() {
         // Names of hosts for each bucket are rare there, and checksums in new places are refused.

@@ -24,6 +24,7 @@ mod output_buckets;
 mod paused;
 mod readme;
 mod replay;
+mod requests;
 mod restart;
 mod runs;
 mod s3_faults;
