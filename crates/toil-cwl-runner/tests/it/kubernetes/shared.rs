@@ -102,7 +102,8 @@ impl Shared {
             let pods = self.space.pods("Running");
             // The spawner is a child of it.
             found = listed.lines().filter_map(|line| line.parse::<u32>().ok()).find(|process| {
-                let name = std::fs::read_to_string(format!("/proc/{process}/root/etc/hostname"));
+                let its_root = Path::new("/proc").join(process.to_string()).join("root");
+                let name = std::fs::read_to_string(its_root.join("etc/hostname"));
                 name.is_ok_and(|name| pods.contains(&format!("pod/{}", name.trim())))
             });
             found.is_some()
