@@ -22,9 +22,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use self::errors::{is_forbidden, is_gone, is_over_for_now, silence, words};
 pub(crate) use self::errors::{attach_refused, is_refused};
 use self::errors::{is_conflict, is_unauthorized, passes};
+pub use self::errors::{is_forbidden, is_gone, is_over_for_now, silence, words};
 use crate::events;
 use crate::manifest::{self, SECRETS_KEY};
 use crate::names;

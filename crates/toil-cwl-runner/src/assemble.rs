@@ -188,7 +188,7 @@ pub fn run(
             };
             // Each waits for the store.
             let keep = || form.as_deref().map_or(Ok(()), |form| store.keep_settings(form));
-            let define = || both(&keep, || store.define(&definition));
+            let define = || both(keep, || store.define(&definition));
             let ((kept, defined), heartbeat) = both(define, || store.beat(surroundings.log, kill));
             kept.and(defined)?;
             Some(heartbeat?)

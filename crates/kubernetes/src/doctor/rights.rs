@@ -153,9 +153,7 @@ pub fn check(
         Need::Messages => (Verdict::CannotTell, "; messages on pods that do not start say less"),
         Need::Sharing if settings.pod_per_job => (Verdict::Ok, "; --kubernetesPodPerJob needs none of it"),
         Need::Sharing => (Verdict::CannotTell, "; each job has a pod of its own then"),
-        Need::Keeping if settings.pod_keep.is_zero() => {
-            (Verdict::Ok, "; only --kubernetesPodKeep needs it")
-        }
+        Need::Keeping if settings.pod_keep.is_zero() => (Verdict::Ok, "; only --kubernetesPodKeep needs it"),
         Need::Keeping => (Verdict::Failed, "; --kubernetesPodKeep needs it"),
         Need::Secrets => (Verdict::CannotTell, "; workflows with cwltool:Secrets need it"),
     };

@@ -337,7 +337,8 @@ fn a_worker_goes_on_for_another_run_as_if_it_were_new() {
     worker.tell(&Order::Rest { seconds: 60 });
     worker.done(2);
     let first = worker.leader.clone();
-    let (stranger, number) = (Leader { term: "99-abcdef".to_owned(), mark: "m2".to_owned() }, "r2".to_owned());
+    let (stranger, number) =
+        (Leader { term: "99-abcdef".to_owned(), mark: "m2".to_owned() }, "r2".to_owned());
     (worker.leader, worker.number) = (stranger, number);
     worker.hello(true);
     worker.tell(&Order::Rest { seconds: 60 });
