@@ -414,6 +414,7 @@ impl Lead {
             Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
             Told::Over { id, outcome } => self.over(&id, outcome),
             Told::NoRoom { id, words } => {
+                self.make_room(Instant::now());
                 if self.active.contains_key(&id) && self.crowded.insert(events::gist(&words).to_owned()) {
                     self.report_note(&id, format!("waits for room in the namespace: {words}"));
                 }

@@ -84,7 +84,7 @@ impl Cluster {
     }
 
     /// Removes Jobs whose pods wait, of those that are selected, and says how many these were.
-    pub(super) async fn remove_waiting(&self, selector: &str) -> Result<usize, Failure> {
+    pub(crate) async fn remove_waiting(&self, selector: &str) -> Result<usize, Failure> {
         let parameters = ListParams::default().labels(&format!("{selector},{}=true", names::KEPT));
         let found = match self.patient(|| async { self.jobs().list(&parameters).await }).await {
             // People may clean without it: such pods end by themselves.

@@ -42,7 +42,8 @@ pub struct Removed {
 }
 
 impl Whose<'_> {
-    fn selector(&self) -> String {
+    /// The selector of these objects.
+    pub(crate) fn selector(&self) -> String {
         let label = |name: &str, value: &str| format!("{name}={}", names::label(value));
         let owner = self.owner.map(|owner| label(names::OWNER, owner));
         let run = self.run.map(|run| label(names::RUN, run));

@@ -6,9 +6,13 @@ use moil_job::frames::Order;
 use tokio::time::{Duration, Instant};
 
 use super::{For, Lead, Told};
+use crate::cluster::removal::Whose;
 
 /// How long a worker may take to be ready for another run.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is looked for pods that may make room.
+const AGAIN: Duration = Duration::from_secs(5);
 
 impl Lead {
     /// Asks the worker of a pod to wait for another run. `false`: it is not to, or the pod may have something to do.
@@ -27,6 +31,22 @@ impl Lead {
     /// Whether a worker has taken too long to say that it waits.
     pub(super) fn does_not_rest(since: Instant, now: Instant) -> bool {
         now - since > PATIENCE
+    }
+
+    /// Where pods find no room, those of the same owner that wait for another run make some.
+    pub(super) fn make_room(&mut self, now: Instant) {
+        let is_soon = self.serving.made_room.is_some_and(|last| now - last < AGAIN);
+        if self.settings.pod_keep.is_zero() || is_soon {
+            return;
+        }
+        self.serving.made_room = Some(now);
+        let (cluster, owner) = (self.cluster.clone(), self.settings.owner.clone());
+        tokio::spawn(async move {
+            let selector = Whose { owner: Some(&owner), run: None }.selector();
+            if let Err(failure) = cluster.remove_waiting(&selector).await {
+                cluster.complain(&failure);
+            }
+        });
     }
 
     /// A worker waits for another run: its pod is this one's no more.

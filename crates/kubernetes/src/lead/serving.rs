@@ -130,6 +130,9 @@ impl Lead {
             }
         }
         self.let_go(now, is_scarce);
+        if is_scarce {
+            self.make_room(now);
+        }
         let waits = self.serving.queues.values().any(|queue| !queue.waiting.is_empty());
         let is_idle = self.serving.pods.values().any(|pod| pod.idle.is_some());
         let is_adopting = self.serving.adopting.is_at_work();

@@ -144,6 +144,7 @@ impl Lead {
                 self.end(&id, failure, false);
             }
             Said::NoPodYet(words) => {
+                self.make_room(Instant::now());
                 if self.crowded.insert(events::gist(&words).to_owned()) {
                     self.note(&id, format!("waits: {words}"));
                 }

@@ -103,6 +103,22 @@ fn kubernetes_kept_pods_that_do_not_answer_or_are_gone_cost_no_attempt() {
 }
 
 #[test]
+fn kubernetes_kept_pods_make_room_for_others() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = kept("kept-room", &registry);
+    ended(shared.run(1, &[]), 0);
+    // The next pod is of another size, and there is room for one.
+    shared.space.apply(&serde_json::json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}},
+    }));
+    shared.sandbox.write("main.cwl", shared.sandbox.read("main.cwl").replace("ramMin: 1500", "ramMin: 1400"));
+    ended(shared.run(2, &[]), 0);
+    let pods = shared.pods_of_runs();
+    assert_ne!(pods[0], pods[1]);
+    assert_eq!(shared.waiting().len(), 1, "the first one is gone");
+}
+
+#[test]
 fn kubernetes_kept_pods_need_the_right_to_be_renamed() {
     let Some((registry, _whole)) = cluster() else { return };
     let shared = kept("kept-rights", &registry);
