@@ -69,11 +69,13 @@ const SERVING: Shape = Shape {
     help: WORKER.help,
     words: &[],
     flags: &[&[SERVE]],
-    values: &[&["--mark"], &["--rests"], &["--room"]],
+    values: &[&["--mark"], &[RESTS], &["--room"]],
     lists: &[],
 };
 
 const SERVE: &str = "--serve";
+
+const RESTS: &str = "--rests";
 
 /// Why a worker ended without a result, and its exit code.
 struct Ended {
@@ -98,7 +100,8 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
     let serves = invocation.args.iter().any(|word| word == SERVE);
     let itself = invocation.executable.as_ref().filter(|_| serves).map(|executable| {
         let mut itself = Command::new(executable);
-        itself.arg("worker").args(&invocation.args);
+        // What it said of its last wait, it says anew.
+        itself.arg("worker").args(invocation.args.iter().take_while(|word| *word != RESTS));
         itself
     });
     let asked = match words::read(&mut invocation, if serves { &SERVING } else { &WORKER }) {

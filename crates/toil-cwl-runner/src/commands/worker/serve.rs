@@ -53,7 +53,7 @@ pub(super) fn serve(
     signals: &Signals,
     stdout: &mut dyn Write,
 ) -> Result<(), Ended> {
-    let rests = asked.value("--rests").map(str::parse::<u64>).transpose().map_err(|error| {
+    let rests = asked.value(super::RESTS).map(str::parse::<u64>).transpose().map_err(|error| {
         Failure::new(FailureKind::BadInput, "--rests is not a number of seconds").with_cause(error)
     })?;
     let (sender, events) = channel();
@@ -85,8 +85,7 @@ pub(super) fn serve(
                 Failure::new(FailureKind::System, "the worker cannot begin anew").with_cause(cause)
             };
             let mut itself = itself.ok_or_else(|| cannot("its program is not known".to_owned()))?;
-            // Of an option that is there twice the last one counts.
-            itself.args(["--rests", &rest.as_secs().to_string(), "--mark", &mark]);
+            itself.args([super::RESTS, &rest.as_secs().to_string(), "--mark", &mark]);
             Err(cannot(itself.exec().to_string()).into())
         }
     }

@@ -30,7 +30,7 @@ impl Shared {
 
     /// Pods that wait for a run.
     fn waiting(&self) -> Vec<String> {
-        let words = ["get", "jobs", "-l", "moil/kept=true,!moil/run", "-o", "name"];
+        let words = ["get", "jobs", "-l", "moil/kept", "-o", "name"];
         let list = self.space.kubectl(&words, "").expect("Jobs are listed");
         list.lines().map(str::to_owned).collect()
     }
