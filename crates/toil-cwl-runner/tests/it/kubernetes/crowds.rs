@@ -42,9 +42,7 @@ fn most_pods(space: &Space, child: &mut Child) -> usize {
 fn kubernetes_two_hundred_jobs_wait_for_a_quota_of_ten_pods() {
     let Some((registry, _whole)) = cluster() else { return };
     let space = Space::new("crowd", &[]);
-    space.apply(&json!({
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "10"}},
-    }));
+    space.quota(&json!({"pods": "10"}));
     let sandbox = scatter(200, SAY);
     let mut child = space.program(&sandbox, &registry, &[]).spawn().expect("it starts");
     let most = most_pods(&space, &mut child);

@@ -28,12 +28,7 @@ fn kubernetes_quotas_are_waited_for() {
     let Some((registry, _whole)) = cluster() else { return };
     for (name, limits) in [("pods", json!({"pods": "2"})), ("jobs", json!({"count/jobs.batch": "2"}))] {
         let space = Space::new(&format!("quota-{name}"), &[]);
-        space.apply(&json!({
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": limits},
-        }));
-        // Before that it says of itself that it is not known.
-        let hard = ["get", "resourcequota", "few", "-o", "jsonpath={.status.hard}"];
-        in_time("it counts", 30, || space.kubectl(&hard, "").is_ok_and(|hard| !hard.is_empty()));
+        space.quota(&limits);
         let sandbox = scatter(8, &format!("sleep 1; {SAY}"));
         let said = ended(space.program(&sandbox, &registry, &[]).spawn().expect("it starts"), 0);
         assert_told(&format!("quota_of_{name}"), "exceeded quota", &said);

@@ -47,6 +47,15 @@ impl Space {
         kubectl(&words, document)
     }
 
+    /// Limits what there may be, and waits until that counts: before, the quota says of itself that it is not known.
+    pub fn quota(&self, hard: &Value) {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard},
+        }));
+        let known = ["get", "resourcequota", "few", "-o", "jsonpath={.status.hard}"];
+        in_time("it counts", 30, || self.kubectl(&known, "").is_ok_and(|hard| !hard.is_empty()));
+    }
+
     /// Gives a service account these rights, and writes a kubeconfig for it: its path.
     pub fn account(&self, role: &str, sandbox: &Sandbox) -> PathBuf {
         self.kubectl(&["apply", "-f", "-"], role).expect("applied");
