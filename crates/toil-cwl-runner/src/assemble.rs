@@ -29,7 +29,6 @@ use moil_job::event::Event;
 use moil_job::executor::{Executor, Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
-use moil_jobstore::at_once::both;
 use moil_jobstore::remote::{self, Remote};
 use moil_salad::diagnostic::Diagnostic;
 use moil_salad::fetch::Fetch;
@@ -150,7 +149,7 @@ pub fn run(
     loaded: &Loaded,
     prepared: Prepared,
     remote: &Arc<Remote>,
-    store: Option<JobStore>,
+    mut store: Option<JobStore>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Finished, Failure> {
     // What would keep the results from being brought home is found before days of work, not after.
@@ -158,10 +157,7 @@ pub fn run(
         home::check(settings, remote)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
-    let mut store = store;
-    if let Some(store) = &mut store {
-        store.begin();
-    }
+    store.iter_mut().for_each(JobStore::begin);
     let watched = WatchedInputs::new(&prepared.values);
     let work = WorkDirectory::make(settings, store.as_ref().and_then(JobStore::work_directory))?;
     let (sender, receiver) = channel::<Message>();
@@ -186,12 +182,7 @@ pub fn run(
             let kill = move || {
                 _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
             };
-            // Each waits for the store.
-            let keep = || form.as_deref().map_or(Ok(()), |form| store.keep_settings(form));
-            let define = || both(keep, || store.define(&definition));
-            let ((kept, defined), heartbeat) = both(define, || store.beat(surroundings.log, kill));
-            kept.and(defined)?;
-            Some(heartbeat?)
+            Some(store.announce(&definition, form.as_deref(), surroundings.log, kill)?)
         }
     };
     let load = generated::loader(settings, remote, sender.clone());

@@ -13,6 +13,7 @@ use moil_job::failure::{Failure, FailureKind};
 use moil_job::moved::Moved;
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
+use moil_jobstore::at_once::both;
 use moil_jobstore::content::imports::Seen;
 use moil_jobstore::exchange::StoreExchange;
 use moil_jobstore::file_store::Workers;
@@ -227,7 +228,7 @@ impl JobStore {
     ///
     /// # Errors
     /// It cannot be stored.
-    pub fn define(&self, definition: &Definition) -> Result<(), Failure> {
+    fn define(&self, definition: &Definition) -> Result<(), Failure> {
         self.kept.ledger().define(&definition.write()).map_err(|error| {
             Failure::new(FailureKind::System, "the job store refused the definition of the run")
                 .with_cause(error)
@@ -246,7 +247,7 @@ impl JobStore {
     ///
     /// # Errors
     /// It cannot be stored.
-    pub fn keep_settings(&self, settings: &[u8]) -> Result<(), Failure> {
+    fn keep_settings(&self, settings: &[u8]) -> Result<(), Failure> {
         let ledger = self.kept.ledger();
         ledger.records().put_if_absent(&names::settings(ledger.term()), settings).map_err(|error| {
             Failure::new(FailureKind::System, "the job store refused the settings of the workers")
@@ -262,11 +263,31 @@ impl JobStore {
         Arc::clone(&self.kept) as _
     }
 
+    /// Keeps what others must know of the run, and the settings of its workers if there are any, and begins to give signs
+    /// of life, until the returned value is dropped. `kill` is called when somebody asks for the end.
+    ///
+    /// # Errors
+    /// Something cannot be stored, or there is no thread to be had.
+    pub fn announce(
+        &self,
+        definition: &Definition,
+        workers: Option<&[u8]>,
+        log: &Log,
+        kill: impl Fn() + Send + 'static,
+    ) -> Result<Heartbeat, Failure> {
+        // Each waits for the store.
+        let keep = || workers.map_or(Ok(()), |workers| self.keep_settings(workers));
+        let define = || both(keep, || self.define(definition));
+        let ((kept, defined), heartbeat) = both(define, || self.beat(log, kill));
+        kept.and(defined)?;
+        heartbeat
+    }
+
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn beat(&self, log: &Log, kill: impl Fn() + Send + 'static) -> Result<Heartbeat, Failure> {
+    fn beat(&self, log: &Log, kill: impl Fn() + Send + 'static) -> Result<Heartbeat, Failure> {
         let log = log.clone();
         let records = Arc::clone(self.kept.ledger().records());
         Heartbeat::start(records, self.kept.ledger().term(), self.who.clone(), BEAT, move |sign| match sign {

@@ -47,7 +47,7 @@ fn kubernetes_two_hundred_jobs_wait_for_a_quota_of_ten_pods() {
     let mut child = space.program(&sandbox, &registry, &[]).spawn().expect("it starts");
     let most = most_pods(&space, &mut child);
     let said = ended(child, 0);
-    // The quota's own count lags behind where pods come and go quickly on a busy machine: 12 were seen.
+    // Kubernetes itself lets in a few more than the quota on a busy machine, as it seems: 12 were seen.
     assert!((2..=20).contains(&most), "{most}: {said}");
     assert!(!said.contains("] failed: "), "{said}");
     // Once, and not for each job, or each time that Kubernetes tries.

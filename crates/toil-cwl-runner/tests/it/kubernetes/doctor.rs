@@ -119,14 +119,7 @@ fn kubernetes_doctor_tells_rights_that_are_missing_or_in_the_wrong_namespace() {
     let role = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kubernetes/leader-role.yaml");
     let role = std::fs::read_to_string(role).expect("it is there");
     // The account is of the other namespace, and so is the Role.
-    other.kubectl(&["apply", "-f", "-"], &role).expect("it is applied");
-    let token = other.kubectl(&["create", "token", "moil-leader"], "").expect("a token");
-    let config = std::env::var("KUBECONFIG").expect("it is set in the cluster's network");
-    let config = std::fs::read_to_string(config).expect("it is there");
-    let begin = config.find("token: \"").expect("it has a token") + 8;
-    let rest = begin + config[begin..].find('"').expect("it ends");
-    sandbox.write("kubeconfig", format!("{}{}{}", &config[..begin], token.trim(), &config[rest..]));
-    let path = sandbox.path("kubeconfig");
+    let path = other.account(&role, &sandbox);
     let variables = [("KUBECONFIG", path.to_str().expect("a text"))];
     let found = Found::of(doctor(&space, &sandbox, &registry, &[], &variables));
     assert_eq!(found.code, Some(1));
