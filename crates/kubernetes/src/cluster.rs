@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Client, Config, ResourceExt as _};
@@ -461,11 +461,23 @@ impl Cluster {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
-        let parameters = DeleteParams::background();
+        self.delete_version::<K>(name, None).await.map(drop)
+    }
+
+    /// Removes an object, if it is still of a version; says whether it is gone.
+    async fn delete_version<K>(&self, name: &str, version: Option<String>) -> Result<bool, Failure>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let conditions = version.map(|version| Preconditions { resource_version: Some(version), uid: None });
+        let is_conditional = conditions.is_some();
+        let parameters = DeleteParams { preconditions: conditions, ..DeleteParams::background() };
         match self.patient(|| async { self.api::<K>().delete(name, &parameters).await }).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) if is_conflict(&error) && is_conditional => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
             Err(error) => Err(self.failure("remove", name, &error)),
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
         }
     }
 

@@ -33,6 +33,7 @@ use self::shared::Serving;
 use crate::cluster::{self, Cluster, Silence};
 use crate::events;
 use crate::outcome::Standing;
+use crate::room::Room;
 use crate::settings::Settings;
 use crate::stream::Heard;
 use crate::waiting::Wait;
@@ -106,6 +107,8 @@ struct Active {
     cancelled: bool,
     /// The same, for the task that makes its Job.
     stop: Arc<Stop>,
+    /// What its jobs may use.
+    room: Room,
     /// Its turn to be without a pod.
     turn: Option<OwnedSemaphorePermit>,
     /// Its result is being read.
@@ -157,6 +160,8 @@ pub struct Lead {
     deaf: bool,
     /// Why pods found no node, no room or no image: each reason is told once in a run, and not for each job of a scatter.
     crowded: HashSet<String>,
+    /// What finds no room in the cluster or the namespace.
+    roomless: HashSet<For>,
     /// The nodes on which attempts at a job were lost.
     avoid: HashMap<JobId, BTreeSet<String>>,
     /// Jobs whose last attempt somebody has removed.
@@ -202,6 +207,7 @@ impl Lead {
             asking: false,
             deaf: false,
             crowded: HashSet::new(),
+            roomless: HashSet::new(),
             avoid: HashMap::new(),
             removed: HashSet::new(),
             storeless: HashSet::new(),
@@ -393,11 +399,16 @@ impl Lead {
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Made { id, made: Made { word, job, secret, was_kept }, turn } => {
+            Told::Made { id, made: Made { word, job, secret, kept }, turn } => {
                 let Some(active) = self.active.get_mut(&id) else { return };
-                if let For::Many(pod) = id {
-                    self.serving.pods.entry(pod).and_modify(|pod| pod.was_kept = was_kept);
+                let pod = match &id {
+                    For::Many(pod) => self.serving.pods.get_mut(pod),
+                    For::One(_) => None,
+                };
+                if let (Some(pod), Some(slots)) = (pod, kept) {
+                    (pod.was_kept, pod.slots) = (true, slots);
                 }
+                self.roomless.remove(&id);
                 active.word = Some(word.clone());
                 active.job = Some(job.clone());
                 active.secret = secret;
@@ -409,13 +420,21 @@ impl Lead {
                     true => self.remove(id, job),
                     false => self.look(&word),
                 }
+                if kept.is_some() {
+                    // It may have less room than was wanted.
+                    self.balance();
+                }
             }
             Told::NotMade { id: For::One(id), failure } => self.over(&id, Outcome::Failed(failure)),
             Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
             Told::Over { id, outcome } => self.over(&id, outcome),
             Told::NoRoom { id, words } => {
+                if !self.active.contains_key(&id) {
+                    return;
+                }
+                self.roomless.insert(id.clone());
                 self.make_room(Instant::now());
-                if self.active.contains_key(&id) && self.crowded.insert(events::gist(&words).to_owned()) {
+                if self.crowded.insert(events::gist(&words).to_owned()) {
                     self.report_note(&id, format!("waits for room in the namespace: {words}"));
                 }
             }
@@ -515,6 +534,7 @@ impl Lead {
     /// Takes what is known of a pod out of the books.
     fn forget(&mut self, id: &For) -> Option<Active> {
         let active = self.active.remove(id)?;
+        self.roomless.remove(id);
         self.started(active.job.as_deref());
         if let Some(word) = &active.word {
             self.ids.remove(word);

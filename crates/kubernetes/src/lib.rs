@@ -10,6 +10,7 @@
 //! | [`notation`] | what people write about pods on a command line |
 //! | [`manifest`] | the Job of an attempt |
 //! | [`pool`] | pods that take more than one job: which, and how many |
+//! | [`room`] | pods that wait for another run: which are taken over, and which make room |
 //! | [`placement`] | on which nodes its pod may be |
 //! | [`template`] | what people set in pods themselves |
 //! | [`outcome`] | how it stands with an attempt, from its pod |
@@ -33,6 +34,7 @@ pub mod outcome;
 pub mod placement;
 pub mod pool;
 mod region;
+pub mod room;
 pub mod settings;
 mod stream;
 pub mod template;

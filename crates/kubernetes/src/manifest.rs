@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::names;
 use crate::placement;
+use crate::room::Room;
 use crate::settings::{Settings, VolumeSource};
 use crate::template;
 
@@ -123,8 +124,14 @@ pub fn job(order: &Order<'_>, settings: &Settings, owner: &Value) -> Value {
         // Kueue itself suspends such a Job, and lets it go when its turn comes.
         labels.insert(names::QUEUE.to_owned(), queue.as_str().into());
     }
+    let mut notes = json!({
+        names::ATTEMPT: word,
+        "moil/store": settings.store,
+        "moil/step": step,
+    });
     if order.serves.is_some() {
-        labels.insert(names::LIKE.to_owned(), likeness(&template).into());
+        labels.insert(names::LIKE.to_owned(), likeness(&template, order, settings).into());
+        notes[names::ROOM] = Room::of(order.granted).to_string().into();
     }
     let mut job = json!({
         "apiVersion": "batch/v1",
@@ -133,11 +140,7 @@ pub fn job(order: &Order<'_>, settings: &Settings, owner: &Value) -> Value {
             "name": name,
             "labels": labels,
             "ownerReferences": [owner],
-            "annotations": {
-                names::ATTEMPT: word,
-                "moil/store": settings.store,
-                "moil/step": step,
-            },
+            "annotations": notes,
         },
         "spec": {
             "backoffLimit": 0,
@@ -168,9 +171,17 @@ fn digest(job: &Value) -> String {
     names::hex(&Sha256::digest(job.to_string().as_bytes()))[..32].to_owned()
 }
 
-/// What pods have in common that could take the place of each other: all but whose run they are of.
-fn likeness(template: &Value) -> String {
+/// What pods have in common that could take the place of each other: all but whose run they are of, and how much room they
+/// have. Where people say themselves how much pods ask for, that is not known from the jobs, and must be the same.
+fn likeness(template: &Value, order: &Order<'_>, settings: &Settings) -> String {
     let mut template = template.clone();
+    let empty = Resources { cores: 0.0, ram_mib: 0, tmpdir_mib: 0, outdir_mib: 0, gpus: order.granted.gpus };
+    let own = resources(order, settings);
+    for container in template["spec"]["containers"].as_array_mut().into_iter().flatten() {
+        if container["name"] == CONTAINER && container["resources"] == own {
+            container["resources"] = resources(&Order { granted: &empty, ..*order }, settings);
+        }
+    }
     let metadata = [("labels", names::RUN), ("labels", names::TOIL_RUN), ("annotations", names::ATTEMPT)];
     for (kind, name) in metadata {
         if let Some(all) = template["metadata"][kind].as_object_mut() {

@@ -29,8 +29,14 @@ pub const LIKE: &str = "moil/like";
 /// The label of a Job whose pod waits for another run.
 pub const KEPT: &str = "moil/kept";
 
+/// The annotation with what the jobs of such a pod may use together; see [`crate::room::Room`].
+pub const ROOM: &str = "moil/room";
+
 /// The annotation with the pod of such a Job.
 pub const KEPT_POD: &str = "moil/pod";
+
+/// The annotation with the beginning of its wait, in seconds since 1970.
+pub const KEPT_SINCE: &str = "moil/since";
 
 /// The annotation with the end of its wait, in seconds since 1970.
 pub const KEPT_UNTIL: &str = "moil/until";

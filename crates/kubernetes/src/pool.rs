@@ -130,6 +130,8 @@ pub struct Load {
     pub slots: u64,
     /// Pods, those that are about to start among them.
     pub pods: usize,
+    /// How many attempts all these may have side by side.
+    pub room: u64,
     /// Pods that are about to start.
     pub starting: usize,
     /// How many attempts these will have side by side.
@@ -141,15 +143,16 @@ impl Load {
     /// room for more than there is.
     pub fn wanted(&self) -> Vec<u64> {
         let slots = self.slots.max(1);
-        let needed = match self.typical() {
-            None => FIRST,
+        let more = match self.typical() {
+            None => FIRST.saturating_sub(self.pods),
             Some(typical) => {
-                let work = typical.as_secs_f64() * (self.waiting + self.running) as f64 / slots as f64;
+                let work = typical.as_secs_f64() * (self.waiting + self.running) as f64;
                 // Casts from floats saturate.
-                ((work / WORTH.as_secs_f64()).ceil() as usize).max(1)
+                let needed = ((work / WORTH.as_secs_f64()).ceil() as u64).max(1);
+                usize::try_from(needed.saturating_sub(self.room).div_ceil(slots)).unwrap_or(usize::MAX)
             }
         };
-        let count = needed.saturating_sub(self.pods).min(STARTING.saturating_sub(self.starting));
+        let count = more.min(STARTING.saturating_sub(self.starting));
         let mut left = (self.waiting as u64).saturating_sub(self.expected);
         let mut wanted = Vec::new();
         while wanted.len() < count && left > 0 {
@@ -186,26 +189,42 @@ mod tests {
             ("nothing to do", load, 0),
             ("one job", Load { waiting: 1, ..load }, 1),
             ("many, and nothing is known", Load { waiting: 500, ..load }, 4),
-            ("the first ones start", Load { waiting: 500, pods: 4, waited: S, ..starting(4) }, 0),
+            ("the first ones start", Load { waiting: 500, pods: 4, room: 4, waited: S, ..starting(4) }, 0),
             (
                 "none starts: it has to grow",
-                Load { waiting: 500, pods: 4, waited: S * 20, ..starting(4) },
+                Load { waiting: 500, pods: 4, room: 4, waited: S * 20, ..starting(4) },
                 96,
             ),
-            ("few, and none starts", Load { waiting: 6, pods: 4, waited: S * 60, ..starting(4) }, 2),
-            ("short jobs", Load { waiting: 400, running: 2, over: 98, took: ms * 98, pods: 2, ..load }, 0),
-            ("many", Load { waiting: 10_000, running: 2, over: 98, took: ms * 98, pods: 2, ..load }, 38),
-            ("just begun", Load { waiting: 90, running: 4, running_for: ms * 4, pods: 4, ..load }, 0),
-            ("not short", Load { waiting: 90, running: 4, running_for: S * 8, pods: 4, ..load }, 15),
-            ("long jobs", Load { waiting: 90, running: 4, running_for: S * 400, pods: 4, ..load }, 90),
+            ("few, and none starts", Load { waiting: 6, pods: 4, room: 4, waited: S * 60, ..starting(4) }, 2),
+            (
+                "short jobs",
+                Load { waiting: 400, running: 2, over: 98, took: ms * 98, pods: 2, room: 2, ..load },
+                0,
+            ),
+            (
+                "many",
+                Load { waiting: 10_000, running: 2, over: 98, took: ms * 98, pods: 2, room: 2, ..load },
+                38,
+            ),
+            (
+                "just begun",
+                Load { waiting: 90, running: 4, running_for: ms * 4, pods: 4, room: 4, ..load },
+                0,
+            ),
+            ("not short", Load { waiting: 90, running: 4, running_for: S * 8, pods: 4, room: 4, ..load }, 15),
+            (
+                "long jobs",
+                Load { waiting: 90, running: 4, running_for: S * 400, pods: 4, room: 4, ..load },
+                90,
+            ),
             (
                 "long jobs with pods to come",
-                Load { waiting: 90, running: 4, running_for: S * 400, pods: 64, ..starting(60) },
+                Load { waiting: 90, running: 4, running_for: S * 400, pods: 64, room: 64, ..starting(60) },
                 30,
             ),
             (
                 "no more than are good for a cluster",
-                Load { waiting: 5000, running: 4, running_for: S * 9999, pods: 94, ..starting(90) },
+                Load { waiting: 5000, running: 4, running_for: S * 9999, pods: 94, room: 94, ..starting(90) },
                 10,
             ),
             (
@@ -217,6 +236,7 @@ mod tests {
                     over: 9999,
                     took: ms * 9999,
                     pods: 1,
+                    room: 1,
                     ..load
                 },
                 2,
@@ -228,7 +248,17 @@ mod tests {
         let small = Load { slots: 8, ..Load::default() };
         assert_eq!(Load { waiting: 1, ..small }.wanted(), [1]);
         assert_eq!(Load { waiting: 17, ..small }.wanted(), [8, 8, 1]);
-        assert_eq!(Load { waiting: 17, pods: 1, starting: 1, expected: 8, ..small }.wanted(), [8, 1]);
+        assert_eq!(
+            Load { waiting: 17, pods: 1, room: 8, starting: 1, expected: 8, ..small }.wanted(),
+            [8, 1]
+        );
+        let known = Load { waiting: 200, over: 100, took: ms * 100 * 25, pods: 1, ..small };
+        assert_eq!(Load { room: 8, ..known }.wanted(), [8, 8]);
+        assert_eq!(
+            Load { room: 1, ..known }.wanted(),
+            [8, 8, 8],
+            "one that was taken over may be a small one"
+        );
     }
 
     fn class(cores: u64, ram_mib: u64) -> Class {

@@ -1,5 +1,6 @@
 //! Jobs whose pods wait for another run: they belong to none, and whoever is the first to put his name on one has it.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::batch::v1::Job;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Cluster, has_ended, is_conflict, is_gone, is_refused};
 use crate::names;
+use crate::room::{Room, Waiting, Wanted};
 
 /// A pod that waits no longer than this is left alone: it may be gone before it hears of us. In seconds.
 const AT_LEAST: u64 = 2;
@@ -19,11 +21,12 @@ const AT_LEAST: u64 = 2;
 const MOST_AGE: Duration = Duration::from_secs(6 * 3600);
 
 impl Cluster {
-    /// Leaves a Job and its pod, which waits until then (in seconds since 1970), to other runs.
+    /// Leaves a Job and its pod, which waits for so long, to other runs.
     ///
     /// # Errors
     /// The server refuses, or cannot be reached.
-    pub async fn keep(&self, job: &str, pod: &str, until: u64) -> Result<(), Failure> {
+    pub async fn keep(&self, job: &str, pod: &str, wait: Duration) -> Result<(), Failure> {
+        let now = now();
         // Whoever takes over the Job puts his name on the pod as well, and so that of this run goes first.
         let nobodys = json!({"metadata": {"labels": {names::RUN: null, names::TOIL_RUN: null}}});
         self.change::<Pod>(pod, &nobodys)
@@ -32,7 +35,11 @@ impl Cluster {
         let change = json!({
             "metadata": {
                 "labels": {names::RUN: null, names::TOIL_RUN: null, names::KEPT: "true"},
-                "annotations": {names::KEPT_POD: pod, names::KEPT_UNTIL: until.to_string()},
+                "annotations": {
+                    names::KEPT_POD: pod,
+                    names::KEPT_SINCE: now.as_secs().to_string(),
+                    names::KEPT_UNTIL: (now + wait).as_secs().to_string(),
+                },
                 "ownerReferences": null,
             },
             // When the worker has waited long enough it ends, and nothing stays.
@@ -42,20 +49,21 @@ impl Cluster {
         kept.map(drop).map_err(|error| self.failure("leave to other runs the Job", job, &error))
     }
 
-    /// Takes over a Job whose pod waits, and that is like this one: its name.
-    pub async fn take_over(&self, job: &Value) -> Option<String> {
+    /// Takes over a Job whose pod waits, is like that of this one, and has room for attempts that want `each`, at most so
+    /// many side by side: its name, and for how many.
+    pub async fn take_over(&self, job: &Value, each: Room, most: u64) -> Option<(String, u64)> {
         let like = job["metadata"]["labels"][names::LIKE].as_str()?;
         let waiting = format!("{}={like},{}=true", names::LIKE, names::KEPT);
         let parameters = ListParams::default().labels(&waiting);
         // Without it pods are made as ever.
         let found = self.patient(|| async { self.jobs().list(&parameters).await }).await.ok()?.items;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut found: Vec<Job> = found.into_iter().filter(|job| waits(job, now)).collect();
-        // Those that look at the same time should not all want the same one.
-        let word = job["metadata"]["name"].as_str().unwrap_or_default();
-        let start = word.bytes().map(usize::from).sum::<usize>() % found.len().max(1);
-        found.rotate_left(start);
-        for there in found {
+        let now = now();
+        let found = found.into_iter().filter(|job| waits(job, now));
+        let found = found.map(|job| (room(&job).holds(each, most), job));
+        let mut found: Vec<(u64, Job)> = found.filter(|(count, _)| *count > 0).collect();
+        // Of those that do, the one that has waited for the shortest time: who is not needed any more is seen by its wait.
+        found.sort_by_key(|(count, job)| Reverse((*count, seconds(job, names::KEPT_SINCE))));
+        for (count, there) in found {
             let (name, pod) = (there.name_any(), there.annotations().get(names::KEPT_POD)?.clone());
             match self.change::<Job>(&name, &as_ours(job, there.resource_version())).await {
                 Ok(_) => {}
@@ -71,7 +79,7 @@ impl Cluster {
                 "annotations": {names::ATTEMPT: template["annotations"][names::ATTEMPT]},
             }});
             match self.change::<Pod>(&pod, &ours).await {
-                Ok(pod) if pod.metadata.deletion_timestamp.is_none() => return Some(name),
+                Ok(pod) if pod.metadata.deletion_timestamp.is_none() => return Some((name, count)),
                 Ok(_) => {}
                 Err(error) if is_gone(&error) => {}
                 Err(error) => self.complain(&self.failure("take over the pod", &pod, &error)),
@@ -83,27 +91,58 @@ impl Cluster {
         None
     }
 
-    /// Removes Jobs whose pods wait, of those that are selected, and says how many these were.
-    pub(crate) async fn remove_waiting(&self, selector: &str) -> Result<usize, Failure> {
+    /// Removes Jobs whose pods wait, of those that are selected: all, or as many as others need. Says how many these were.
+    pub(crate) async fn remove_waiting(
+        &self,
+        selector: &str,
+        wanted: Option<Wanted>,
+    ) -> Result<usize, Failure> {
         let parameters = ListParams::default().labels(&format!("{selector},{}=true", names::KEPT));
         let found = match self.patient(|| async { self.jobs().list(&parameters).await }).await {
             // People may clean without it: such pods end by themselves.
             Err(error) if is_refused(&error) => return Ok(0),
             found => found.map_err(|error| self.failure("list the Jobs of", selector, &error))?.items,
         };
-        for job in &found {
-            self.remove_job(&job.name_any()).await?;
+        let now = now().as_secs();
+        let waiting =
+            found.iter().filter(|job| job.metadata.deletion_timestamp.is_none()).map(|job| Waiting {
+                job: job.name_any(),
+                room: room(job),
+                waited: Duration::from_secs(now.saturating_sub(seconds(job, names::KEPT_SINCE))),
+            });
+        let gone = match wanted {
+            Some(wanted) => wanted.from(waiting.collect()),
+            None => waiting.map(|pod| pod.job).collect(),
+        };
+        let mut count = 0;
+        for job in found.into_iter().filter(|job| gone.contains(&job.name_any())) {
+            // One that has been taken over in the meantime is at work.
+            let is_gone = self.delete_version::<Job>(&job.name_any(), job.resource_version()).await?;
+            count += usize::from(is_gone);
         }
-        Ok(found.len())
+        Ok(count)
     }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// What the jobs of its pod may use; nothing, if it does not say.
+fn room(job: &Job) -> Room {
+    job.annotations().get(names::ROOM).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// A time that a Job is annotated with, in seconds since 1970; 0 if it is not.
+fn seconds(job: &Job, name: &str) -> u64 {
+    job.annotations().get(name).and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
 }
 
 /// Whether a pod of a Job waits, and will for a moment.
 fn waits(job: &Job, now: Duration) -> bool {
-    let until = job.annotations().get(names::KEPT_UNTIL).and_then(|until| until.parse::<u64>().ok());
     let made = job.creation_timestamp().map_or(0, |made| made.0.as_second());
     let is_old = now.as_secs().saturating_sub(u64::try_from(made).unwrap_or(0)) > MOST_AGE.as_secs();
-    let lasts = until.is_some_and(|until| until > now.as_secs() + AT_LEAST);
+    let lasts = seconds(job, names::KEPT_UNTIL) > now.as_secs() + AT_LEAST;
     lasts && !is_old && job.metadata.deletion_timestamp.is_none() && !has_ended(job)
 }
 
@@ -113,7 +152,13 @@ fn as_ours(job: &Value, version: Option<String>) -> Value {
     let mut labels = metadata["labels"].clone();
     labels[names::KEPT] = Value::Null;
     let mut annotations = metadata["annotations"].clone();
-    (annotations[names::KEPT_POD], annotations[names::KEPT_UNTIL]) = (Value::Null, Value::Null);
+    for name in [names::KEPT_POD, names::KEPT_SINCE, names::KEPT_UNTIL] {
+        annotations[name] = Value::Null;
+    }
+    // It stays what it is.
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.remove(names::ROOM);
+    }
     json!({
         "metadata": {
             "labels": labels,

@@ -1,12 +1,11 @@
 //! Pods that outlive their run, and wait for the next one (`--kubernetesPodKeep`).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use moil_job::frames::Order;
 use tokio::time::{Duration, Instant};
 
 use super::{For, Lead, Told};
 use crate::cluster::removal::Whose;
+use crate::room::Wanted;
 
 /// How long a worker may take to be ready for another run.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -40,10 +39,12 @@ impl Lead {
             return;
         }
         self.serving.made_room = Some(now);
+        let roomless = self.roomless.iter().filter_map(|id| self.active.get(id));
+        let wanted = roomless.fold(Wanted::default(), |wanted, active| wanted.and(active.room));
         let (cluster, owner) = (self.cluster.clone(), self.settings.owner.clone());
         tokio::spawn(async move {
             let selector = Whose { owner: Some(&owner), run: None }.selector();
-            if let Err(failure) = cluster.remove_waiting(&selector).await {
+            if let Err(failure) = cluster.remove_waiting(&selector, Some(wanted)).await {
                 cluster.complain(&failure);
             }
         });
@@ -56,11 +57,10 @@ impl Lead {
         self.serving.pods.remove(&number);
         let Some(job) = self.forget(&For::Many(number)).and_then(|active| active.job) else { return };
         self.serving.leaving += 1;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let until = (now + self.settings.pod_keep).as_secs();
+        let wait = self.settings.pod_keep;
         let (cluster, told) = (self.cluster.clone(), self.told.clone());
         tokio::spawn(async move {
-            if let Err(failure) = cluster.keep(&job, &name, until).await {
+            if let Err(failure) = cluster.keep(&job, &name, wait).await {
                 cluster.complain(&failure);
                 if let Err(failure) = cluster.remove_job(&job).await {
                     cluster.complain(&failure);

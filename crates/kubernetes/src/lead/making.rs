@@ -20,6 +20,7 @@ use crate::cluster::{Cluster, Created};
 use crate::manifest::{self, Order};
 use crate::names;
 use crate::pool::{self, Class};
+use crate::room::Room;
 use crate::settings::Settings;
 
 /// How long to wait before a namespace that had no room is asked again, if none of our Jobs goes before.
@@ -71,8 +72,8 @@ pub(super) struct Made {
     pub(super) word: String,
     pub(super) job: String,
     pub(super) secret: Option<String>,
-    /// It is another run's, which is over.
-    pub(super) was_kept: bool,
+    /// It is another run's, which is over, and has room for so many attempts side by side.
+    pub(super) kept: Option<u64>,
 }
 
 impl Lead {
@@ -94,7 +95,11 @@ impl Lead {
 
     /// Makes a Job, when it is its turn.
     pub(super) fn make(&mut self, id: For, what: What, avoid: Vec<String>) {
-        let active = Active::default();
+        let room = match &what {
+            What::One(attempt) => Room::of(&attempt.granted),
+            What::Many { class, slots, .. } => Room::of(&class.granted(*slots)),
+        };
+        let active = Active { room, ..Active::default() };
         let stop = Arc::clone(&active.stop);
         self.active.insert(id.clone(), active);
         let (making, told) = (Arc::clone(&self.making), self.told.clone());
@@ -133,10 +138,11 @@ impl Maker {
             What::One(attempt) => self.for_attempt(attempt).await?,
             What::Many { word, class, slots } => {
                 let job = self.for_many(word, class, *slots);
+                let each = Room::of(&class.granted(1));
                 if !self.settings.pod_keep.is_zero()
-                    && let Some(name) = self.cluster.take_over(&job).await
+                    && let Some((name, slots)) = self.cluster.take_over(&job, each, *slots).await
                 {
-                    return Ok(Made { word: word.clone(), job: name, secret: None, was_kept: true });
+                    return Ok(Made { word: word.clone(), job: name, secret: None, kept: Some(slots) });
                 }
                 (word.clone(), job, None)
             }
@@ -148,7 +154,7 @@ impl Maker {
                 return Err(Box::new(was_cancelled()));
             }
             match self.cluster.make(&job).await {
-                Created::Done => return Ok(Made { word, job: name, secret, was_kept: false }),
+                Created::Done => return Ok(Made { word, job: name, secret, kept: None }),
                 Created::Refused(failure) => return Err(failure),
                 Created::NoRoom(words) => {
                     if !std::mem::replace(&mut said, true) {

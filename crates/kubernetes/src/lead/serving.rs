@@ -111,11 +111,8 @@ impl Lead {
                 self.tell(number, &id);
             }
         }
-        let mut is_scarce = false;
-        for &number in &numbers {
-            is_scarce |= self.is_crowded(number);
-            self.look_at_idle(number, now);
-        }
+        let is_scarce = !self.roomless.is_empty();
+        numbers.iter().for_each(|number| self.look_at_idle(*number, now));
         if self.closing.is_none() {
             let serving = &self.serving;
             let wanted = serving.queues.iter().filter(|(class, queue)| {
@@ -137,7 +134,8 @@ impl Lead {
         let is_idle = self.serving.pods.values().any(|pod| pod.idle.is_some());
         let is_adopting = self.serving.adopting.is_at_work();
         let rests = self.serving.pods.values().any(|pod| pod.rests.is_some());
-        self.serving.look = (waits || is_idle || is_adopting || rests).then(|| now + LOOK);
+        let is_due = waits || is_idle || is_adopting || rests || is_scarce;
+        self.serving.look = is_due.then(|| now + LOOK);
     }
 
     /// Tells a worker to begin an attempt.
@@ -171,12 +169,6 @@ impl Lead {
         }
     }
 
-    /// Whether a pod finds no room in the cluster.
-    fn is_crowded(&self, number: u64) -> bool {
-        let word = self.active.get(&For::Many(number)).and_then(|active| active.word.as_ref());
-        matches!(word.and_then(|word| self.pods.get(word)), Some(Standing::Waiting(Some(_))))
-    }
-
     fn look_at_idle(&mut self, number: u64, now: Instant) {
         let Some(pod) = self.serving.pods.get_mut(&number) else { return };
         let is_idle = pod.has_answered && pod.class.is_some() && pod.attempts.is_empty();
@@ -196,7 +188,8 @@ impl Lead {
             let waits = serving.queues.get(class).is_some_and(|queue| !queue.waiting.is_empty());
             if !pod.has_answered {
                 let is_late = pod.was_kept && now - pod.since > KEPT_ANSWERS;
-                return is_late || self.closing.is_none() && !waits && self.is_crowded(**number);
+                let is_roomless = self.roomless.contains(&For::Many(**number));
+                return is_late || self.closing.is_none() && !waits && is_roomless;
             }
             let is_over = |since: Instant| is_scarce || pod.leaves || now - since >= self.settings.pod_idle;
             pod.idle.is_some_and(is_over)

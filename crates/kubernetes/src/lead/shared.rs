@@ -64,7 +64,7 @@ pub(super) struct Pod {
     /// `None`: an earlier leader's.
     pub(super) class: Option<Class>,
     /// How many attempts it has side by side at most.
-    slots: u64,
+    pub(super) slots: u64,
     /// Its name, once its worker is talked to.
     pub(super) name: Option<String>,
     /// Who talks to its worker.
@@ -228,6 +228,7 @@ impl Serving {
         };
         for pod in self.pods.values().filter(|pod| pod.class.as_ref() == Some(class) && !pod.leaves) {
             load.pods += 1;
+            load.room += pod.slots;
             if !pod.has_answered {
                 load.starting += 1;
                 load.expected += pod.slots;

@@ -144,6 +144,7 @@ impl Lead {
                 self.end(&id, failure, false);
             }
             Said::NoPodYet(words) => {
+                self.roomless.insert(id.clone());
                 self.make_room(Instant::now());
                 if self.crowded.insert(events::gist(&words).to_owned()) {
                     self.note(&id, format!("waits: {words}"));
@@ -206,6 +207,10 @@ impl Lead {
             !matches!(active.wait.as_ref().map(|wait| &wait.why), Some(crate::waiting::Why::Image(_)));
         active.wait = Wait::after(active.wait.take(), &standing, Instant::now(), self.settings.pod_timeout);
         let job = active.job.clone();
+        match standing {
+            Standing::Waiting(Some(_)) => self.roomless.insert(id.clone()),
+            _ => self.roomless.remove(&id),
+        };
         self.look_at(&id);
         match standing {
             Standing::Ended(failure) => self.end(&id, failure, false),

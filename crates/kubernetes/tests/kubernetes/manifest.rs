@@ -190,3 +190,28 @@ fn contexts_of_the_user_take_the_place_of_ours() {
     assert_eq!(pod["securityContext"], json!({"runAsUser": 1000}));
     assert_eq!(pod["containers"][0]["securityContext"], json!({"privileged": false}));
 }
+
+#[test]
+fn pods_are_alike_that_have_another_size() {
+    let small = Resources { cores: 0.1, ram_mib: 256, ..GRANTED };
+    let serves = |granted: &Resources, settings: &Settings| {
+        let job = job(&Order { serves: Some(1 << 20), granted, ..order() }, settings);
+        let metadata = &job["metadata"];
+        (metadata["labels"]["moil/like"].clone(), metadata["annotations"]["moil/room"].clone())
+    };
+    let (like, room) = serves(&GRANTED, &settings());
+    assert!(like.is_string());
+    assert_eq!(room, "1500 4096 2048");
+    assert_eq!(serves(&small, &settings()), (like.clone(), json!("100 256 2048")));
+    let other_run = Settings { run: "other".into(), store: "s3://other".into(), ..settings() };
+    assert_eq!(serves(&GRANTED, &other_run).0, like);
+    let other_image = Settings { image: "quay.io/demo/appliance:2".into(), ..settings() };
+    assert_ne!(serves(&GRANTED, &other_image).0, like);
+    assert_ne!(serves(&Resources { gpus: 1, ..GRANTED }, &settings()).0, like);
+    // How much such pods have is not known from their jobs.
+    let template = json!({"spec": {"containers": [{"name": "worker", "resources": {"limits": {"cpu": 2}}}]}});
+    let set = Settings { template: Some(template::check(template).expect("a template")), ..settings() };
+    assert_ne!(serves(&GRANTED, &set).0, like);
+    assert_ne!(serves(&GRANTED, &set).0, serves(&small, &set).0);
+    assert!(job(&order(), &settings())["metadata"]["labels"]["moil/like"].is_null());
+}

@@ -1,12 +1,15 @@
 //! Pods that wait for the next run when theirs is over.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use super::clean::clean;
 use super::faults::ended;
 use super::shared::{ALONE, Shared};
 use super::space::{SAY, in_time};
+use super::unreliable::{Fault, Proxy, Rule};
 use super::{cluster, kubectl, told};
 
 /// One job whose pod is kept, and that tells where it ran.
@@ -18,14 +21,26 @@ fn kept(name: &str, registry: &str) -> Shared {
 impl Shared {
     /// A run of its own: its number makes its store.
     fn run(&self, number: usize, more: &[&str]) -> Child {
+        self.command_of(number, more).spawn().expect("it starts")
+    }
+
+    fn command_of(&self, number: usize, more: &[&str]) -> Command {
         let store = format!("aws:us-east-1:{}-{number}-{}", self.space.name, std::process::id());
         let words: Vec<&str> = ["--jobStore", &store].iter().chain(more).copied().collect();
-        self.command(&words).spawn().expect("it starts")
+        self.command(&words)
+    }
+
+    /// What jobs of later runs ask for.
+    fn wants(&self, before: &str, after: &str) {
+        let document = self.sandbox.read("main.cwl");
+        assert!(document.contains(before), "{document}");
+        self.sandbox.write("main.cwl", document.replace(before, after));
     }
 
     /// The pods of all runs, in their order.
     fn pods_of_runs(&self) -> Vec<String> {
-        self.sandbox.read("marks/where").lines().map(str::to_owned).collect()
+        let text = std::fs::read_to_string(self.sandbox.path("marks/where")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Pods that wait for a run.
@@ -107,13 +122,89 @@ fn kubernetes_kept_pods_make_room_for_others() {
     let Some((registry, _whole)) = cluster() else { return };
     let shared = kept("kept-room", &registry);
     ended(shared.run(1, &[]), 0);
-    // The next pod is of another size, and there is room for one.
-    shared.space.quota(&serde_json::json!({"pods": "1"}));
-    shared.sandbox.write("main.cwl", shared.sandbox.read("main.cwl").replace("ramMin: 1500", "ramMin: 1400"));
+    let first = shared.waiting();
+    // Less than half of that pod is wanted now, so that there is another one.
+    shared.wants("ramMin: 1500", "ramMin: 600");
     ended(shared.run(2, &[]), 0);
+    assert_eq!(shared.waiting().len(), 2);
+    // Neither is like the next one. There is room for two pods, and one of the two is enough.
+    shared.wants("ramMin: 600", "ramMin: 1500");
+    shared.space.quota(&serde_json::json!({"pods": "2"}));
+    ended(shared.run(3, &["--kubernetesJobLabels", "a=b"]), 0);
     let pods = shared.pods_of_runs();
-    assert_ne!(pods[0], pods[1]);
-    assert_eq!(shared.waiting().len(), 1, "the first one is gone");
+    assert!(pods[0] != pods[1] && pods[1] != pods[2] && pods[0] != pods[2], "{pods:?}");
+    let waiting = shared.waiting();
+    assert!(waiting.len() == 2 && !waiting.contains(&first[0]), "the first one is gone: {waiting:?}");
+}
+
+#[test]
+fn kubernetes_kept_pods_that_were_taken_over_make_no_room() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
+    let shared =
+        Shared::new("kept-late", &registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "60"]);
+    shared.sandbox.write("marks/go", "");
+    ended(shared.run(1, &[]), 0);
+    // A larger pod finds no room, and its leader is about to remove the one that waits.
+    shared.space.quota(&serde_json::json!({"pods": "1"}));
+    let document = shared.sandbox.read("main.cwl");
+    shared.wants("ramMin: 1500", "ramMin: 1600");
+    let delay = Duration::from_secs(10);
+    let slow = Rule { begins: "DELETE", has: "/jobs", times: 99, fault: Fault::Delay(delay) };
+    let proxy = Proxy::start(&shared.space.name, vec![slow]);
+    shared.sandbox.write("proxy", proxy.kubeconfig());
+    let proxied = shared.sandbox.path("proxy");
+    let larger = shared.command_of(2, &[]).env("KUBECONFIG", proxied).spawn().expect("it starts");
+    in_time("it is about to", 60, || proxy.left() < 99);
+    // Then another run takes over that pod.
+    std::fs::remove_file(shared.sandbox.path("marks/go")).expect("it is there");
+    shared.sandbox.write("main.cwl", document);
+    let other = shared.run(3, &[]);
+    in_time("its job is at work", 60, || shared.pods_of_runs().len() == 2);
+    std::thread::sleep(delay + Duration::from_secs(1));
+    shared.sandbox.write("marks/go", "");
+    ended(other, 0);
+    ended(larger, 0);
+    let pods = shared.pods_of_runs();
+    assert!(pods.len() == 3 && pods[0] == pods[1], "each job ran once: {pods:?}");
+}
+
+#[test]
+fn kubernetes_kept_pods_take_jobs_of_another_size() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let small = "{coresMin: 0.1, ramMin: 200, tmpdirMin: 10, outdirMin: 10}";
+    let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
+    let shared =
+        Shared::new("kept-size", &registry, 1, Some(small), &line).with(&["--kubernetesPodKeep", "60"]);
+    // Jobs of runs at the same time, which end when all have begun.
+    let mut number = 0;
+    let mut run = |runs: usize, jobs: &str| {
+        _ = std::fs::remove_file(shared.sandbox.path("marks/go"));
+        shared.sandbox.write("job.yml", format!("numbers: [{jobs}]"));
+        let before = shared.pods_of_runs().len();
+        let children: Vec<Child> = (0..runs)
+            .map(|_| {
+                number += 1;
+                shared.run(number, &[])
+            })
+            .collect();
+        let count = runs * jobs.split(',').count();
+        in_time("all have begun", 60, || shared.pods_of_runs().len() == before + count);
+        shared.sandbox.write("marks/go", "");
+        children.into_iter().for_each(|child| drop(ended(child, 0)));
+        shared.pods_of_runs().split_off(before)
+    };
+    let two = run(2, "0");
+    assert_ne!(two[0], two[1]);
+    let three = run(1, "0, 1, 2");
+    let all: HashSet<&String> = two.iter().chain(&three).collect();
+    assert_eq!(all.len(), 3, "two pods of one job each, and one more: {two:?} {three:?}");
+    shared.wants("ramMin: 200", "ramMin: 120");
+    let smaller = run(1, "0");
+    assert!(all.contains(&smaller[0]), "{smaller:?} {all:?}");
+    shared.wants("ramMin: 120", "ramMin: 90");
+    let much_smaller = run(1, "0");
+    assert!(!all.contains(&much_smaller[0]), "{much_smaller:?} {all:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::space::{SAY, Space, in_time, scatter};
 
 /// What happens to a request.
 #[derive(Clone)]
-enum Fault {
+pub enum Fault {
     /// It is carried out, and its answer is lost.
     LoseAnswer,
     /// It is answered with this status and object, and not carried out.
@@ -30,21 +30,21 @@ enum Fault {
 }
 
 /// A fault for the next requests that begin so and have this in their path.
-struct Rule {
-    begins: &'static str,
-    has: &'static str,
-    times: usize,
-    fault: Fault,
+pub struct Rule {
+    pub begins: &'static str,
+    pub has: &'static str,
+    pub times: usize,
+    pub fault: Fault,
 }
 
-struct Proxy {
+pub struct Proxy {
     address: String,
     rules: Arc<Mutex<Vec<Rule>>>,
     kubectl: Child,
 }
 
 impl Proxy {
-    fn start(namespace: &str, rules: Vec<Rule>) -> Self {
+    pub fn start(namespace: &str, rules: Vec<Rule>) -> Self {
         let mut kubectl = Command::new("kubectl")
             // By itself it lets nobody attach.
             .args(["proxy", "--port=0", "--reject-paths=^/none$"])
@@ -69,7 +69,7 @@ impl Proxy {
         Self { address, rules, kubectl }
     }
 
-    fn kubeconfig(&self) -> String {
+    pub fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"http://{}\"}}}}]\n\
              users: [{{name: u, user: {{}}}}]\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
@@ -80,7 +80,12 @@ impl Proxy {
 
     /// All faults have come to pass.
     fn is_through(&self) -> bool {
-        self.rules.lock().expect("whole").iter().all(|rule| rule.times == 0)
+        self.left() == 0
+    }
+
+    /// How many faults have not.
+    pub fn left(&self) -> usize {
+        self.rules.lock().expect("whole").iter().map(|rule| rule.times).sum()
     }
 }
 
