@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub(crate) use self::errors::{attach_refused, is_refused};
+pub(crate) use self::errors::{attach_refused, is_answer, is_refused};
 use self::errors::{is_conflict, is_unauthorized, passes};
 pub use self::errors::{is_forbidden, is_gone, is_over_for_now, silence, words};
 use crate::events;

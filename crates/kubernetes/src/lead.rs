@@ -5,6 +5,7 @@ mod keeping;
 mod making;
 mod serving;
 mod shared;
+mod unreachable;
 mod watching;
 
 use std::cmp::Reverse;

@@ -37,6 +37,8 @@ pub enum Heard {
     Answer(Answer),
     /// The leader may not attach, or cannot, in the server's words.
     Forbidden(String),
+    /// This pod could not be attached to for long, in the server's words.
+    Unreachable(String),
 }
 
 /// Talks to a pod until nobody gives orders any more, or the pod is gone. Each connection begins with `hello`.
@@ -73,13 +75,16 @@ pub async fn talk(
             }
             Ok(Err(error)) if cluster::is_gone(&error) => return,
             Ok(Err(error)) => {
-                let is_late = !was_attached && began.elapsed() > NEVER;
-                if let Some(words) = cluster::attach_refused(&error, is_late) {
-                    return hear(Heard::Forbidden(words));
+                if cluster::attach_refused(&error) {
+                    return hear(Heard::Forbidden(error.to_string()));
+                }
+                // Where the server itself cannot be reached, nothing is known of the pod.
+                if !was_attached && began.elapsed() > NEVER && cluster::is_answer(&error) {
+                    return hear(Heard::Unreachable(error.to_string()));
                 }
             }
             Err(_) if !was_attached && began.elapsed() > NEVER => {
-                return hear(Heard::Forbidden("nothing answers".to_owned()));
+                return hear(Heard::Unreachable("nothing answers".to_owned()));
             }
             Err(_) => {}
         }

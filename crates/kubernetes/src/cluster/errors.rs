@@ -38,17 +38,20 @@ pub fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-/// Why a worker cannot be attached to, if that will not change: a right is missing, or what lies between does not let such
-/// connections through. Other answers count only if they have come for long (`is_late`): the worker may just be gone, or its
-/// node hard to reach.
-pub(crate) fn attach_refused(error: &kube::Error, is_late: bool) -> Option<String> {
+/// Whether no worker can be attached to: a right is missing, or what lies between does not let such connections through.
+pub(crate) fn attach_refused(error: &kube::Error) -> bool {
     let code = match error {
         kube::Error::Api(status) => status.code,
         kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => code.as_u16(),
-        kube::Error::UpgradeConnection(_) => return Some(error.to_string()),
-        _ => return None,
+        kube::Error::UpgradeConnection(_) => return true,
+        _ => return false,
     };
-    (is_late || matches!(code, 403 | 405)).then(|| error.to_string())
+    matches!(code, 403 | 405)
+}
+
+/// Whether the server, or what lies between, has answered.
+pub(crate) fn is_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(_) | kube::Error::UpgradeConnection(_))
 }
 
 /// Whether a right is missing.

@@ -92,7 +92,7 @@ impl Lead {
     }
 
     /// An attempt that waits gets a pod of its own.
-    fn alone(&mut self, id: &AttemptId) {
+    pub(super) fn alone(&mut self, id: &AttemptId) {
         if let Some(attempt) = self.serving.attempts.remove(id).and_then(|served| served.attempt) {
             let avoid = Vec::new();
             self.make(For::One(attempt.id.clone()), What::One(Box::new(attempt)), avoid);
@@ -103,6 +103,7 @@ impl Lead {
     pub(super) fn balance(&mut self) {
         let now = Instant::now();
         self.end_silent(now);
+        self.give_up_silent(now);
         let numbers: Vec<u64> = self.serving.pods.keys().copied().collect();
         for &number in &numbers {
             while self.serving.pods.get(&number).is_some_and(|pod| self.serving.free(pod) > 0)
@@ -200,7 +201,7 @@ impl Lead {
     }
 
     /// Removes a pod that has no attempts.
-    fn close_pod(&mut self, number: u64) {
+    pub(super) fn close_pod(&mut self, number: u64) {
         let id = For::Many(number);
         if self.serving.pods.remove(&number).is_none() {
             return;
@@ -243,6 +244,7 @@ impl Lead {
         }
         let (orders, receiver) = unbounded_channel();
         serving.orders = Some(orders);
+        serving.talked = Some(Instant::now());
         serving.name = Some(pod.name_any());
         let told = self.told.clone();
         let hear = move |heard| {
@@ -278,6 +280,7 @@ impl Lead {
             Heard::Forbidden(words) => {
                 return self.switch_off(number, &format!("the leader cannot attach to pods: {words}"));
             }
+            Heard::Unreachable(words) => return self.unreachable(number, &words),
         };
         match answer {
             Answer::Here { attempts, keeps_apart, .. } => {
@@ -308,6 +311,7 @@ impl Lead {
     fn here(&mut self, number: u64, known: &[Arc<str>]) {
         let Some(pod) = self.serving.pods.get_mut(&number) else { return };
         let is_first = !std::mem::replace(&mut pod.has_answered, true);
+        self.serving.unreachable = Some(0);
         for id in &pod.attempts {
             let Some(served) = self.serving.attempts.get_mut(id) else { continue };
             let At::In { sent, .. } = &mut served.at else { continue };
@@ -469,25 +473,6 @@ impl Lead {
     pub(super) fn first_waiting(&self, number: u64) -> Option<AttemptId> {
         let class = self.serving.pods.get(&number)?.class.as_ref()?;
         self.serving.queues.get(class)?.waiting.front().cloned()
-    }
-
-    /// Pods cannot take more than one attempt: from now on each has one of its own.
-    fn switch_off(&mut self, number: u64, words: &str) {
-        if !std::mem::replace(&mut self.serving.is_off, true) {
-            (self.warn)(format!(
-                "each job has a pod of its own: {words} (see \"Pods that take more than one job\" in docs/kubernetes.md; --kubernetesPodPerJob asks for this without a warning)"
-            ));
-        }
-        let waiting: Vec<AttemptId> =
-            self.serving.queues.drain().flat_map(|(_, queue)| queue.waiting).collect();
-        waiting.iter().for_each(|id| self.alone(id));
-        for (other, pod) in &mut self.serving.pods {
-            pod.leaves |= *other == number || pod.has_answered;
-        }
-        let unattached = self.serving.pods.iter().filter(|(_, pod)| !pod.has_answered && pod.class.is_some());
-        let unattached: Vec<u64> = unattached.map(|(number, _)| *number).collect();
-        unattached.into_iter().for_each(|number| self.close_pod(number));
-        self.balance();
     }
 
     /// An attempt of an earlier leader, which one of its pods has, or had.

@@ -38,6 +38,8 @@ pub(super) struct Serving {
     next: u64,
     /// Pods cannot be attached to.
     pub(super) is_off: bool,
+    /// How many in turn could not be talked to since one could; `None`: none ever could.
+    pub(super) unreachable: Option<u32>,
     pub(super) writers: Arc<Semaphore>,
     /// When to look again.
     pub(super) look: Option<Instant>,
@@ -69,6 +71,8 @@ pub(super) struct Pod {
     pub(super) name: Option<String>,
     /// Who talks to its worker.
     pub(super) orders: Option<UnboundedSender<Order>>,
+    /// Since when it is tried to talk to its worker.
+    pub(super) talked: Option<Instant>,
     /// Its worker was attached to, and has answered.
     pub(super) has_answered: bool,
     pub(super) attempts: HashSet<AttemptId>,
@@ -139,6 +143,7 @@ impl Default for Serving {
             made: HashMap::new(),
             next: 1,
             is_off: false,
+            unreachable: None,
             writers: Arc::new(Semaphore::new(WRITERS)),
             look: None,
             adopting: Adopting::default(),
@@ -156,6 +161,7 @@ impl Pod {
             slots,
             name: None,
             orders: None,
+            talked: None,
             has_answered: false,
             attempts: HashSet::new(),
             told: 0,

@@ -272,3 +272,30 @@ fn kubernetes_shared_pods_bear_streams_that_are_slow_or_cut_or_refused_for_now()
         shared.is_clean();
     }
 }
+
+#[test]
+fn kubernetes_shared_pods_do_without_one_that_cannot_be_attached_to() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!("until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
+    let shared = Shared::new("stream-one", &registry, 6, Some(ALONE), &line);
+    let few = |pods: &str| shared.space.quota(&json!({"pods": pods}));
+    few("1");
+    let proxy = Proxy::start(&shared.space.name, Vec::new());
+    shared.sandbox.write("kubeconfig", proxy.kubeconfig());
+    let mut program = shared.command(&[]);
+    let child = program.env("KUBECONFIG", shared.sandbox.path("kubeconfig")).spawn().expect("it starts");
+    shared.until_begun(1);
+    let refused = Fault::Answer(500, status(500, "InternalError", json!({})));
+    let rule = Rule { begins: "GET", has: "/attach", times: 999, fault: refused };
+    proxy.rules.lock().expect("whole").push(rule);
+    few("2");
+    in_time("there is another pod", 90, || shared.space.pods("Running").len() == 2);
+    let first = shared.space.pods("Running");
+    in_time("it is given up", 120, || shared.space.pods("Running").iter().any(|pod| !first.contains(pod)));
+    shared.sandbox.write("marks/go", "");
+    let said = ended(child, 0);
+    assert_eq!(said.matches("cannot be attached to, and is given up").count(), 1, "{said}");
+    assert!(!said.contains("] failed: ") && !said.contains("a pod of its own"), "{said}");
+    shared.ran_once(6);
+    shared.is_clean();
+}
