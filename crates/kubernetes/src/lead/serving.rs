@@ -13,7 +13,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Duration, Instant};
 
 use super::making::{self, What};
-use super::shared::{At, Pod, Sent, Served};
+use super::shared::{At, Pod, Sent, Served, Serving};
 use super::{Active, For, Lead, Told};
 use crate::names;
 use crate::outcome::{Standing, lost, on};
@@ -105,11 +105,14 @@ impl Lead {
         self.end_silent(now);
         self.give_up_silent(now);
         let numbers: Vec<u64> = self.serving.pods.keys().copied().collect();
-        for &number in &numbers {
-            while self.serving.pods.get(&number).is_some_and(|pod| self.serving.free(pod) > 0)
-                && let Some(id) = self.serving.choose(number)
-            {
-                self.tell(number, &id);
+        // Whose inputs are in a free pod goes there; then whoever is first goes wherever there is room.
+        for choose in [Serving::choose_near, Serving::choose] {
+            for &number in &numbers {
+                while self.serving.pods.get(&number).is_some_and(|pod| self.serving.free(pod) > 0)
+                    && let Some(id) = choose(&mut self.serving, number)
+                {
+                    self.tell(number, &id);
+                }
             }
         }
         let is_scarce = !self.roomless.is_empty();

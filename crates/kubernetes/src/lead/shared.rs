@@ -250,13 +250,29 @@ impl Serving {
         load
     }
 
-    /// The attempt that a free pod is to have next: of its own class, else of one that it has room for; if one of the first
-    /// ones reads what this pod has made, that one.
+    /// One of the first attempts that wait and for which a pod has room, that reads what this pod has made.
+    pub(super) fn choose_near(&mut self, number: u64) -> Option<AttemptId> {
+        if self.made.is_empty() {
+            return None;
+        }
+        let class = self.pods.get(&number)?.class.as_ref()?;
+        let is_near = |id: &AttemptId| {
+            let attempt = self.attempts.get(id).and_then(|served| served.attempt.as_ref());
+            attempt.is_some_and(|attempt| is_made_in(&attempt.job.inputs, number, &self.made))
+        };
+        let queues = self.queues.iter().filter(|(other, _)| class.has_room_for(other));
+        let mut found = queues
+            .filter_map(|(other, queue)| Some((other, queue.waiting.iter().take(NEAR).position(is_near)?)));
+        let (class, place) = found.next().map(|(class, place)| (class.clone(), place))?;
+        self.take(&class, place)
+    }
+
+    /// The attempt that a free pod is to have next: of its own class, else of one that it has room for.
     pub(super) fn choose(&mut self, number: u64) -> Option<AttemptId> {
-        let class = self.pods.get(&number)?.class.clone()?;
+        let class = self.pods.get(&number)?.class.as_ref()?;
         let has_some = |queue: &Queue| !queue.waiting.is_empty();
-        let class = match self.queues.get(&class).is_some_and(has_some) {
-            true => class,
+        let class = match self.queues.get(class).is_some_and(has_some) {
+            true => class.clone(),
             false => {
                 let others =
                     self.queues.iter().filter(|(other, queue)| has_some(queue) && class.has_room_for(other));
@@ -264,16 +280,14 @@ impl Serving {
                 others.map(|(other, _)| other).max()?.clone()
             }
         };
-        let queue = self.queues.get(&class)?;
-        let is_near = |id: &AttemptId| {
-            let attempt = self.attempts.get(id).and_then(|served| served.attempt.as_ref());
-            attempt.is_some_and(|attempt| is_made_in(&attempt.job.inputs, number, &self.made))
-        };
-        let place = queue.waiting.iter().take(NEAR).position(is_near).unwrap_or(0);
-        let queue = self.queues.get_mut(&class)?;
-        let chosen = queue.waiting.remove(place);
+        self.take(&class, 0)
+    }
+
+    fn take(&mut self, class: &Class, place: usize) -> Option<AttemptId> {
+        let queue = self.queues.get_mut(class)?;
+        let taken = queue.waiting.remove(place);
         queue.since = (!queue.waiting.is_empty()).then(Instant::now);
-        chosen
+        taken
     }
 
     /// Remembers which pod has made the files of an output object.

@@ -1,5 +1,6 @@
 //! Pods that take one job after the other.
 
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::faults::{ended, signal};
 use super::outages::component;
 use super::space::{SAY, Space, in_time, scatter};
-use super::{CLUSTER, cluster, lines, registry};
+use super::{CLUSTER, cluster, end, lines, registry, told};
 use crate::sandbox::Sandbox;
 
 /// One job at a time in a pod, and room for ten such pods.
@@ -366,4 +367,67 @@ fn kubernetes_shared_pods_listen_to_the_last_of_two_leaders() {
     assert!(said.contains("another leader"), "{said}");
     shared.ran_once(6);
     shared.is_clean();
+}
+
+#[test]
+fn kubernetes_shared_pods_get_jobs_that_read_what_they_have_made() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = Shared::new("shared-near", &registry, 3, Some(ALONE), SAY);
+    let together = |mark: &str| {
+        format!("echo >>/marks/{mark}; until [ $(wc -l </marks/{mark}) -ge 3 ]; do sleep 0.1; done; hostname")
+    };
+    // Each pod has one job of each step, and those of the second one come in another order.
+    let document = format!(
+        r#"
+cwlVersion: v1.2
+class: Workflow
+requirements:
+  ScatterFeatureRequirement: {{}}
+  InlineJavascriptRequirement: {{}}
+  ResourceRequirement: {ALONE}
+inputs: {{numbers: "int[]"}}
+outputs: {{all: {{type: "File[]", outputSource: read/pods}}}}
+steps:
+  make:
+    scatter: number
+    in: {{number: numbers}}
+    out: [made]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, '{make}']
+      inputs: {{number: int}}
+      outputs: {{made: {{type: stdout}}}}
+  turn:
+    in: {{files: make/made}}
+    out: [files]
+    run:
+      class: ExpressionTool
+      inputs: {{files: "File[]"}}
+      outputs: {{files: "File[]"}}
+      expression: '$({{"files": [inputs.files[1], inputs.files[2], inputs.files[0]]}})'
+  read:
+    scatter: file
+    in: {{file: turn/files}}
+    out: [pods]
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'cat $0; {read}']
+      inputs: {{file: {{type: File, inputBinding: {{position: 1}}}}}}
+      outputs: {{pods: {{type: stdout}}}}
+"#,
+        make = together("made"),
+        read = together("read"),
+    );
+    shared.sandbox.write("main.cwl", document);
+    let output = end(shared.start());
+    assert!(output.status.success(), "{}", told(&output));
+    let outputs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an output object");
+    let mut pods = HashSet::new();
+    for file in outputs["all"].as_array().expect("a list") {
+        let text = std::fs::read_to_string(file["path"].as_str().expect("a path")).expect("it is there");
+        let (made, read) = text.split_once('\n').expect("two lines");
+        assert_eq!(made, read.trim());
+        pods.insert(made.to_owned());
+    }
+    assert_eq!(pods.len(), 3);
 }
