@@ -23,6 +23,7 @@ use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
 
+use crate::at_once::both;
 use crate::content::s3::S3Contents;
 use crate::ledger::{self, Ledger, OpenError, Replay};
 use crate::locator::{Locator, RecordsIn};
@@ -30,7 +31,8 @@ use crate::names::{self, Term};
 use crate::nonce::nonce;
 use crate::records::s3::S3Records;
 use crate::records::{Put, Records};
-use crate::runs;
+use crate::runs::{self, Pointer};
+use crate::s3::object::DELETED_AT_ONCE;
 use crate::s3::{Bucket, Error, Kind, S3};
 use crate::who::Who;
 use domain::Domain;
@@ -154,19 +156,19 @@ impl BucketPlace {
         Self { records, tags, ..self }
     }
 
-    /// The records that say which run is there, for a store that is there; `None` if there is none.
-    fn root(&self) -> Result<Option<Arc<dyn Records>>, BucketStoreError> {
+    /// The records that say which run is there, and where they are, for a store that is there; `None` if there is none.
+    fn root(&self) -> Result<Option<(RecordsIn, Arc<dyn Records>)>, BucketStoreError> {
         if !self.exists()? {
             return Ok(None);
         }
         let kind = self.marked()?.unwrap_or_default();
-        match &self.own {
-            Some(own) if kind == RecordsIn::SimpleDb => {
-                let there = own.domain.is_there().map_err(|error| self.server(error))?;
-                if there { self.root_in(kind).map(Some) } else { Ok(None) }
-            }
-            _ => self.root_in(kind).map(Some),
+        if let Some(own) = &self.own
+            && kind == RecordsIn::SimpleDb
+            && !own.domain.is_there().map_err(|error| self.server(error))?
+        {
+            return Ok(None);
         }
+        Ok(Some((kind, self.root_in(kind)?)))
     }
 
     fn root_in(&self, kind: RecordsIn) -> Result<Arc<dyn Records>, BucketStoreError> {
@@ -200,7 +202,7 @@ impl BucketPlace {
     /// # Errors
     /// There is none, or the server cannot be asked.
     pub fn records(&self) -> Result<Arc<dyn Records>, BucketStoreError> {
-        let root = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
+        let (_, root) = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
         runs::current(&root).map_err(|reason| self.open(reason))
     }
 
@@ -209,20 +211,22 @@ impl BucketPlace {
     /// # Errors
     /// There is none, or it cannot be removed.
     pub fn clean(&self, who: &Who) -> Result<(), BucketStoreError> {
-        let Some(root) = self.root()? else {
+        let Some((kind, root)) = self.root()? else {
             // What is left of one whose domain is gone already.
             if self.marked()? == Some(RecordsIn::SimpleDb) {
-                return self.remove_whole();
+                return self.remove_whole(RecordsIn::SimpleDb);
             }
             return Err(self.open(OpenError::Missing));
         };
-        let run = match runs::current_id(&*root) {
-            Err(OpenError::Missing) if self.is_empty_own()? => return self.remove_whole(),
-            run => run.map_err(|reason| self.open(reason))?,
+        let pointer = match runs::find(&*root) {
+            Err(OpenError::Missing) if self.is_empty_own()? => return self.remove_whole(kind),
+            found => found.map_err(|reason| self.open(reason))?,
         };
-        let records = runs::current(&root).map_err(|reason| self.open(reason))?;
-        ledger::retire(&*records, who).map_err(|reason| self.open(reason))?;
-        self.remove_run(&root, &run)
+        match ledger::retire(&*runs::records(&root, &pointer.run), who) {
+            // Of one that is not there all is removed but what says that it was.
+            Ok(()) | Err(OpenError::Missing) => self.remove_run(kind, &root, &pointer),
+            Err(reason) => Err(self.open(reason)),
+        }
     }
 
     /// Whether all is removed but the bucket.
@@ -245,10 +249,9 @@ impl BucketPlace {
             let root = self.root_in(RecordsIn::S3)?;
             return Ok((runs::records(&root, run), self.contents(run, term)));
         }
-        let root = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
-        let run = runs::current_id(&*root).map_err(|reason| self.open(reason))?;
-        let records = runs::current(&root).map_err(|reason| self.open(reason))?;
-        Ok((records, self.contents(&run, term)))
+        let (_, root) = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
+        let Pointer { run, .. } = runs::find(&*root).map_err(|reason| self.open(reason))?;
+        Ok((runs::records(&root, &run), self.contents(&run, term)))
     }
 
     fn contents(&self, run: &str, term: &Term) -> S3Contents {
@@ -263,33 +266,90 @@ impl BucketPlace {
         self.bucket.exists().map_err(|error| self.server(error))
     }
 
-    /// Removes a run whose removal is recorded, and nothing of anybody else. The journal goes last: until then it can be
-    /// told what this is. In a bucket that stays, a small record says that the run is gone.
-    fn remove_run(&self, root: &Arc<dyn Records>, run: &str) -> Result<(), BucketStoreError> {
+    /// Whether records are stored under a condition; `stored` is the name of one that is worth nothing if not.
+    fn check_conditions(&self, kind: RecordsIn, root: &dyn Records, stored: &str) -> Result<(), Error> {
+        match kind {
+            RecordsIn::S3 => self.bucket.check_not_stored_again(&format!("{}{stored}", self.prefix)),
+            RecordsIn::SimpleDb => check_not_stored_again(root, stored),
+        }
+    }
+
+    /// Removes a run whose removal is recorded, and nothing of anybody else. What the run says of itself goes before the
+    /// journal, and of that the last group, which says that all goes, with the last request: until then it can be told what
+    /// this is. In a bucket that stays, a small record says that the run is gone.
+    fn remove_run(
+        &self,
+        kind: RecordsIn,
+        root: &Arc<dyn Records>,
+        pointer: &Pointer,
+    ) -> Result<(), BucketStoreError> {
         let objects = || {
-            let prefix = format!("{}{}", self.prefix, runs::prefix(run));
-            self.bucket.sweep_uploads(&prefix)?;
-            let entries = self.bucket.list(&prefix, None)?;
+            let prefix = format!("{}{}", self.prefix, runs::prefix(&pointer.run));
+            let (swept, listed) =
+                both(|| self.bucket.sweep_uploads(&prefix), || self.bucket.list(&prefix, None));
             let journal = format!("{prefix}{}", names::JOURNAL);
             let (journal, others): (Vec<_>, Vec<_>) =
-                entries.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
+                listed?.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
+            swept?;
             self.bucket.delete(&others)?;
-            self.bucket.delete(&journal)
+            let (first, last) = journal.split_at(journal.len().saturating_sub(DELETED_AT_ONCE));
+            self.bucket.delete(first)?;
+            self.bucket.delete(last)
         };
         objects().map_err(|error| self.server(error))?;
-        if self.own.is_none() {
-            return runs::forget(&**root, run).map_err(|error| self.open(OpenError::Records(error)));
+        match (&self.own, kind) {
+            (None, _) => runs::forget(&**root, pointer).map_err(|error| self.open(OpenError::Records(error))),
+            (Some(_), RecordsIn::S3) => self.remove_rest(root, pointer),
+            (Some(_), RecordsIn::SimpleDb) if self.is_other(root, pointer)? => Ok(()),
+            (Some(_), RecordsIn::SimpleDb) => self.remove_whole(kind),
         }
-        self.remove_whole()
+    }
+
+    /// Whether another run than this one is there.
+    fn is_other(&self, root: &Arc<dyn Records>, pointer: &Pointer) -> Result<bool, BucketStoreError> {
+        match runs::find(&**root) {
+            Ok(found) => Ok(found.run != pointer.run),
+            Err(OpenError::Missing) => Ok(false),
+            Err(reason) => Err(self.open(reason)),
+        }
+    }
+
+    /// Removes what is left of a store of our own when its run is gone, and the bucket. Somebody else may have removed all
+    /// that before, and made a new store: whoever makes one stores something of its run before it can be found.
+    fn remove_rest(&self, root: &Arc<dyn Records>, pointer: &Pointer) -> Result<(), BucketStoreError> {
+        let server = |error| self.server(error);
+        let (runs, ours) =
+            (format!("{}{}", self.prefix, runs::PREFIX), self.prefix.clone() + &runs::prefix(&pointer.run));
+        let entries = self.bucket.list(&self.prefix, None).map_err(server)?;
+        let (marker, length) = (self.marker(), word(RecordsIn::S3).len() as u64);
+        if entries.iter().any(|entry| entry.key == marker && entry.size != length) {
+            return Ok(());
+        }
+        let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
+        // It may be left of one that never was found as well.
+        let has_more = keys.iter().any(|key| key.starts_with(&runs) && !key.starts_with(&ours));
+        if has_more && self.is_other(root, pointer)? {
+            return Ok(());
+        }
+        self.bucket.delete(&keys).map_err(server)?;
+        match self.bucket.remove() {
+            // Nothing more is removed: what has come since is a new store's.
+            Err(error)
+                if error.reason.contains("BucketNotEmpty")
+                    && self.bucket.list(&self.prefix, None).is_ok_and(|entries| !entries.is_empty()) =>
+            {
+                Ok(())
+            }
+            removed => removed.map(drop).map_err(server),
+        }
     }
 
     /// Removes all that is the store's own. The marker goes with the bucket, after the domain: until then it is known
     /// that there is one.
-    fn remove_whole(&self) -> Result<(), BucketStoreError> {
-        let marked = self.marked()?;
+    fn remove_whole(&self, kind: RecordsIn) -> Result<(), BucketStoreError> {
         let whole = || {
             if let Some(own) = &self.own
-                && marked == Some(RecordsIn::SimpleDb)
+                && kind == RecordsIn::SimpleDb
             {
                 own.domain.remove()?;
             }
@@ -311,7 +371,9 @@ impl BucketPlace {
         let server = |error| self.server(error);
         if let Some(name) = self.bucket.name().strip_suffix("--toil") {
             let old = self.bucket.sibling(&format!("{name}--files"));
-            if !self.exists()? && old.exists().map_err(server)? {
+            // Most often neither is there. Of one that is somebody else's it is not told whether it is there.
+            let old = old.exists();
+            if !matches!(old, Ok(false)) && !self.exists()? && old.map_err(server)? {
                 return Err(BucketStoreError::MadeByToil { store: self.name.clone() });
             }
         }
@@ -319,8 +381,11 @@ impl BucketPlace {
             let wrong = |reason| BucketStoreError::NoSimpleDb { store: self.name.clone(), reason };
             own.domain.check_region().map_err(wrong)?;
         }
-        self.bucket.create(Some(&own.region), tags).map_err(server)?;
-        self.mark(kind)?;
+        self.bucket.make(Some(&own.region)).map_err(server)?;
+        // Before a run can be found: no leader that takes over asks whether they are there.
+        let (furnished, marked) = both(|| self.bucket.furnish(tags), || self.mark(kind));
+        furnished.map_err(server)?;
+        marked?;
         if kind == RecordsIn::SimpleDb {
             own.domain.make().map_err(|error| BucketStoreError::NoSimpleDb {
                 store: self.name.clone(),
@@ -360,9 +425,10 @@ impl BucketPlace {
 
 /// A run in a bucket that this process leads.
 pub struct BucketStore {
-    place: BucketPlace,
+    place: Box<BucketPlace>,
     kind: RecordsIn,
     root: Arc<dyn Records>,
+    pointer: Pointer,
     ledger: Ledger,
 }
 
@@ -377,14 +443,17 @@ impl BucketStore {
             place.make_own(own, kind, &place.tags)?;
         }
         let root = place.root_in(kind)?;
-        let probe = format!("{}probe-", place.prefix);
-        let checked = match kind {
-            RecordsIn::S3 => place.bucket.check_conditional_writes(&probe),
-            RecordsIn::SimpleDb => check_conditional_writes(&*root),
-        };
-        checked.map_err(|error| place.server(error))?;
-        let ledger = runs::create(&root, who).map_err(|reason| place.open(reason))?;
-        Ok(Self { place, kind, root, ledger })
+        let open = |reason| place.open(reason);
+        let new = runs::begin(&root, who).map_err(open)?;
+        let stored = new.stored();
+        let (checked, ledger) = both(|| place.check_conditions(kind, &*root, &stored), || new.lead(who));
+        if let Err(error) = checked {
+            let _ = new.withdraw();
+            return Err(place.server(error));
+        }
+        let ledger = ledger.map_err(open)?;
+        let pointer = new.announce().map_err(open)?;
+        Ok(Self { place: Box::new(place), kind, root, pointer, ledger })
     }
 
     /// Takes over the run that is there, and says what its journal says. Its leader until now is fenced.
@@ -392,11 +461,11 @@ impl BucketStore {
     /// # Errors
     /// There is none, or it is not to be led any more.
     pub fn restart(place: BucketPlace, who: &Who) -> Result<(Self, Replay), BucketStoreError> {
-        let root = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
-        let kind = place.marked()?.unwrap_or_default();
-        let records = runs::current(&root).map_err(|reason| place.open(reason))?;
+        let (kind, root) = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
+        let pointer = runs::find(&*root).map_err(|reason| place.open(reason))?;
+        let records = runs::records(&root, &pointer.run);
         let (ledger, replay) = Ledger::take_over(records, who).map_err(|reason| place.open(reason))?;
-        Ok((Self { place, kind, root, ledger }, replay))
+        Ok((Self { place: Box::new(place), kind, root, pointer, ledger }, replay))
     }
 
     /// The output object of a run that was a success, and whose removal was interrupted.
@@ -408,32 +477,31 @@ impl BucketStore {
         ledger::outputs_of_cleaned(&*records).map_err(|error| place.open(OpenError::Records(error)))
     }
 
-    /// Whether this run is the one that is there. Somebody may have removed all of it by hand, and begun another: nothing
-    /// of that is known to its journal, whose names are free again then.
+    /// Whether this run is there. Somebody may have removed all of it, and begun another: nothing of that is known to its
+    /// journal, whose names are free again then.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if it is not, or if that cannot be found out.
     pub fn check_current(&self) -> Result<(), StoreError> {
-        let reason = match self.is_removed() {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                "it was removed by somebody else while this run was at work; what is there now is another run's"
-                    .to_owned()
-            }
-            Err(error) => error.to_string(),
+        let reason = match self.ledger.is_there() {
+            Ok(true) => return Ok(()),
+            Err(error) if !matches!(self.is_removed(), Ok(true)) => error.to_string(),
+            _ => "it was removed by somebody else while this run was at work".to_owned(),
         };
         let operation = format!("using the job store {}", self.place.name);
         Err(StoreError::Failed { operation, reason })
     }
 
-    /// Whether this run is not the one that is there any more.
+    /// Whether this run is not the one that can be found any more.
     ///
     /// # Errors
     /// The server cannot be asked.
     pub fn is_removed(&self) -> Result<bool, OpenError> {
-        match runs::current_id(&*self.root) {
-            Ok(run) => Ok(run != self.ledger.info().run),
+        match runs::find(&*self.root) {
+            Ok(found) => Ok(found.run != self.pointer.run),
             Err(OpenError::Missing) => Ok(true),
+            // With the bucket all is gone.
+            Err(_) if self.place.bucket.exists().is_ok_and(|there| !there) => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -443,9 +511,8 @@ impl BucketStore {
     /// # Errors
     /// [`StoreError::Fenced`]: nothing is removed. [`StoreError::Failed`]: `moil clean` goes on from there.
     pub fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
-        self.check_current()?;
         self.ledger.retire(outputs)?;
-        self.place.remove_run(&self.root, &self.ledger.info().run).map_err(|error| StoreError::Failed {
+        self.place.remove_run(self.kind, &self.root, &self.pointer).map_err(|error| StoreError::Failed {
             operation: "removing the job store".to_owned(),
             reason: error.to_string(),
         })
@@ -485,17 +552,24 @@ impl Store for BucketStore {
 /// Whether of two records of one name the first stays: some imitations of SimpleDB ignore conditions.
 fn check_conditional_writes(records: &dyn Records) -> Result<(), Error> {
     let name = format!("probe-{}", nonce());
-    let refused = |reason: String| Error::new("cannot use", "SimpleDB", Kind::Refused, reason);
-    let failed = |error: crate::records::RecordsError| refused(error.to_string());
-    let first = records.put_if_absent(&name, b"first").map_err(failed)?;
-    let second = records.put_if_absent(&name, b"second").map_err(failed)?;
+    records.put_if_absent(&name, b"first").map_err(|error| refused(error.to_string()))?;
+    let checked = check_not_stored_again(records, &name);
     let _ = records.delete(&[name]);
-    match (first, second) {
-        (Put::Stored, Put::Exists) => Ok(()),
-        _ => Err(refused(
+    checked
+}
+
+/// Whether a record that is there stays.
+fn check_not_stored_again(records: &dyn Records, name: &str) -> Result<(), Error> {
+    match records.put_if_absent(name, b"second").map_err(|error| refused(error.to_string()))? {
+        Put::Exists => Ok(()),
+        Put::Stored => Err(refused(
             "this server ignores conditions, so two leaders of one run could overwrite each other's records; please \
              leave --awsRecords out"
                 .to_owned(),
         )),
     }
+}
+
+fn refused(reason: String) -> Error {
+    Error::new("cannot use", "SimpleDB", Kind::Refused, reason)
 }

@@ -22,7 +22,8 @@ use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning, outputs_of_cleaned, retire};
+pub use clean::{clean, finish_cleaning, is_left_over, outputs_of_cleaned, retire};
+pub(crate) use info::store as store_info;
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};
 
@@ -99,7 +100,39 @@ impl Ledger {
     /// [`OpenError::Exists`] where there is one; whatever the records say.
     pub fn create(records: Arc<dyn Records>, info: Info, who: &Who) -> Result<Self, OpenError> {
         info::store(&*records, &info)?;
-        Ok(Self::take_over(records, who)?.0)
+        Self::begin(records, info, who)
+    }
+
+    /// Becomes the first leader of a run that this process has just made: nothing of it need be read, since only who
+    /// knows of it can have been faster.
+    pub(crate) fn begin(records: Arc<dyn Records>, info: Info, who: &Who) -> Result<Self, OpenError> {
+        let nonce = nonce();
+        let group = took_over(who, &nonce, 1, None, None);
+        let mut stored = put(&*records, 1, &group);
+        for _ in 1..TRIES {
+            if stored.is_ok() {
+                break;
+            }
+            stored = put(&*records, 1, &group);
+        }
+        match stored? {
+            None => Ok(Self::leading(records, info, who, nonce, vec![1])),
+            Some(_) => Ok(Self::take_over(records, who)?.0),
+        }
+    }
+
+    /// The leader whose epoch is the last of these.
+    fn leading(records: Arc<dyn Records>, info: Info, who: &Who, nonce: String, epochs: Vec<u64>) -> Self {
+        let number = epochs.last().copied().unwrap_or_default();
+        Self {
+            term: Term::new(number, &nonce),
+            leader: who.name(),
+            epochs,
+            state: Mutex::new(State::Leads { next: number + 1 }),
+            records,
+            info,
+            nonce,
+        }
     }
 
     /// Takes over the run that is there: from now on its leader until now is fenced. Also says what the journal says
@@ -120,16 +153,8 @@ impl Ledger {
             let void_from = replay.lost.as_ref().map(|lost| lost.from);
             let group = took_over(who, &nonce, slots.len() as u64 + 1, void_from, None);
             if let Some(number) = take_number(&*records, &mut slots, &group, &mut tries)? {
-                let ledger = Self {
-                    term: Term::new(number, &nonce),
-                    leader: who.name(),
-                    epochs: journal::leaders(&slots).map(|(epoch, ..)| epoch).chain([number]).collect(),
-                    state: Mutex::new(State::Leads { next: number + 1 }),
-                    records,
-                    info,
-                    nonce,
-                };
-                return Ok((ledger, replay));
+                let epochs = journal::leaders(&slots).map(|(epoch, ..)| epoch).chain([number]).collect();
+                return Ok((Self::leading(records, info, who, nonce, epochs), replay));
             }
         }
     }
@@ -224,6 +249,15 @@ impl Ledger {
             }
             Ok(Some(Err(error))) | Err(error) => Err(refused(&error.to_string())),
         }
+    }
+
+    /// Whether what the store says of itself is still there. Whoever removes a run removes that before anything of the
+    /// journal, so that a number which is free is free for us as long as it is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_there(&self) -> Result<bool, RecordsError> {
+        Ok(self.records.get(names::INFO)?.is_some())
     }
 
     /// What the store says of itself.

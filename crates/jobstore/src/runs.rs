@@ -9,11 +9,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{self, Info, Ledger, OpenError};
+use crate::names::INFO;
 use crate::records::{Put, Records, RecordsError};
 use crate::who::Who;
 
 /// The sequence that says which run is there.
 const RUNS: &str = "runs/";
+
+/// What the names of the records of runs begin with.
+pub const PREFIX: &str = "run-";
 
 /// How often a record is tried.
 const TRIES: usize = 3;
@@ -28,32 +32,90 @@ enum Turn {
     Gone(String),
 }
 
+/// Where the sequence says that a run is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// The run's number.
+    pub run: String,
+    /// The place in the sequence.
+    number: u64,
+    /// What was said before, and is still there.
+    earlier: Vec<String>,
+}
+
+/// A run that is made, and that nobody can find yet.
+pub struct Unannounced {
+    root: Arc<dyn Records>,
+    records: Arc<dyn Records>,
+    info: Info,
+    pointer: Pointer,
+}
+
 /// Makes a new run at a place that has none. What is left of one that was being removed is removed first.
 ///
 /// # Errors
 /// [`OpenError::Exists`] where there is one; whatever the records say.
 pub fn create(root: &Arc<dyn Records>, who: &Who) -> Result<Ledger, OpenError> {
-    let free = loop {
-        match last(&**root)? {
-            (number, Some(Turn::Run(run))) => {
-                if !ledger::finish_cleaning(&*scoped(root, &run))? {
-                    return Err(OpenError::Exists);
-                }
-                say(&**root, number + 1, &Turn::Gone(run))?;
-            }
-            (number, _) => break number + 1,
+    let new = begin(root, who)?;
+    let ledger = new.lead(who)?;
+    new.announce()?;
+    Ok(ledger)
+}
+
+/// Begins to make a new run at a place that has none, as [`create`] does.
+///
+/// # Errors
+/// As [`create`].
+pub fn begin(root: &Arc<dyn Records>, who: &Who) -> Result<Unannounced, OpenError> {
+    let (number, earlier) = loop {
+        let Last { number, turn, names } = last(&**root)?;
+        let Some(Turn::Run(run)) = turn else { break (number + 1, names) };
+        let records = scoped(root, &run);
+        if !ledger::finish_cleaning(&*records)? && !ledger::is_left_over(&*records)? {
+            return Err(OpenError::Exists);
         }
+        say(&**root, number + 1, &Turn::Gone(run))?;
     };
-    // The run is whole before anybody can find it.
     let info = Info::new(who);
-    let run = info.run.clone();
-    let records = scoped(root, &run);
-    let ledger = Ledger::create(Arc::clone(&records), info, who)?;
-    if say(&**root, free, &Turn::Run(run))? {
-        return Ok(ledger);
+    let records = scoped(root, &info.run);
+    ledger::store_info(&*records, &info)?;
+    let pointer = Pointer { run: info.run.clone(), number, earlier };
+    Ok(Unannounced { root: Arc::clone(root), records, info, pointer })
+}
+
+impl Unannounced {
+    /// The name, among all records of the place, of one that is stored already.
+    pub fn stored(&self) -> String {
+        format!("{}{INFO}", prefix(&self.pointer.run))
     }
-    records.delete(&records.list("", None)?)?;
-    Err(OpenError::Exists)
+
+    /// Becomes its leader.
+    ///
+    /// # Errors
+    /// Whatever the records say.
+    pub fn lead(&self, who: &Who) -> Result<Ledger, OpenError> {
+        Ledger::begin(Arc::clone(&self.records), self.info.clone(), who)
+    }
+
+    /// Says that it is there. It must have its first leader: a run is whole before anybody can find it.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] if somebody else was faster; whatever the records say.
+    pub fn announce(self) -> Result<Pointer, OpenError> {
+        if say(&*self.root, self.pointer.number, &Turn::Run(self.pointer.run.clone()))? {
+            return Ok(self.pointer);
+        }
+        self.withdraw()?;
+        Err(OpenError::Exists)
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// What the records say: then something stays that nobody finds.
+    pub fn withdraw(&self) -> Result<(), RecordsError> {
+        self.records.delete(&self.records.list("", None)?)
+    }
 }
 
 /// The records of the run that is there.
@@ -61,10 +123,7 @@ pub fn create(root: &Arc<dyn Records>, who: &Who) -> Result<Ledger, OpenError> {
 /// # Errors
 /// [`OpenError::Missing`] where there is none.
 pub fn current(root: &Arc<dyn Records>) -> Result<Arc<dyn Records>, OpenError> {
-    match last(&**root)? {
-        (_, Some(Turn::Run(run))) => Ok(scoped(root, &run)),
-        _ => Err(OpenError::Missing),
-    }
+    Ok(scoped(root, &find(&**root)?.run))
 }
 
 /// The records of a run, whether it is there or not.
@@ -72,20 +131,23 @@ pub fn records(root: &Arc<dyn Records>, run: &str) -> Arc<dyn Records> {
     scoped(root, run)
 }
 
-/// The number of the run that is there.
+/// The run that is there.
 ///
 /// # Errors
 /// [`OpenError::Missing`] where there is none.
-pub fn current_id(root: &dyn Records) -> Result<String, OpenError> {
+pub fn find(root: &dyn Records) -> Result<Pointer, OpenError> {
     match last(root)? {
-        (_, Some(Turn::Run(run))) => Ok(run),
+        Last { number, turn: Some(Turn::Run(run)), mut names } => {
+            names.pop();
+            Ok(Pointer { run, number, earlier: names })
+        }
         _ => Err(OpenError::Missing),
     }
 }
 
 /// What the names of a run's records begin with.
 pub fn prefix(run: &str) -> String {
-    format!("run-{run}/")
+    format!("{PREFIX}{run}/")
 }
 
 /// Removes the run that is there, whoever led it, and however far its removal has come.
@@ -93,36 +155,44 @@ pub fn prefix(run: &str) -> String {
 /// # Errors
 /// There is none, or it cannot be removed.
 pub fn clean(root: &Arc<dyn Records>, who: &Who) -> Result<(), OpenError> {
-    let (_, Some(Turn::Run(run))) = last(&**root)? else { return Err(OpenError::Missing) };
-    match ledger::clean(&*scoped(root, &run), who) {
-        Ok(()) => Ok(forget(&**root, &run)?),
-        Err(error) => Err(error),
-    }
+    let pointer = find(&**root)?;
+    ledger::clean(&*scoped(root, &pointer.run), who)?;
+    Ok(forget(&**root, &pointer)?)
 }
 
-/// Says that a run is removed, after [`Ledger::clean`].
+/// Says that a run is removed, after [`Ledger::clean`]. Where the sequence was removed, and another run has the place in
+/// it, nothing is said.
 ///
 /// # Errors
 /// It cannot be said.
-pub fn forget(root: &dyn Records, run: &str) -> Result<(), RecordsError> {
-    let (number, turn) = last(root)?;
-    if turn != Some(Turn::Run(run.to_owned())) {
+pub fn forget(root: &dyn Records, pointer: &Pointer) -> Result<(), RecordsError> {
+    let Pointer { run, number, earlier } = pointer;
+    let there = root.get(&turn_name(*number))?.and_then(|bytes| serde_json::from_slice::<Turn>(&bytes).ok());
+    // If somebody has said it, they may have said more.
+    if there != Some(Turn::Run(run.clone())) || !say(root, number + 1, &Turn::Gone(run.clone()))? {
         return Ok(());
     }
-    say(root, number + 1, &Turn::Gone(run.to_owned()))?;
     // Numbers are never used again, so that only what was said before this can be deleted.
-    let said = root.list(RUNS, None)?;
-    root.delete(&said.into_iter().filter(|name| *name <= turn_name(number)).collect::<Vec<_>>())
+    root.delete(&earlier.iter().cloned().chain([turn_name(*number)]).collect::<Vec<_>>())
 }
 
 fn turn_name(number: u64) -> String {
     format!("{RUNS}{number:020}")
 }
 
-/// The last record of the sequence, with its number; 0 where there is none.
-fn last(root: &dyn Records) -> Result<(u64, Option<Turn>), RecordsError> {
+/// How far the sequence has come.
+struct Last {
+    /// The number of its last record; 0 where there is none.
+    number: u64,
+    /// What that says.
+    turn: Option<Turn>,
+    /// The names of all that are there.
+    names: Vec<String>,
+}
+
+fn last(root: &dyn Records) -> Result<Last, RecordsError> {
     let names = root.list(RUNS, None)?;
-    let Some(name) = names.last() else { return Ok((0, None)) };
+    let Some(name) = names.last() else { return Ok(Last { number: 0, turn: None, names }) };
     let damaged = |reason: &str| RecordsError::Damaged {
         name: name.clone(),
         reason: reason.to_owned(),
@@ -131,9 +201,8 @@ fn last(root: &dyn Records) -> Result<(u64, Option<Turn>), RecordsError> {
     let number = name[RUNS.len()..].parse().map_err(|_| damaged("it has no number"))?;
     // Between the two answers it may have been deleted: then there is a later one.
     let Some(bytes) = root.get(name)? else { return last(root) };
-    serde_json::from_slice(&bytes)
-        .map(|turn| (number, Some(turn)))
-        .map_err(|error| damaged(&error.to_string()))
+    let turn = serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
+    Ok(Last { number, turn: Some(turn), names })
 }
 
 /// Appends to the sequence. Says whether this is what has the number now.

@@ -70,6 +70,15 @@ pub fn outputs_of_cleaned(records: &dyn Records) -> Result<Option<Value>, Record
     })
 }
 
+/// Whether nothing of a run is left that says what it was: its removal had come that far. It is whole before anybody can
+/// find it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_left_over(records: &dyn Records) -> Result<bool, RecordsError> {
+    Ok(records.get(names::INFO)?.is_none() && records.list(JOURNAL, None)?.is_empty())
+}
+
 /// Removes what is left of a run whose removal is recorded, and nothing else. Interrupted, it can be called again, by
 /// several at the same time. Says whether there was such a run.
 ///
@@ -82,7 +91,10 @@ pub fn finish_cleaning(records: &dyn Records) -> Result<bool, RecordsError> {
     let Some(Record::Cleaning { epochs, .. }) = group.records.last() else { return Ok(false) };
     let stay: HashSet<u64> =
         epochs.iter().chain([&last]).flat_map(|number| [number.saturating_sub(1), *number]).collect();
-    let goes = |name: &String| names::group_number(name).is_none_or(|number| !stay.contains(&number));
-    records.delete(&names.into_iter().filter(goes).collect::<Vec<_>>())?;
+    let (groups, others): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| names::group_number(name).is_some());
+    let goes = |name: &String| names::group_number(name).is_some_and(|number| !stay.contains(&number));
+    records.delete(&others)?;
+    records.delete(&groups.into_iter().filter(goes).collect::<Vec<_>>())?;
     Ok(true)
 }

@@ -49,7 +49,7 @@ struct Version {
 }
 
 /// Keeps it where there is none.
-pub(super) fn store(records: &dyn Records, info: &Info) -> Result<(), OpenError> {
+pub(crate) fn store(records: &dyn Records, info: &Info) -> Result<(), OpenError> {
     let bytes = serde_json::to_vec(info).unwrap_or_default();
     let mut tries = 0;
     loop {

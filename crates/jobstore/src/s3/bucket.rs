@@ -8,6 +8,8 @@ use aws_sdk_s3::types::{
     PublicAccessBlockConfiguration, Tag, Tagging,
 };
 
+use crate::at_once::both;
+
 use super::client::S3;
 use super::error::{Error, Kind};
 use super::settings::Encryption;
@@ -103,21 +105,29 @@ impl Bucket {
         })
     }
 
-    /// Makes the bucket: private, tagged, and with a rule that removes unfinished uploads. Returns whether it was
-    /// made now; one of our own that is there already is made private and tagged all the same, since whoever made it
-    /// may have been stopped in between.
+    /// Makes the bucket, and furnishes it. Returns whether it was made now; one of our own that is there already is
+    /// furnished all the same, since whoever made it may have been stopped in between.
     ///
     /// # Errors
-    /// Those of a request; the name may belong to somebody else. Servers that know no access blocks or lifecycles
-    /// are accepted.
+    /// Those of a request; the name may belong to somebody else.
     pub fn create(&self, region: Option<&str>, tags: &BTreeMap<String, String>) -> Result<bool, Error> {
+        let made = self.make(region)?;
+        self.furnish(tags)?;
+        Ok(made)
+    }
+
+    /// Makes the bucket if it is not there, and nothing more.
+    ///
+    /// # Errors
+    /// As [`Bucket::create`].
+    pub fn make(&self, region: Option<&str>) -> Result<bool, Error> {
         // us-east-1 must not be named.
         let place = region.filter(|region| *region != "us-east-1").map(|region| {
             CreateBucketConfiguration::builder()
                 .location_constraint(BucketLocationConstraint::from(region))
                 .build()
         });
-        let made = self.request(|client| {
+        self.request(|client| {
             let request =
                 client.create_bucket().bucket(&self.name).set_create_bucket_configuration(place.clone());
             async move {
@@ -127,11 +137,17 @@ impl Bucket {
                     Err(error) => Err(self.failed("cannot make", error)),
                 }
             }
-        })?;
-        self.make_private()?;
-        self.tag(tags)?;
-        self.sweep_by_itself()?;
-        Ok(made)
+        })
+    }
+
+    /// Makes the bucket private, tags it, and gives it a rule that removes unfinished uploads: all at once.
+    ///
+    /// # Errors
+    /// Those of a request. Servers that know no access blocks or lifecycles are accepted.
+    pub fn furnish(&self, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        let guard = || both(|| self.make_private(), || self.tag(tags));
+        let ((private, tagged), swept) = both(guard, || self.sweep_by_itself());
+        private.and(tagged).and(swept)
     }
 
     fn make_private(&self) -> Result<(), Error> {

@@ -19,7 +19,7 @@ use super::error::{Error, Kind};
 pub(super) const NONCE: &str = "moil-nonce";
 
 /// How many keys one request deletes.
-const DELETED_AT_ONCE: usize = 1000;
+pub(crate) const DELETED_AT_ONCE: usize = 1000;
 
 /// What a listing or a look at an object tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 use aws_sdk_s3::primitives::ByteStream;
 
 use crate::nonce::nonce;
-use crate::records::Put;
 
 use super::bucket::Bucket;
 use super::encryption::encrypted;
@@ -14,25 +13,34 @@ impl Bucket {
     /// Writes one object twice, under the condition that there is none, below this prefix; then removes it.
     ///
     /// # Errors
-    /// Those of a request; [`Kind::Refused`] if the server let the second write through. It cannot be noticed that a
-    /// server checks the condition but not in one step with the write.
+    /// As [`Bucket::check_not_stored_again`].
     pub fn check_conditional_writes(&self, prefix: &str) -> Result<(), Error> {
         let key = format!("{prefix}{}", nonce());
-        let first = self.put_if_absent(&key, b"first")?;
+        self.put_if_absent(&key, b"first")?;
+        let checked = self.check_not_stored_again(&key);
+        let _ = self.delete(&[key]);
+        checked
+    }
+
+    /// Writes an object that is there once more, under the condition that there is none. It must be one that is worth
+    /// nothing on a server that does so.
+    ///
+    /// # Errors
+    /// Those of a request; [`Kind::Refused`] if the server let the write through. It cannot be noticed that a server
+    /// checks the condition but not in one step with the write.
+    pub fn check_not_stored_again(&self, key: &str) -> Result<(), Error> {
         let second = self.request(|client| {
             let request = client
                 .put_object()
                 .bucket(&self.name)
-                .key(&key)
+                .key(key)
                 .if_none_match("*")
                 .body(ByteStream::from_static(b"second"));
             let request = encrypted!(request, self.encryption());
-            let key = &key;
             async move { request.send().await.map(drop).map_err(|error| self.of("cannot write", key, error)) }
         });
-        let _ = self.delete(&[key]);
         match second {
-            Err(error) if error.kind == Kind::Precondition && first == Put::Stored => Ok(()),
+            Err(error) if error.kind == Kind::Precondition => Ok(()),
             Err(error) => Err(error),
             Ok(()) => Err(Error::new(
                 "cannot use",

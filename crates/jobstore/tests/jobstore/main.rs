@@ -6,6 +6,8 @@
 
 #[cfg(feature = "aws")]
 mod bucket_cache;
+#[cfg(feature = "aws")]
+mod bucket_store;
 mod faulty;
 mod file_store;
 #[cfg(feature = "aws")]

@@ -51,6 +51,8 @@ pub fn suite(make: Factory) {
         a_run_is_made_whatever_fails,
         a_store_made_again_is_safe_from_stragglers_of_the_one_before,
         what_was_half_removed_is_removed_before_a_new_run,
+        a_run_of_which_only_the_pointer_is_left_makes_room_for_another,
+        a_pointer_of_another_run_at_the_same_place_is_left_alone,
         the_first_result_of_an_attempt_stays,
         results_come_back_as_they_were,
         a_leader_gives_signs_of_life_and_hears_that_it_should_end,
@@ -106,8 +108,9 @@ fn of_many_who_make_a_run_one_succeeds(make: Factory) {
         let current = runs::current(&place.open()).expect("there");
         let (info, replay) = Ledger::read(&*current, &Who::here()).expect("read");
         assert_eq!((&info, replay.entries.len()), (leader.info(), 2));
+        let pointer = runs::find(&*place.open()).expect("there");
         leader.clean().expect("cleaned");
-        runs::forget(&*place.open(), &info.run).expect("forgotten");
+        runs::forget(&*place.open(), &pointer).expect("forgotten");
         assert_eq!(runs::current(&place.open()).err(), Some(OpenError::Missing));
     }
 }
@@ -141,6 +144,7 @@ fn a_store_made_again_is_safe_from_stragglers_of_the_one_before(make: Factory) {
     let old = runs::create(&place.open(), &Who::here()).expect("made");
     old.append(&[started("old")]).expect("appended");
     let worker = Results::new(Arc::clone(old.records()));
+    let pointer = runs::find(&*place.open()).expect("there");
     runs::clean(&place.open(), &Who::here()).expect("cleaned");
     let new = runs::create(&place.open(), &Who::here()).expect("made again");
     new.append(&[started("new")]).expect("appended");
@@ -148,7 +152,8 @@ fn a_store_made_again_is_safe_from_stragglers_of_the_one_before(make: Factory) {
     assert!(old.append(&[started("late")]).is_err());
     let _ = worker.publish(&word(old.term(), &id("new")), &id("new"), "old worker", &done("old"));
     assert!(old.clean().is_err());
-    assert_eq!(runs::forget(&*place.open(), &old.info().run), Ok(()));
+    assert_eq!(old.is_there(), Ok(false));
+    assert_eq!(runs::forget(&*place.open(), &pointer), Ok(()));
     let current = runs::current(&place.open()).expect("there");
     let (info, replay) = Ledger::read(&*current, &Who::here()).expect("read");
     assert_eq!(info.run, new.info().run);
@@ -175,6 +180,31 @@ fn what_was_half_removed_is_removed_before_a_new_run(make: Factory) {
             break;
         }
     }
+}
+
+fn a_run_of_which_only_the_pointer_is_left_makes_room_for_another(make: Factory) {
+    let place = make();
+    let old = runs::create(&place.open(), &Who::here()).expect("made");
+    // As in a bucket, where of a run that is removed no journal stays.
+    old.records().delete(&old.records().list("", None).expect("listed")).expect("deleted");
+    let new = runs::create(&place.open(), &Who::here()).expect("made");
+    new.append(&[started("new")]).expect("it leads");
+    assert_eq!(runs::find(&*place.open()).expect("there").run, new.info().run);
+    // What has lost nothing but what it says of itself is no such run.
+    new.records().delete(&["moil.json".to_owned()]).expect("deleted");
+    assert_eq!(runs::create(&place.open(), &Who::here()).err(), Some(OpenError::Exists));
+}
+
+/// Somebody has removed all that was there with other tools.
+fn a_pointer_of_another_run_at_the_same_place_is_left_alone(make: Factory) {
+    let place = make();
+    let old = runs::create(&place.open(), &Who::here()).expect("made");
+    let pointer = runs::find(&*place.open()).expect("there");
+    place.open().delete(&place.open().list("", None).expect("listed")).expect("deleted");
+    let new = runs::create(&place.open(), &Who::here()).expect("made");
+    assert_eq!(old.is_there(), Ok(false));
+    runs::forget(&*place.open(), &pointer).expect("nothing is said");
+    assert_eq!(runs::find(&*place.open()).expect("there").run, new.info().run);
 }
 
 fn the_first_result_of_an_attempt_stays(make: Factory) {

@@ -1,0 +1,267 @@
+//! Stores in buckets that are made, removed and made again, with faults and sleepers at every request.
+
+use std::path::Path;
+use std::thread;
+
+use moil_job::record::Record;
+use moil_job::spec::{AttemptId, JobId};
+use moil_job::store::Store;
+use moil_jobstore::bucket_store::BucketPlace;
+use moil_jobstore::ledger::OpenError;
+use moil_jobstore::locator::Locator;
+use moil_jobstore::place::{Kept, Place, PlaceError};
+use moil_jobstore::s3::S3;
+use moil_jobstore::who::Who;
+use moil_testing::hooks::{Fault, Gate};
+use moil_testing::s3::{Flavour, Options, S3Server};
+
+use super::s3::settings;
+
+const KINDS: [&str; 2] = ["s3://shared/run", "aws:eu-central-1:run"];
+
+const DENIED: Fault = Fault::Refuse { status: 403, code: "AccessDenied" };
+
+/// A server with a bucket of somebody's.
+fn server() -> S3Server {
+    let server = S3Server::start();
+    let bucket = S3::new(settings(&server)).bucket("shared");
+    bucket.make(None).expect("a bucket");
+    bucket.put("run-of-others", b"x").expect("an object");
+    server
+}
+
+fn place(server: &S3Server, locator: &str) -> Place {
+    let locator = Locator::parse(locator, Path::new("/")).expect("a locator");
+    Place::Bucket(BucketPlace::of(&locator, &S3::new(settings(server)), None).expect("a bucket"))
+}
+
+fn job(name: &str) -> Record {
+    super::ledger::started(AttemptId { job: JobId(name.into()), number: 1 })
+}
+
+/// Makes a store in which something has happened.
+fn make(server: &S3Server, locator: &str, name: &str) -> Kept {
+    let kept = place(server, locator).create(&Who::here()).expect("made");
+    kept.append(&[job(name)]).expect("appended");
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = directory.path().join("output");
+    std::fs::write(&output, name).expect("written");
+    kept.contents().keep(&AttemptId { job: JobId(name.into()), number: 1 }, &output).expect("kept");
+    kept
+}
+
+/// Whether somebody can go on with a store in which this has happened.
+fn goes_on(server: &S3Server, locator: &str, name: &str) -> bool {
+    let (kept, replay) = match place(server, locator).restart(&Who::here()) {
+        Ok(taken) => taken,
+        Err(error) => panic!("{locator}, {name}: {error}"),
+    };
+    kept.append(&[job("more")]).expect("it leads");
+    replay.entries.iter().any(|entry| entry.record == job(name))
+}
+
+fn reason(error: &PlaceError) -> OpenError {
+    error.reason().cloned().unwrap_or_else(|| panic!("{error}"))
+}
+
+/// How many requests something makes.
+fn requests(server: &S3Server, act: impl FnOnce()) -> u64 {
+    let before = server.hooks().calls().len();
+    act();
+    (server.hooks().calls().len() - before) as u64
+}
+
+/// Nothing of a store is left but, in a bucket of others, what says that it was there.
+fn check_gone(server: &S3Server, locator: &str, context: &str) {
+    assert!(server.bucket("run--toil").is_none(), "{context}");
+    let left: Vec<String> = server.objects("shared").into_keys().collect();
+    let of_store = left.iter().filter(|key| *key != "run-of-others").collect::<Vec<_>>();
+    match locator.starts_with("s3:") {
+        true => assert!(of_store.len() == 1 && of_store[0].starts_with("run/runs/"), "{context}: {left:?}"),
+        false => assert!(of_store.is_empty(), "{context}: {left:?}"),
+    }
+    assert!(left.contains(&"run-of-others".to_owned()), "{context}: {left:?}");
+}
+
+#[test]
+fn who_makes_a_store_may_die_after_every_request() {
+    for locator in KINDS {
+        let whole = {
+            let server = server();
+            requests(&server, || drop(place(&server, locator).create(&Who::here()).expect("made")))
+        };
+        for at in 0..whole {
+            let server = server();
+            server.hooks().inject(at..u64::MAX, |_| true, DENIED);
+            let made = place(&server, locator).create(&Who::here());
+            assert!(made.is_err(), "{locator}, request {at}");
+            server.hooks().heal();
+            // No run is there: it is announced by the last request.
+            let error = place(&server, locator).restart(&Who::here()).err().expect("there is none");
+            assert_eq!(reason(&error), OpenError::Missing, "{locator}, request {at}");
+            let kept = make(&server, locator, "a");
+            if let Some(facts) = server.bucket("run--toil") {
+                assert!(facts.is_private && facts.sweep_uploads_days.is_some(), "request {at}");
+            }
+            kept.remove(None).expect("removed");
+            let garbage =
+                server.objects("shared").into_keys().filter(|key| key.starts_with("run/run-")).count();
+            assert!(garbage <= 2, "{locator}, request {at}");
+            assert!(server.bucket("run--toil").is_none(), "{locator}, request {at}");
+        }
+    }
+}
+
+#[test]
+fn every_answer_may_be_lost_once_when_a_store_is_made_and_removed() {
+    for locator in KINDS {
+        for at in 0.. {
+            let server = server();
+            server.hooks().forget_calls();
+            server.hooks().inject(at..at + 1, |_| true, Fault::LoseAnswer);
+            let kept = make(&server, locator, "a");
+            kept.remove(None).expect("removed");
+            check_gone(&server, locator, &format!("{locator}, request {at}"));
+            if server.hooks().calls().len() as u64 <= at {
+                break;
+            }
+        }
+    }
+}
+
+/// What is half removed is known as that by whoever comes: a plain start, `moil clean`, and a restart.
+#[test]
+fn who_removes_a_store_may_die_after_every_request() {
+    for locator in KINDS {
+        let whole = {
+            let server = server();
+            let kept = make(&server, locator, "a");
+            requests(&server, || kept.remove(None).expect("removed"))
+        };
+        for at in 1..whole {
+            for next in ["start", "clean", "restart"] {
+                let context = format!("{locator}, request {at}, {next}");
+                let server = server();
+                let kept = make(&server, locator, "a");
+                server.hooks().inject(at..u64::MAX, |_| true, DENIED);
+                // What is left when its run is forgotten is nothing that is missed.
+                let removed = kept.remove(None);
+                server.hooks().heal();
+                match next {
+                    "start" => {
+                        drop(make(&server, locator, "b"));
+                        assert!(goes_on(&server, locator, "b"), "{context}");
+                    }
+                    "clean" => match place(&server, locator).clean(&Who::here()) {
+                        Ok(()) => check_gone(&server, locator, &context),
+                        Err(error) => {
+                            assert!(removed.is_err(), "{context}");
+                            assert_eq!(reason(&error), OpenError::Missing, "{context}");
+                        }
+                    },
+                    _ => {
+                        let error =
+                            place(&server, locator).restart(&Who::here()).err().expect("it is refused");
+                        let expected = [OpenError::Cleaning, OpenError::Missing];
+                        assert!(expected.contains(&reason(&error)), "{context}: {error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Its store is removed meanwhile by somebody else, and another is made at the same place.
+#[test]
+fn who_slept_while_removing_a_store_touches_nothing_of_the_next_one() {
+    for locator in KINDS {
+        let (whole, last) = {
+            let server = server();
+            let kept = make(&server, locator, "a");
+            server.hooks().forget_calls();
+            kept.remove(None).expect("removed");
+            let calls = server.hooks().calls();
+            // In a bucket of our own the next store's pointer and marker have the same keys: it cannot be asked for them and
+            // have them deleted in one.
+            let last = calls.iter().rposition(|call| call.is("DeleteObjects"));
+            (calls.len(), last.filter(|_| locator.starts_with("aws:")))
+        };
+        for at in (0..whole).filter(|at| Some(*at) != last) {
+            let context = format!("{locator}, request {at}");
+            let server = server();
+            let kept = make(&server, locator, "a");
+            let gate = Gate::default();
+            server.hooks().inject(at as u64..at as u64 + 1, |_| true, Fault::PauseBefore(gate.clone()));
+            thread::scope(|scope| {
+                let sleeper = scope.spawn(|| kept.remove(None));
+                gate.wait_for_call();
+                if let Err(error) = place(&server, locator).clean(&Who::here()) {
+                    assert_eq!(reason(&error), OpenError::Missing, "{context}");
+                }
+                drop(make(&server, locator, "b"));
+                let before = server.objects("shared").into_iter().chain(server.objects("run--toil"));
+                gate.open();
+                let _ = sleeper.join().expect("it wakes");
+                let after = [server.objects("shared"), server.objects("run--toil")];
+                for (key, bytes) in before.filter(|(key, _)| !key.contains("/runs/")) {
+                    let there = after.iter().any(|objects| objects.get(&key) == Some(&bytes));
+                    assert!(there, "{context}: {key}");
+                }
+            });
+            assert!(goes_on(&server, locator, "b"), "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_slept_through_the_removal_of_its_store_learns_of_it() {
+    for locator in KINDS {
+        for by_hand in [false, true] {
+            let server = server();
+            let old = make(&server, locator, "a");
+            old.check_current().expect("it is there");
+            match by_hand {
+                false => place(&server, locator).clean(&Who::here()).expect("removed"),
+                true => {
+                    for name in ["shared", "run--toil"] {
+                        let keys: Vec<String> = server.objects(name).into_keys().collect();
+                        S3::new(settings(&server)).bucket(name).delete(&keys).expect("deleted");
+                    }
+                }
+            }
+            assert!(old.is_removed() && old.check_current().is_err(), "{locator}");
+            drop(make(&server, locator, "b"));
+            assert!(old.is_removed() && old.check_current().is_err(), "{locator}");
+            let _ = old.remove(None);
+            assert!(goes_on(&server, locator, "b"), "{locator}");
+        }
+    }
+}
+
+/// A run of which nothing is left but the record that says where it is cannot be reached any more, and was in the way of
+/// all others: it was told that it is there, and that it is not.
+#[test]
+fn a_run_whose_objects_are_gone_is_in_nobodys_way() {
+    for locator in KINDS {
+        let server = server();
+        drop(make(&server, locator, "a"));
+        for name in ["shared", "run--toil"] {
+            let keys = server.objects(name).into_keys().filter(|key| key.contains("/run-"));
+            S3::new(settings(&server)).bucket(name).delete(&keys.collect::<Vec<_>>()).expect("deleted");
+        }
+        place(&server, locator).clean(&Who::here()).expect("cleaned");
+        check_gone(&server, locator, locator);
+    }
+}
+
+#[test]
+fn a_server_that_ignores_conditions_gets_no_store() {
+    let server = S3Server::with(Options { flavour: Flavour::IgnoresConditions, ..Options::default() });
+    S3::new(settings(&server)).bucket("shared").make(None).expect("a bucket");
+    for locator in KINDS {
+        let error = place(&server, locator).create(&Who::here()).err().expect("it is refused");
+        assert!(error.to_string().contains("ignores If-None-Match"), "{error}");
+        assert!(server.objects("shared").is_empty());
+        assert!(server.objects("run--toil").keys().all(|key| key.ends_with("/records")));
+    }
+}
