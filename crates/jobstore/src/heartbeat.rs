@@ -63,9 +63,12 @@ pub fn ask_to_end(records: &dyn Records, term: &Term, who: &Who) -> Result<(), R
 
 /// A thread that gives signs of life until it is dropped; then it takes the last one away, so that nobody waits.
 pub struct Heartbeat {
-    stop: Option<Sender<()>>,
+    stop: Option<Sender<Stop>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// The last sign of life stays.
+struct Stop;
 
 /// What the thread tells. It is told once each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,17 +99,18 @@ impl Heartbeat {
         let mut beating = Beating { records, name: beat_name, who, every, count: 0, failing: false };
         let first = beating.beat();
         let thread = thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
-            let mut sign = first;
+            first.into_iter().for_each(&tell);
             let mut killed = false;
+            // Nobody has known this term before, to wish for its end.
             loop {
-                sign.take().into_iter().for_each(&tell);
+                match stopped.recv_timeout(every) {
+                    Err(RecvTimeoutError::Timeout) => beating.beat().into_iter().for_each(&tell),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Ok(Stop) => return,
+                }
                 if !killed && let Ok(Some(by)) = beating.records.get(&kill_name) {
                     killed = true;
                     tell(Sign::Kill { by: String::from_utf8_lossy(&by).into_owned() });
-                }
-                match stopped.recv_timeout(every) {
-                    Err(RecvTimeoutError::Timeout) => sign = beating.beat(),
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
             // If this fails, others wait a little longer than they need.
@@ -114,6 +118,22 @@ impl Heartbeat {
         })?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
+
+    /// Ends, and leaves the last sign of life where it is: it goes with all else of the run.
+    pub fn leave(self) {
+        if let Some(stop) = &self.stop {
+            // Fails only when the thread has ended.
+            let _ = stop.send(Stop);
+        }
+    }
+}
+
+/// Takes the last sign of life of the leader of a term away, after [`Heartbeat::leave`].
+///
+/// # Errors
+/// Others wait a little longer than they need.
+pub fn take_away(records: &dyn Records, term: &Term) -> Result<(), RecordsError> {
+    records.delete(&[names::heartbeat(term)])
 }
 
 impl Drop for Heartbeat {

@@ -173,18 +173,15 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(message);
         })
     };
-    let heartbeat = match &store {
-        None => None,
-        Some(store) => {
-            let definition = Definition::of(settings, loaded, &prepared, remote);
-            let form = elsewhere::form(settings)?;
-            let sender = Mutex::new(sender.clone());
-            let kill = move || {
-                _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
-            };
-            Some(store.announce(&definition, form.as_deref(), surroundings.log, kill)?)
-        }
-    };
+    if let Some(store) = &mut store {
+        let definition = Definition::of(settings, loaded, &prepared, remote);
+        let form = elsewhere::form(settings)?;
+        let sender = Mutex::new(sender.clone());
+        let kill = move || {
+            _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Interrupt);
+        };
+        store.announce(&definition, form.as_deref(), surroundings.log, kill)?;
+    }
     let load = generated::loader(settings, remote, sender.clone());
     let no_thread = |error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error);
     let console = settings.tools.js_console.then(|| console(&sender));
@@ -299,8 +296,10 @@ pub fn run(
         }
         None => None,
     };
+    if let (Some(store), Some(outputs)) = (&store, &outputs) {
+        store.succeeded(Some(outputs).filter(|_| settings.files.hand_over != HandOver::Leave))?;
+    }
     work.clean(settings, end.failures.is_empty());
-    drop(heartbeat);
     let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Finished {
         outputs,

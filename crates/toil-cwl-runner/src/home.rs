@@ -75,7 +75,7 @@ fn check_output_directory(outdir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Exports the outputs; gives the output object as it is printed.
+/// Exports the outputs; gives the output object as it is printed. That this is done is not recorded yet.
 ///
 /// # Errors
 /// What the system refused; another leader has taken over the run.
@@ -117,8 +117,5 @@ pub fn bring(
     let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);
     let (value, _) =
         moil_worker::publish::publish(&value, made, &measures, &never).map_err(|failure| *failure)?;
-    if let Some(store) = store {
-        store.record(Record::Exported { outputs: value.clone() })?;
-    }
     Ok(value)
 }

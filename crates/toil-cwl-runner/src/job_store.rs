@@ -47,6 +47,8 @@ pub struct JobStore {
     replay: Replay,
     /// Made now, and nothing has happened yet: if nothing will, it was never there.
     unused: bool,
+    /// Its signs of life, once it is announced.
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Drop for JobStore {
@@ -88,8 +90,7 @@ impl JobStore {
         log: &Log,
     ) -> Result<Option<Opened>, Failure> {
         let Some(place) = place(settings, buckets)? else { return Ok(None) };
-        let is_missing = |error: PlaceError| error.reason() == Some(&OpenError::Missing);
-        if settings.store.restart == Restart::Auto && place.records().is_err_and(is_missing) {
+        if settings.store.restart == Restart::Auto && place.records().is_err_and(|error| is_missing(&error)) {
             return Ok(None);
         }
         Self::open(settings, buckets, log).map(Some)
@@ -106,7 +107,8 @@ impl JobStore {
         });
         let elsewhere = Arc::new(Elsewhere::imported(imported.flatten()));
         let exchange = Arc::new(kept.exchange(seen_by_workers(settings), &elsewhere));
-        let store = Self { kept: Arc::new(kept), exchange, elsewhere, who, name, replay, unused };
+        let store =
+            Self { kept: Arc::new(kept), exchange, elsewhere, who, name, replay, unused, heartbeat: None };
         store.undo_export();
         Opened::Run(Box::new(store))
     }
@@ -264,23 +266,23 @@ impl JobStore {
     }
 
     /// Keeps what others must know of the run, and the settings of its workers if there are any, and begins to give signs
-    /// of life, until the returned value is dropped. `kill` is called when somebody asks for the end.
+    /// of life, until this is closed or dropped. `kill` is called when somebody asks for the end.
     ///
     /// # Errors
     /// Something cannot be stored, or there is no thread to be had.
     pub fn announce(
-        &self,
+        &mut self,
         definition: &Definition,
         workers: Option<&[u8]>,
         log: &Log,
         kill: impl Fn() + Send + 'static,
-    ) -> Result<Heartbeat, Failure> {
+    ) -> Result<(), Failure> {
         // Each waits for the store.
         let keep = || workers.map_or(Ok(()), |workers| self.keep_settings(workers));
         let define = || both(keep, || self.define(definition));
         let ((kept, defined), heartbeat) = both(define, || self.beat(log, kill));
-        kept.and(defined)?;
-        heartbeat
+        self.heartbeat = Some(heartbeat?);
+        kept.and(defined)
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
@@ -305,6 +307,11 @@ impl JobStore {
     /// # Errors
     /// Another leader has taken over, or the store cannot be written: it must not be done.
     pub fn record(&self, record: Record) -> Result<(), Failure> {
+        self.record_all(&[record])
+    }
+
+    /// Records all of it, or nothing.
+    fn record_all(&self, records: &[Record]) -> Result<(), Failure> {
         let refused = |error: StoreError| match error {
             StoreError::Fenced { leader } => fenced(&leader),
             error @ StoreError::Failed { .. } => {
@@ -312,7 +319,7 @@ impl JobStore {
             }
         };
         self.kept.check_current().map_err(refused)?;
-        self.kept.append(&[record]).map_err(|error| {
+        self.kept.append(records).map_err(|error| {
             let failure = refused(error);
             if failure.advice.is_some() {
                 return failure;
@@ -346,12 +353,14 @@ impl JobStore {
         )
     }
 
-    /// Records a success. Only then it is told: whoever is fenced has none.
+    /// Records a success, and the output object if it was exported. Only then it is told: whoever is fenced has none.
     ///
     /// # Errors
     /// As [`JobStore::record`].
-    pub fn succeeded(&self) -> Result<(), Failure> {
-        self.record(Record::RunFinished { success: true })
+    pub fn succeeded(&self, exported: Option<&Value>) -> Result<(), Failure> {
+        let exported = exported.map(|outputs| Record::Exported { outputs: outputs.clone() });
+        let end = Record::RunFinished { success: true };
+        self.record_all(&exported.into_iter().chain([end]).collect::<Vec<_>>())
     }
 
     /// Removes the store or keeps it, as `--clean` says, and tells how to go on after a failure. `outputs` is the
@@ -359,7 +368,7 @@ impl JobStore {
     ///
     /// # Errors
     /// It cannot be written or removed.
-    pub fn close(self, settings: &Settings, outputs: Option<&Value>, log: &Log) -> Result<(), Failure> {
+    pub fn close(mut self, settings: &Settings, outputs: Option<&Value>, log: &Log) -> Result<(), Failure> {
         let success = outputs.is_some();
         // It cannot be recorded most often for the reason for which the run failed, which was told.
         if !success && self.record(Record::RunFinished { success }).is_err() {
@@ -375,8 +384,16 @@ impl JobStore {
             Clean::OnError => !success,
         };
         if removes && settings.files.hand_over != HandOver::Leave {
+            // A sign of life that came later would stay.
+            let beats = self.heartbeat.take().map(Heartbeat::leave).is_some();
+            let removed = self.kept.remove(outputs.cloned());
+            if beats && removed.is_err() {
+                let ledger = self.kept.ledger();
+                // If this fails, others wait a little longer than they need.
+                let _ = heartbeat::take_away(&**ledger.records(), ledger.term());
+            }
             let name = &self.name;
-            return match self.kept.remove(outputs.cloned()) {
+            return match removed {
                 // It is theirs now; what this run had to say is said.
                 Err(StoreError::Fenced { leader }) => {
                     log.warning(format_args!("another leader ({leader}) has taken over {name}, so it stays"));
@@ -452,10 +469,17 @@ fn seen_by_workers(settings: &Settings) -> Option<Box<Seen>> {
         .then(|| Box::new(move |path: &Path| pods.shares(path, false)) as Box<Seen>)
 }
 
+/// Whether there is no store.
+fn is_missing(error: &PlaceError) -> bool {
+    error.reason() == Some(&OpenError::Missing)
+}
+
 fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<Opened, Failure> {
     let (who, restart) = (Who::here(), settings.store.restart);
-    if restart != Restart::No {
-        match place.records() {
+    let found = (restart != Restart::No).then(|| place.records());
+    let begins = restart == Restart::Auto && matches!(&found, Some(Err(error)) if is_missing(error));
+    if let Some(found) = found.filter(|_| !begins) {
+        match found {
             Ok(records) => wait_for_leader(&*records, &who, &name, log),
             Err(error) if error.reason().is_some() => {}
             Err(error) => return Err(place_failure(&error)),
@@ -471,7 +495,7 @@ fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<O
             taken = place.restart(&who);
         }
         match taken {
-            Err(error) if error.reason() == Some(&OpenError::Missing) && restart == Restart::Auto => {}
+            Err(error) if is_missing(&error) && restart == Restart::Auto => {}
             taken => {
                 let (kept, replay) = taken.map_err(|error| place_failure(&error))?;
                 return Ok(JobStore::opened(settings, kept, who, name, replay, log));

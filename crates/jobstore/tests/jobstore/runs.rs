@@ -11,7 +11,7 @@ use moil_job::record::Record;
 use moil_job::resources::Resources;
 use moil_job::result::{JobResult, Outcome, Usage};
 use moil_job::spec::{AttemptId, JobId};
-use moil_jobstore::heartbeat::{Heartbeat, Sign, ask_to_end, last_beat};
+use moil_jobstore::heartbeat::{Heartbeat, Sign, ask_to_end, last_beat, take_away};
 use moil_jobstore::ledger::{Info, Ledger, OpenError};
 use moil_jobstore::names::{Term, word};
 use moil_jobstore::records::Records;
@@ -278,6 +278,11 @@ fn a_leader_gives_signs_of_life_and_hears_that_it_should_end(make: Factory) {
     drop(heartbeat);
     assert_eq!(beat(), None, "nobody waits for a leader that has ended");
     assert!(told.recv().is_err(), "it is told once");
+    let heartbeat = Heartbeat::start(place.open(), &term, Who::here(), Duration::from_secs(60), |_| ());
+    heartbeat.expect("started").leave();
+    assert_eq!(beat().map(|beat| beat.count), Some(1), "it goes with the run");
+    take_away(&*place.open(), &term).expect("or by itself");
+    assert_eq!(beat(), None);
 }
 
 #[test]

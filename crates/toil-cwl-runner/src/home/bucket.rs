@@ -95,9 +95,6 @@ pub(super) fn bring(
             other => other,
         })
     });
-    if let Some(store) = store {
-        store.record(Record::Exported { outputs: value.clone() })?;
-    }
     Ok(value)
 }
 

@@ -23,10 +23,10 @@ stdout: o.txt
 #[test]
 fn a_run_of_one_job_costs_few_requests() {
     for (store, executor, most) in [
-        ("s3://shared/run", "single_machine", 38),
-        ("s3://shared/run", "processes", 44),
-        ("aws:eu-central-1:run-1", "single_machine", 44),
-        ("aws:eu-central-1:run-1", "processes", 50),
+        ("s3://shared/run", "single_machine", 22),
+        ("s3://shared/run", "processes", 28),
+        ("aws:eu-central-1:run-1", "single_machine", 28),
+        ("aws:eu-central-1:run-1", "processes", 34),
     ] {
         let (sandbox, server) = (Sandbox::with(ECHO), S3Server::start());
         make_bucket(&server, "shared", &[]);
