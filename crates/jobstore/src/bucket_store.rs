@@ -30,7 +30,7 @@ use crate::locator::{Locator, RecordsIn};
 use crate::names::{self, Term};
 use crate::nonce::nonce;
 use crate::records::s3::S3Records;
-use crate::records::{Put, Records};
+use crate::records::{Put, Records, RecordsError};
 use crate::runs::{self, Pointer};
 use crate::s3::object::DELETED_AT_ONCE;
 use crate::s3::{Bucket, Error, Kind, S3};
@@ -274,35 +274,48 @@ impl BucketPlace {
         }
     }
 
-    /// Removes a run whose removal is recorded, and nothing of anybody else. What the run says of itself goes before the
-    /// journal, and of that the last group, which says that all goes, with the last request: until then it can be told what
-    /// this is. In a bucket that stays, a small record says that the run is gone.
+    /// Removes a run whose removal is recorded, and nothing of anybody else. In a bucket that stays, a small record says
+    /// that the run is gone.
     fn remove_run(
         &self,
         kind: RecordsIn,
         root: &Arc<dyn Records>,
         pointer: &Pointer,
     ) -> Result<(), BucketStoreError> {
-        let objects = || {
-            let prefix = format!("{}{}", self.prefix, runs::prefix(&pointer.run));
-            let (swept, listed) =
-                both(|| self.bucket.sweep_uploads(&prefix), || self.bucket.list(&prefix, None));
-            let journal = format!("{prefix}{}", names::JOURNAL);
-            let (journal, others): (Vec<_>, Vec<_>) =
-                listed?.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
-            swept?;
-            self.bucket.delete(&others)?;
-            let (first, last) = journal.split_at(journal.len().saturating_sub(DELETED_AT_ONCE));
-            self.bucket.delete(first)?;
-            self.bucket.delete(last)
-        };
-        objects().map_err(|error| self.server(error))?;
+        self.remove_objects(&pointer.run).map_err(|error| self.server(error))?;
         match (&self.own, kind) {
             (None, _) => runs::forget(&**root, pointer).map_err(|error| self.open(OpenError::Records(error))),
             (Some(_), RecordsIn::S3) => self.remove_rest(root, pointer),
             (Some(_), RecordsIn::SimpleDb) if self.is_other(root, pointer)? => Ok(()),
             (Some(_), RecordsIn::SimpleDb) => self.remove_whole(kind),
         }
+    }
+
+    /// Removes the objects of a run. What it says of itself goes before the journal, and of that the last group, which says
+    /// that all goes, with the last request: until then it can be told what this is.
+    fn remove_objects(&self, run: &str) -> Result<(), Error> {
+        let prefix = format!("{}{}", self.prefix, runs::prefix(run));
+        let (swept, listed) = both(|| self.bucket.sweep_uploads(&prefix), || self.bucket.list(&prefix, None));
+        let journal = format!("{prefix}{}", names::JOURNAL);
+        let (journal, others): (Vec<_>, Vec<_>) =
+            listed?.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
+        swept?;
+        self.bucket.delete(&others)?;
+        let (first, last) = journal.split_at(journal.len().saturating_sub(DELETED_AT_ONCE));
+        self.bucket.delete(first)?;
+        self.bucket.delete(last)
+    }
+
+    /// Removes what is left of a run that was being removed, to make room for another.
+    fn remove_left(&self, root: &Arc<dyn Records>, run: &str) -> Result<(), OpenError> {
+        self.remove_objects(run).map_err(|error| RecordsError::Failed {
+            operation: "remove",
+            name: error.target,
+            reason: error.reason,
+        })?;
+        // What is in a domain. In the bucket nothing is left.
+        ledger::finish_cleaning(&*runs::records(root, run))?;
+        Ok(())
     }
 
     /// Whether another run than this one is there.
@@ -444,7 +457,7 @@ impl BucketStore {
         }
         let root = place.root_in(kind)?;
         let open = |reason| place.open(reason);
-        let new = runs::begin(&root, who).map_err(open)?;
+        let new = runs::begin(&root, who, &|run| place.remove_left(&root, run)).map_err(open)?;
         let stored = new.stored();
         let (checked, ledger) = both(|| place.check_conditions(kind, &*root, &stored), || new.lead(who));
         if let Err(error) = checked {

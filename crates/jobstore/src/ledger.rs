@@ -22,7 +22,7 @@ use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning, is_left_over, outputs_of_cleaned, retire};
+pub use clean::{clean, finish_cleaning, is_left_over, is_retired, outputs_of_cleaned, retire};
 pub(crate) use info::store as store_info;
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};

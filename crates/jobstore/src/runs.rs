@@ -56,24 +56,30 @@ pub struct Unannounced {
 /// # Errors
 /// [`OpenError::Exists`] where there is one; whatever the records say.
 pub fn create(root: &Arc<dyn Records>, who: &Who) -> Result<Ledger, OpenError> {
-    let new = begin(root, who)?;
+    let new = begin(root, who, &|run| Ok(ledger::finish_cleaning(&*scoped(root, run)).map(drop)?))?;
     let ledger = new.lead(who)?;
     new.announce()?;
     Ok(ledger)
 }
 
-/// Begins to make a new run at a place that has none, as [`create`] does.
+/// Begins to make a new run at a place that has none, as [`create`] does. `remove` removes what is left of one, by its
+/// number.
 ///
 /// # Errors
-/// As [`create`].
-pub fn begin(root: &Arc<dyn Records>, who: &Who) -> Result<Unannounced, OpenError> {
+/// As [`create`], and those of `remove`.
+pub fn begin(
+    root: &Arc<dyn Records>,
+    who: &Who,
+    remove: &dyn Fn(&str) -> Result<(), OpenError>,
+) -> Result<Unannounced, OpenError> {
     let (number, earlier) = loop {
         let Last { number, turn, names } = last(&**root)?;
         let Some(Turn::Run(run)) = turn else { break (number + 1, names) };
         let records = scoped(root, &run);
-        if !ledger::finish_cleaning(&*records)? && !ledger::is_left_over(&*records)? {
+        if !ledger::is_retired(&*records)? && !ledger::is_left_over(&*records)? {
             return Err(OpenError::Exists);
         }
+        remove(&run)?;
         say(&**root, number + 1, &Turn::Gone(run))?;
     };
     let info = Info::new(who);

@@ -56,16 +56,33 @@ pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// The record of the removal of a run, and the number of its group, if it is recorded.
+fn retired(records: &dyn Records) -> Result<Option<(u64, Record)>, RecordsError> {
+    let names = records.list(JOURNAL, None)?;
+    let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(None) };
+    let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(None) };
+    Ok(group.records.into_iter().next_back().filter(is_removal).map(|record| (last, record)))
+}
+
+fn is_removal(record: &Record) -> bool {
+    matches!(record, Record::Cleaning { .. })
+}
+
+/// Whether the removal of a run is recorded.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_retired(records: &dyn Records) -> Result<bool, RecordsError> {
+    Ok(retired(records)?.is_some())
+}
+
 /// The output object of a run that was a success, and whose removal is recorded.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn outputs_of_cleaned(records: &dyn Records) -> Result<Option<Value>, RecordsError> {
-    let names = records.list(JOURNAL, None)?;
-    let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(None) };
-    let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(None) };
-    Ok(match group.records.into_iter().next_back() {
-        Some(Record::Cleaning { outputs, .. }) => outputs,
+    Ok(match retired(records)? {
+        Some((_, Record::Cleaning { outputs, .. })) => outputs,
         _ => None,
     })
 }
@@ -85,14 +102,11 @@ pub fn is_left_over(records: &dyn Records) -> Result<bool, RecordsError> {
 /// # Errors
 /// Something cannot be removed.
 pub fn finish_cleaning(records: &dyn Records) -> Result<bool, RecordsError> {
-    let names = records.list("", None)?;
-    let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(false) };
-    let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(false) };
-    let Some(Record::Cleaning { epochs, .. }) = group.records.last() else { return Ok(false) };
+    let Some((last, Record::Cleaning { epochs, .. })) = retired(records)? else { return Ok(false) };
     let stay: HashSet<u64> =
         epochs.iter().chain([&last]).flat_map(|number| [number.saturating_sub(1), *number]).collect();
     let (groups, others): (Vec<_>, Vec<_>) =
-        names.into_iter().partition(|name| names::group_number(name).is_some());
+        records.list("", None)?.into_iter().partition(|name| names::group_number(name).is_some());
     let goes = |name: &String| names::group_number(name).is_some_and(|number| !stay.contains(&number));
     records.delete(&others)?;
     records.delete(&groups.into_iter().filter(goes).collect::<Vec<_>>())?;

@@ -44,7 +44,8 @@ fn make(server: &S3Server, locator: &str, name: &str) -> Kept {
     let kept = place(server, locator).create(&Who::here()).expect("made");
     kept.append(&[job(name)]).expect("appended");
     let directory = tempfile::tempdir().expect("a directory");
-    let output = directory.path().join("output");
+    // No record could have such a name.
+    let output = directory.path().join("an output #1.txt");
     std::fs::write(&output, name).expect("written");
     kept.contents().keep(&AttemptId { job: JobId(name.into()), number: 1 }, &output).expect("kept");
     kept
