@@ -14,6 +14,7 @@
 //! for a run that was removed never meets the next one.
 
 mod domain;
+mod removal;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -27,12 +28,11 @@ use crate::at_once::both;
 use crate::content::s3::S3Contents;
 use crate::ledger::{self, Ledger, OpenError, Replay};
 use crate::locator::{Locator, RecordsIn};
-use crate::names::{self, Term};
+use crate::names::Term;
 use crate::nonce::nonce;
 use crate::records::s3::S3Records;
-use crate::records::{Put, Records, RecordsError};
+use crate::records::{Put, Records};
 use crate::runs::{self, Pointer};
-use crate::s3::object::DELETED_AT_ONCE;
 use crate::s3::{Bucket, Error, Kind, S3};
 use crate::who::Who;
 use domain::Domain;
@@ -158,6 +158,10 @@ impl BucketPlace {
 
     /// The records that say which run is there, and where they are, for a store that is there; `None` if there is none.
     fn root(&self) -> Result<Option<(RecordsIn, Arc<dyn Records>)>, BucketStoreError> {
+        if self.own.is_none() {
+            // Who looks for the run learns whether the bucket is there.
+            return Ok(Some((RecordsIn::S3, self.root_in(RecordsIn::S3)?)));
+        }
         if !self.exists()? {
             return Ok(None);
         }
@@ -169,6 +173,16 @@ impl BucketPlace {
             return Ok(None);
         }
         Ok(Some((kind, self.root_in(kind)?)))
+    }
+
+    /// The run that is there.
+    fn find(&self, root: &Arc<dyn Records>) -> Result<Pointer, OpenError> {
+        match runs::find(&**root) {
+            Err(OpenError::Records(_)) if self.bucket.exists().is_ok_and(|there| !there) => {
+                Err(OpenError::Missing)
+            }
+            found => found,
+        }
     }
 
     fn root_in(&self, kind: RecordsIn) -> Result<Arc<dyn Records>, BucketStoreError> {
@@ -203,36 +217,8 @@ impl BucketPlace {
     /// There is none, or the server cannot be asked.
     pub fn records(&self) -> Result<Arc<dyn Records>, BucketStoreError> {
         let (_, root) = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
-        runs::current(&root).map_err(|reason| self.open(reason))
-    }
-
-    /// Removes the run that is there, whoever led it, and the bucket if it is the store's own.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be removed.
-    pub fn clean(&self, who: &Who) -> Result<(), BucketStoreError> {
-        let Some((kind, root)) = self.root()? else {
-            // What is left of one whose domain is gone already.
-            if self.marked()? == Some(RecordsIn::SimpleDb) {
-                return self.remove_whole(RecordsIn::SimpleDb);
-            }
-            return Err(self.open(OpenError::Missing));
-        };
-        let pointer = match runs::find(&*root) {
-            Err(OpenError::Missing) if self.is_empty_own()? => return self.remove_whole(kind),
-            found => found.map_err(|reason| self.open(reason))?,
-        };
-        match ledger::retire(&*runs::records(&root, &pointer.run), who) {
-            // Of one that is not there all is removed but what says that it was.
-            Ok(()) | Err(OpenError::Missing) => self.remove_run(kind, &root, &pointer),
-            Err(reason) => Err(self.open(reason)),
-        }
-    }
-
-    /// Whether all is removed but the bucket.
-    fn is_empty_own(&self) -> Result<bool, BucketStoreError> {
-        let is_empty = || Ok(self.own.is_some() && self.bucket.list("", None)?.is_empty());
-        is_empty().map_err(|error| self.server(error))
+        let pointer = self.find(&root).map_err(|reason| self.open(reason))?;
+        Ok(runs::records(&root, &pointer.run))
     }
 
     /// The run that is there, for a worker: its records, and what keeps files of attempts of a term. `run` is its number if
@@ -250,7 +236,7 @@ impl BucketPlace {
             return Ok((runs::records(&root, run), self.contents(run, term)));
         }
         let (_, root) = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
-        let Pointer { run, .. } = runs::find(&*root).map_err(|reason| self.open(reason))?;
+        let Pointer { run, .. } = self.find(&root).map_err(|reason| self.open(reason))?;
         Ok((runs::records(&root, &run), self.contents(&run, term)))
     }
 
@@ -272,106 +258,6 @@ impl BucketPlace {
             RecordsIn::S3 => self.bucket.check_not_stored_again(&format!("{}{stored}", self.prefix)),
             RecordsIn::SimpleDb => check_not_stored_again(root, stored),
         }
-    }
-
-    /// Removes a run whose removal is recorded, and nothing of anybody else. In a bucket that stays, a small record says
-    /// that the run is gone.
-    fn remove_run(
-        &self,
-        kind: RecordsIn,
-        root: &Arc<dyn Records>,
-        pointer: &Pointer,
-    ) -> Result<(), BucketStoreError> {
-        self.remove_objects(&pointer.run).map_err(|error| self.server(error))?;
-        match (&self.own, kind) {
-            (None, _) => runs::forget(&**root, pointer).map_err(|error| self.open(OpenError::Records(error))),
-            (Some(_), RecordsIn::S3) => self.remove_rest(root, pointer),
-            (Some(_), RecordsIn::SimpleDb) if self.is_other(root, pointer)? => Ok(()),
-            (Some(_), RecordsIn::SimpleDb) => self.remove_whole(kind),
-        }
-    }
-
-    /// Removes the objects of a run. What it says of itself goes before the journal, and of that the last group, which says
-    /// that all goes, with the last request: until then it can be told what this is.
-    fn remove_objects(&self, run: &str) -> Result<(), Error> {
-        let prefix = format!("{}{}", self.prefix, runs::prefix(run));
-        let (swept, listed) = both(|| self.bucket.sweep_uploads(&prefix), || self.bucket.list(&prefix, None));
-        let journal = format!("{prefix}{}", names::JOURNAL);
-        let (journal, others): (Vec<_>, Vec<_>) =
-            listed?.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
-        swept?;
-        self.bucket.delete(&others)?;
-        let (first, last) = journal.split_at(journal.len().saturating_sub(DELETED_AT_ONCE));
-        self.bucket.delete(first)?;
-        self.bucket.delete(last)
-    }
-
-    /// Removes what is left of a run that was being removed, to make room for another.
-    fn remove_left(&self, root: &Arc<dyn Records>, run: &str) -> Result<(), OpenError> {
-        self.remove_objects(run).map_err(|error| RecordsError::Failed {
-            operation: "remove",
-            name: error.target,
-            reason: error.reason,
-        })?;
-        // What is in a domain. In the bucket nothing is left.
-        ledger::finish_cleaning(&*runs::records(root, run))?;
-        Ok(())
-    }
-
-    /// Whether another run than this one is there.
-    fn is_other(&self, root: &Arc<dyn Records>, pointer: &Pointer) -> Result<bool, BucketStoreError> {
-        match runs::find(&**root) {
-            Ok(found) => Ok(found.run != pointer.run),
-            Err(OpenError::Missing) => Ok(false),
-            Err(reason) => Err(self.open(reason)),
-        }
-    }
-
-    /// Removes what is left of a store of our own when its run is gone, and the bucket. Somebody else may have removed all
-    /// that before, and made a new store: whoever makes one stores something of its run before it can be found.
-    fn remove_rest(&self, root: &Arc<dyn Records>, pointer: &Pointer) -> Result<(), BucketStoreError> {
-        let server = |error| self.server(error);
-        let (runs, ours) =
-            (format!("{}{}", self.prefix, runs::PREFIX), self.prefix.clone() + &runs::prefix(&pointer.run));
-        let entries = self.bucket.list(&self.prefix, None).map_err(server)?;
-        let (marker, length) = (self.marker(), word(RecordsIn::S3).len() as u64);
-        if entries.iter().any(|entry| entry.key == marker && entry.size != length) {
-            return Ok(());
-        }
-        let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
-        // It may be left of one that never was found as well.
-        let has_more = keys.iter().any(|key| key.starts_with(&runs) && !key.starts_with(&ours));
-        if has_more && self.is_other(root, pointer)? {
-            return Ok(());
-        }
-        self.bucket.delete(&keys).map_err(server)?;
-        match self.bucket.remove() {
-            // Nothing more is removed: what has come since is a new store's.
-            Err(error)
-                if error.reason.contains("BucketNotEmpty")
-                    && self.bucket.list(&self.prefix, None).is_ok_and(|entries| !entries.is_empty()) =>
-            {
-                Ok(())
-            }
-            removed => removed.map(drop).map_err(server),
-        }
-    }
-
-    /// Removes all that is the store's own. The marker goes with the bucket, after the domain: until then it is known
-    /// that there is one.
-    fn remove_whole(&self, kind: RecordsIn) -> Result<(), BucketStoreError> {
-        let whole = || {
-            if let Some(own) = &self.own
-                && kind == RecordsIn::SimpleDb
-            {
-                own.domain.remove()?;
-            }
-            let keys: Vec<String> =
-                self.bucket.list(&self.prefix, None)?.into_iter().map(|entry| entry.key).collect();
-            self.bucket.delete(&keys)?;
-            self.bucket.remove().map(drop)
-        };
-        whole().map_err(|error| self.server(error))
     }
 
     /// Makes what belongs to an `aws:` store alone, for a run that has its records there.
@@ -475,7 +361,7 @@ impl BucketStore {
     /// There is none, or it is not to be led any more.
     pub fn restart(place: BucketPlace, who: &Who) -> Result<(Self, Replay), BucketStoreError> {
         let (kind, root) = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
-        let pointer = runs::find(&*root).map_err(|reason| place.open(reason))?;
+        let pointer = place.find(&root).map_err(|reason| place.open(reason))?;
         let records = runs::records(&root, &pointer.run);
         let (ledger, replay) = Ledger::take_over(records, who).map_err(|reason| place.open(reason))?;
         Ok((Self { place: Box::new(place), kind, root, pointer, ledger }, replay))
@@ -510,11 +396,9 @@ impl BucketStore {
     /// # Errors
     /// The server cannot be asked.
     pub fn is_removed(&self) -> Result<bool, OpenError> {
-        match runs::find(&*self.root) {
+        match self.place.find(&self.root) {
             Ok(found) => Ok(found.run != self.pointer.run),
             Err(OpenError::Missing) => Ok(true),
-            // With the bucket all is gone.
-            Err(_) if self.place.bucket.exists().is_ok_and(|there| !there) => Ok(true),
             Err(error) => Err(error),
         }
     }

@@ -12,7 +12,7 @@ use moil_jobstore::locator::Locator;
 use moil_jobstore::place::{Kept, Place, PlaceError};
 use moil_jobstore::s3::S3;
 use moil_jobstore::who::Who;
-use moil_testing::hooks::{Fault, Gate};
+use moil_testing::hooks::{Call, Fault, Gate};
 use moil_testing::s3::{Flavour, Options, S3Server};
 
 use super::s3::settings;
@@ -156,8 +156,11 @@ fn who_removes_a_store_may_die_after_every_request() {
                     "clean" => match place(&server, locator).clean(&Who::here()) {
                         Ok(()) => check_gone(&server, locator, &context),
                         Err(error) => {
-                            assert!(removed.is_err(), "{context}");
+                            // What is left of it is one record, before that which says that it is gone.
                             assert_eq!(reason(&error), OpenError::Missing, "{context}");
+                            let left: Vec<String> = server.objects("shared").into_keys().collect();
+                            let said = left.iter().filter(|key| key.starts_with("run/runs/")).count();
+                            assert!(removed.is_err() && (left.len(), said) == (3, 2), "{context}: {left:?}");
                         }
                     },
                     _ => {
@@ -212,6 +215,30 @@ fn who_slept_while_removing_a_store_touches_nothing_of_the_next_one() {
             assert!(goes_on(&server, locator, "b"), "{context}");
         }
     }
+}
+
+/// As before, and the other has not been announced when it wakes.
+#[test]
+fn who_slept_while_removing_a_store_touches_nothing_of_one_that_is_being_made() {
+    let (locator, server) = ("aws:eu-central-1:run", server());
+    let kept = make(&server, locator, "a");
+    let (remover, maker) = (Gate::default(), Gate::default());
+    let is_list = |call: &Call| call.is("ListObjectsV2");
+    server.hooks().inject(1..2, is_list, Fault::PauseBefore(remover.clone()));
+    thread::scope(|scope| {
+        let sleeper = scope.spawn(|| kept.remove(None));
+        remover.wait_for_call();
+        place(&server, locator).clean(&Who::here()).expect("cleaned");
+        let is_pointer = |call: &Call| call.is("PutObject") && call.target.contains("/runs/");
+        server.hooks().inject(0..1, is_pointer, Fault::PauseBefore(maker.clone()));
+        let making = scope.spawn(|| make(&server, locator, "b"));
+        maker.wait_for_call();
+        remover.open();
+        sleeper.join().expect("it wakes").expect("it has nothing to do");
+        maker.open();
+        making.join().expect("it is made").check_current().expect("it is there");
+    });
+    assert!(goes_on(&server, locator, "b"));
 }
 
 #[test]

@@ -27,6 +27,9 @@ fn a_run_of_one_job_costs_few_requests() {
         ("s3://shared/run", "processes", 28),
         ("aws:eu-central-1:run-1", "single_machine", 28),
         ("aws:eu-central-1:run-1", "processes", 34),
+        // A start that is a restart where there is something.
+        ("s3://shared/run --restart=auto", "single_machine", 23),
+        ("aws:eu-central-1:run-1 --restart=auto", "single_machine", 29),
     ] {
         let (sandbox, server) = (Sandbox::with(ECHO), S3Server::start());
         make_bucket(&server, "shared", &[]);
