@@ -346,11 +346,8 @@ impl BucketStore {
         let new = runs::begin(&root, who, &|run| place.remove_left(&root, run)).map_err(open)?;
         let stored = new.stored();
         let (checked, ledger) = both(|| place.check_conditions(kind, &*root, &stored), || new.lead(who));
-        if let Err(error) = checked {
-            let _ = new.withdraw();
-            return Err(place.server(error));
-        }
-        let ledger = ledger.map_err(open)?;
+        let led = checked.map_err(|error| place.server(error)).and_then(|()| ledger.map_err(open));
+        let ledger = led.inspect_err(|_| drop(new.withdraw()))?;
         let pointer = new.announce().map_err(open)?;
         Ok(Self { place: Box::new(place), kind, root, pointer, ledger })
     }
@@ -364,6 +361,10 @@ impl BucketStore {
         let pointer = place.find(&root).map_err(|reason| place.open(reason))?;
         let records = runs::records(&root, &pointer.run);
         let (ledger, replay) = Ledger::take_over(records, who).map_err(|reason| place.open(reason))?;
+        // Who slept before may have begun the journal of one that was removed anew.
+        if !ledger.is_there().map_err(|error| place.open(OpenError::Records(error)))? {
+            return Err(place.open(OpenError::Missing));
+        }
         Ok((Self { place: Box::new(place), kind, root, pointer, ledger }, replay))
     }
 
@@ -376,8 +377,8 @@ impl BucketStore {
         ledger::outputs_of_cleaned(&*records).map_err(|error| place.open(OpenError::Records(error)))
     }
 
-    /// Whether this run is there. Somebody may have removed all of it, and begun another: nothing of that is known to its
-    /// journal, whose names are free again then.
+    /// Whether this run is there. Somebody may have removed all of it: nothing of that is known to its journal, whose names
+    /// are free again then.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if it is not, or if that cannot be found out.

@@ -169,7 +169,8 @@ impl Ledger {
         Ok((info, replay))
     }
 
-    /// Who leads a run now or led it last, with its name for people; found without reading the whole journal.
+    /// Who leads a run now or led it last, with its name for people; found without reading the whole journal. `None` also
+    /// where the run is over: who led it has no more to do than to say so, and to remove it.
     ///
     /// # Errors
     /// The journal's end cannot be read.
@@ -180,6 +181,10 @@ impl Ledger {
         };
         let Some(group) = journal::read_group(records, last)? else { return Ok(None) };
         let group = group?;
+        let is_end = |record: &Record| matches!(record, Record::RunFinished { .. } | Record::Cleaning { .. });
+        if group.records.iter().any(is_end) {
+            return Ok(None);
+        }
         Ok(Some((Term::new(group.epoch, &group.nonce), group.leader)))
     }
 

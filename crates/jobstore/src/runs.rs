@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::at_once::both;
 use crate::ledger::{self, Info, Ledger, OpenError};
 use crate::names::INFO;
 use crate::records::{Put, Records, RecordsError};
@@ -105,11 +106,19 @@ impl Unannounced {
 
     /// Says that it is there. It must have its first leader: a run is whole before anybody can find it.
     ///
+    /// Who slept before may find the number free again that another run had, which has come and gone: then later ones are
+    /// there, or what was stored of this run has gone with all that was at the place. What was said stays then, and is in
+    /// nobody's way: the number may be another run's by now.
+    ///
     /// # Errors
     /// [`OpenError::Exists`] if somebody else was faster; whatever the records say.
     pub fn announce(self) -> Result<Pointer, OpenError> {
         if say(&*self.root, self.pointer.number, &Turn::Run(self.pointer.run.clone()))? {
-            return Ok(self.pointer);
+            let name = turn_name(self.pointer.number);
+            let (later, info) = both(|| self.root.list(RUNS, Some(&name)), || self.records.get(INFO));
+            if later?.is_empty() && info?.is_some() {
+                return Ok(self.pointer);
+            }
         }
         self.withdraw()?;
         Err(OpenError::Exists)

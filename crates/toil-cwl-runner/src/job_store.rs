@@ -481,7 +481,7 @@ fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<O
     if let Some(found) = found.filter(|_| !begins) {
         match found {
             Ok(records) => wait_for_leader(&*records, &who, &name, log),
-            Err(error) if error.reason().is_some() => {}
+            Err(error) if error.reason().is_some_and(|reason| !matches!(reason, OpenError::Records(_))) => {}
             Err(error) => return Err(place_failure(&error)),
         }
         let mut taken = place.restart(&who);

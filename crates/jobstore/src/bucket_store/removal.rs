@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{BucketPlace, BucketStoreError, word};
-use crate::at_once::both;
 use crate::ledger::{self, OpenError};
 use crate::locator::RecordsIn;
 use crate::names;
@@ -27,7 +26,10 @@ impl BucketPlace {
             return Err(self.open(OpenError::Missing));
         };
         let pointer = match self.find(&root) {
-            Err(OpenError::Missing) if self.is_empty_own()? => return self.remove_whole(kind),
+            // What is there by now is not of this store.
+            Err(OpenError::Missing) if self.is_empty_own()? => {
+                return self.bucket.remove().map(drop).map_err(|error| self.server(error));
+            }
             found => found.map_err(|reason| self.open(reason))?,
         };
         match ledger::retire(&*runs::records(&root, &pointer.run), who) {
@@ -66,11 +68,12 @@ impl BucketPlace {
     /// that all goes, with the last request: until then it can be told what this is.
     fn remove_objects(&self, run: &str) -> Result<(), Error> {
         let prefix = format!("{}{}", self.prefix, runs::prefix(run));
-        let (swept, listed) = both(|| self.bucket.sweep_uploads(&prefix), || self.bucket.list(&prefix, None));
+        // First: one that is finished in the meantime is in the list.
+        self.bucket.sweep_uploads(&prefix)?;
+        let listed = self.bucket.list(&prefix, None)?;
         let journal = format!("{prefix}{}", names::JOURNAL);
         let (journal, others): (Vec<_>, Vec<_>) =
-            listed?.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
-        swept?;
+            listed.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
         self.bucket.delete(&others)?;
         let (first, last) = journal.split_at(journal.len().saturating_sub(DELETED_AT_ONCE));
         self.bucket.delete(first)?;
@@ -117,12 +120,14 @@ impl BucketPlace {
         }
         self.bucket.delete(&keys).map_err(server)?;
         match self.bucket.remove() {
-            // Nothing more is removed: what has come since is a new store's.
-            Err(error)
-                if error.reason.contains("BucketNotEmpty")
-                    && self.bucket.list(&self.prefix, None).is_ok_and(|entries| !entries.is_empty()) =>
-            {
-                Ok(())
+            Err(error) if error.reason.contains("BucketNotEmpty") => {
+                let entries = self.bucket.list(&self.prefix, None).map_err(server)?;
+                let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
+                // What a straggler of this run has stored since goes as well. Else it is a new store, which stays.
+                if keys.iter().any(|key| !key.starts_with(&ours)) {
+                    return Ok(());
+                }
+                self.bucket.delete(&keys).and_then(|()| self.bucket.remove()).map(drop).map_err(server)
             }
             removed => removed.map(drop).map_err(server),
         }

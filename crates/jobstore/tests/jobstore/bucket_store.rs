@@ -97,9 +97,14 @@ fn who_makes_a_store_may_die_after_every_request() {
             let made = place(&server, locator).create(&Who::here());
             assert!(made.is_err(), "{locator}, request {at}");
             server.hooks().heal();
-            // No run is there: it is announced by the last request.
-            let error = place(&server, locator).restart(&Who::here()).err().expect("there is none");
-            assert_eq!(reason(&error), OpenError::Missing, "{locator}, request {at}");
+            // No run is there, or a whole one: it is announced before it is asked, at once, whether that counts.
+            match place(&server, locator).restart(&Who::here()) {
+                Ok((kept, _)) => {
+                    assert!(at >= whole - 2, "{locator}, request {at}");
+                    kept.remove(None).expect("removed");
+                }
+                Err(error) => assert_eq!(reason(&error), OpenError::Missing, "{locator}, request {at}"),
+            }
             let kept = make(&server, locator, "a");
             if let Some(facts) = server.bucket("run--toil") {
                 assert!(facts.is_private && facts.sweep_uploads_days.is_some(), "request {at}");
@@ -264,6 +269,72 @@ fn a_leader_that_slept_through_the_removal_of_its_store_learns_of_it() {
             assert!(goes_on(&server, locator, "b"), "{locator}");
         }
     }
+}
+
+/// Meanwhile another run is made, and stays, or goes, or goes and is followed by a third.
+#[test]
+fn who_slept_while_making_a_store_has_it_or_is_told_that_there_is_one() {
+    for locator in KINDS {
+        let whole = {
+            let server = server();
+            requests(&server, || drop(place(&server, locator).create(&Who::here()).expect("made")))
+        };
+        for at in 0..whole {
+            for others in ["stays", "goes", "is followed"] {
+                let context = format!("{locator}, request {at}, the other run {others}");
+                let server = server();
+                let gate = Gate::default();
+                server.hooks().inject(at..at + 1, |_| true, Fault::PauseBefore(gate.clone()));
+                thread::scope(|scope| {
+                    let sleeper = scope.spawn(|| place(&server, locator).create(&Who::here()));
+                    gate.wait_for_call();
+                    let other = place(&server, locator).create(&Who::here());
+                    let other = match other {
+                        Ok(kept) => kept,
+                        Err(error) => {
+                            assert_eq!(reason(&error), OpenError::Exists, "{context}");
+                            gate.open();
+                            let kept = sleeper.join().expect("it wakes").expect("it has it");
+                            return kept.check_current().expect("it is there");
+                        }
+                    };
+                    other.append(&[job("a")]).expect("appended");
+                    let third = (others != "stays").then(|| other.remove(None).expect("removed"));
+                    let third =
+                        third.filter(|()| others == "is followed").map(|()| make(&server, locator, "c"));
+                    gate.open();
+                    let made = sleeper.join().expect("it wakes");
+                    let there =
+                        [made.as_ref().ok(), Some(&other).filter(|_| others == "stays"), third.as_ref()];
+                    let there: Vec<&Kept> = there.into_iter().flatten().collect();
+                    let found = there.iter().filter(|kept| !kept.is_removed()).count();
+                    assert!(found <= 1 && found == there.len(), "{context}: {found} of {}", there.len());
+                    there.iter().for_each(|kept| kept.check_current().expect("it is there"));
+                });
+            }
+        }
+    }
+}
+
+/// What an attempt of a run leaves when that is being removed goes with it.
+#[test]
+fn what_comes_late_does_not_keep_a_bucket_of_our_own() {
+    let (locator, server) = ("aws:eu-central-1:run", server());
+    let kept = make(&server, locator, "a");
+    let (contents, gate) = (kept.contents(), Gate::default());
+    let is_removal = |call: &Call| call.is("DeleteBucket");
+    server.hooks().inject(0..1, is_removal, Fault::PauseBefore(gate.clone()));
+    let directory = tempfile::tempdir().expect("a directory");
+    let late = directory.path().join("late");
+    std::fs::write(&late, "x").expect("written");
+    thread::scope(|scope| {
+        let remover = scope.spawn(|| kept.remove(None));
+        gate.wait_for_call();
+        contents.keep(&AttemptId { job: JobId("late".into()), number: 1 }, &late).expect("kept");
+        gate.open();
+        remover.join().expect("it ends").expect("removed");
+    });
+    check_gone(&server, locator, locator);
 }
 
 /// A run of which nothing is left but the record that says where it is cannot be reached any more, and was in the way of

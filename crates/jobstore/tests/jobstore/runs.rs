@@ -283,6 +283,10 @@ fn a_leader_gives_signs_of_life_and_hears_that_it_should_end(make: Factory) {
     assert_eq!(beat().map(|beat| beat.count), Some(1), "it goes with the run");
     take_away(&*place.open(), &term).expect("or by itself");
     assert_eq!(beat(), None);
+    let led = || Ledger::last_leader(&*place.open()).expect("read").map(|(term, _)| term);
+    assert_eq!(led(), Some(term));
+    leader.append(&[Record::RunFinished { success: true }]).expect("appended");
+    assert_eq!(led(), None, "who has only to tell that it is over is left alone");
 }
 
 #[test]

@@ -23,13 +23,13 @@ stdout: o.txt
 #[test]
 fn a_run_of_one_job_costs_few_requests() {
     for (store, executor, most) in [
-        ("s3://shared/run", "single_machine", 22),
-        ("s3://shared/run", "processes", 28),
-        ("aws:eu-central-1:run-1", "single_machine", 28),
-        ("aws:eu-central-1:run-1", "processes", 34),
+        ("s3://shared/run", "single_machine", 24),
+        ("s3://shared/run", "processes", 30),
+        ("aws:eu-central-1:run-1", "single_machine", 30),
+        ("aws:eu-central-1:run-1", "processes", 36),
         // A start that is a restart where there is something.
-        ("s3://shared/run --restart=auto", "single_machine", 23),
-        ("aws:eu-central-1:run-1 --restart=auto", "single_machine", 29),
+        ("s3://shared/run --restart=auto", "single_machine", 25),
+        ("aws:eu-central-1:run-1 --restart=auto", "single_machine", 31),
     ] {
         let (sandbox, server) = (Sandbox::with(ECHO), S3Server::start());
         make_bucket(&server, "shared", &[]);
