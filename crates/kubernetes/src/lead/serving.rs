@@ -115,7 +115,7 @@ impl Lead {
                 }
             }
         }
-        let is_scarce = !self.roomless.is_empty();
+        let is_scarce = numbers.iter().any(|number| self.roomless.contains(&For::Many(*number)));
         numbers.iter().for_each(|number| self.look_at_idle(*number, now));
         if self.closing.is_none() {
             let serving = &self.serving;
@@ -131,14 +131,15 @@ impl Lead {
             }
         }
         self.let_go(now, is_scarce);
-        if is_scarce {
+        let may_make_room = !self.roomless.is_empty() && !self.settings.pod_keep.is_zero();
+        if may_make_room {
             self.make_room(now);
         }
         let waits = self.serving.queues.values().any(|queue| !queue.waiting.is_empty());
         let is_idle = self.serving.pods.values().any(|pod| pod.idle.is_some());
         let is_adopting = self.serving.adopting.is_at_work();
         let rests = self.serving.pods.values().any(|pod| pod.rests.is_some());
-        let is_due = waits || is_idle || is_adopting || rests || is_scarce;
+        let is_due = waits || is_idle || is_adopting || rests || may_make_room;
         self.serving.look = is_due.then(|| now + LOOK);
     }
 
@@ -314,7 +315,9 @@ impl Lead {
     fn here(&mut self, number: u64, known: &[Arc<str>]) {
         let Some(pod) = self.serving.pods.get_mut(&number) else { return };
         let is_first = !std::mem::replace(&mut pod.has_answered, true);
-        self.serving.unreachable = Some(0);
+        if is_first {
+            self.serving.unreachable = Some(0);
+        }
         for id in &pod.attempts {
             let Some(served) = self.serving.attempts.get_mut(id) else { continue };
             let At::In { sent, .. } = &mut served.at else { continue };
