@@ -212,8 +212,10 @@ fn kubernetes_shared_pods_do_not_blame_one_job_for_the_memory_of_another() {
     let hog = "sleep 2; a=$(head -c 400000000 /dev/zero | tr '\\0' x)";
     let line = format!("if [ $0 = 2 ]; then {hog}; else sleep 15; fi && {SAY}");
     let shared = Shared::new("shared-company", &registry, 4, None, &line);
-    let said = ended(shared.start(), 1);
-    assert!(said.contains("while other jobs ran in its pod: it is tried alone"), "{said}");
+    let company = "while other jobs ran in its pod: it is tried alone";
+    let run = || ended(shared.command(&["--clean", "always"]).spawn().expect("it starts"), 1);
+    // On a very busy machine jobs come one after the other, and the first one may have a pod of its own.
+    let said = (0..3).map(|_| run()).find(|said| said.contains(company)).expect("it was in company");
     // --retryCount is 0: it is told once it was alone, and of the others nothing.
     let told: Vec<&str> = said.lines().filter(|line| line.contains("[E] job ")).collect();
     assert!(
