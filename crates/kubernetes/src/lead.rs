@@ -32,7 +32,6 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use self::making::{Made, Stop};
 use self::shared::Serving;
 use crate::cluster::{self, Cluster, Silence};
-use crate::events;
 use crate::outcome::Standing;
 use crate::room::Room;
 use crate::settings::Settings;
@@ -429,16 +428,7 @@ impl Lead {
             Told::NotMade { id: For::One(id), failure } => self.over(&id, Outcome::Failed(failure)),
             Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
             Told::Over { id, outcome } => self.over(&id, outcome),
-            Told::NoRoom { id, words } => {
-                if !self.active.contains_key(&id) {
-                    return;
-                }
-                self.roomless.insert(id.clone());
-                self.make_room(Instant::now());
-                if self.crowded.insert(events::gist(&words).to_owned()) {
-                    self.report_note(&id, format!("waits for room in the namespace: {words}"));
-                }
-            }
+            Told::NoRoom { id, words } => self.no_room(id, &words),
             Told::NoPod { id, why } => self.no_pod(&id, why),
             Told::Written { id, written } => self.written(&id, written),
             Told::Heard { pod, heard } => self.heard(pod, heard),

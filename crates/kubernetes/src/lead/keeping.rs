@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{For, Lead, Told};
 use crate::cluster::removal::Whose;
+use crate::events;
 use crate::room::Wanted;
 
 /// How long a worker may take to be ready for another run.
@@ -48,6 +49,18 @@ impl Lead {
                 cluster.complain(&failure);
             }
         });
+    }
+
+    /// The namespace has no room for a Job, in the server's words.
+    pub(super) fn no_room(&mut self, id: For, words: &str) {
+        if !self.active.contains_key(&id) {
+            return;
+        }
+        self.roomless.insert(id.clone());
+        self.make_room(Instant::now());
+        if self.crowded.insert(events::gist(words).to_owned()) {
+            self.report_note(&id, format!("waits for room in the namespace: {words}"));
+        }
     }
 
     /// A worker waits for another run: its pod is this one's no more.
