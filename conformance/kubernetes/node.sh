@@ -152,7 +152,9 @@ surroundings() {
     # It loses what it has anyway when the cluster ends, and a disk that is busy with builds makes it slow.
     mount -t tmpfs -o size=3g etcd etcd
     ip link set lo up
-    ip link add kube0 type bridge
+    # A bridge that is told no address has the lowest one of its ports: when a pod comes or goes that may be another one, and
+    # pods that know the last one reach nobody for half a minute.
+    ip link add kube0 address 02:00:0a:58:00:01 type bridge
     ip addr add "$address/16" dev kube0
     ip link set kube0 up
     sysctl -qw net.ipv4.ip_forward=1 || true

@@ -10,8 +10,10 @@ use kube::api::ListParams;
 use moil_job::failure::Failure;
 use serde_json::{Value, json};
 
+use super::removal::Whose;
 use super::{Cluster, has_ended, is_conflict, is_gone, is_refused};
 use crate::names;
+use crate::outcome::{Standing, standing};
 use crate::room::{Room, Waiting, Wanted};
 
 /// A pod that waits no longer than this is left alone: it may be gone before it hears of us. In seconds.
@@ -89,6 +91,15 @@ impl Cluster {
             }
         }
         None
+    }
+
+    /// Whether pods of an owner find no node.
+    pub async fn is_crowded(&self, owner: &str) -> bool {
+        let selector = Whose { owner: Some(owner), run: None }.selector();
+        let parameters = ListParams::default().labels(&selector).fields("spec.nodeName=");
+        let found = self.patient(|| async { self.pods().list(&parameters).await }).await;
+        // Who is in need of room looks for pods that wait as well.
+        found.is_ok_and(|pods| pods.iter().any(|pod| matches!(standing(pod), Standing::Waiting(Some(_)))))
     }
 
     /// Removes Jobs whose pods wait, of those that are selected: all, or as many as others need. Says how many these were.

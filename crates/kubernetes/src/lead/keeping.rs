@@ -12,7 +12,7 @@ use crate::room::Wanted;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often it is looked for pods that may make room.
-const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(2);
 
 impl Lead {
     /// Asks the worker of a pod to wait for another run. `false`: it is not to, or the pod may have something to do.
@@ -70,14 +70,17 @@ impl Lead {
         self.serving.pods.remove(&number);
         let Some(job) = self.forget(&For::Many(number)).and_then(|active| active.job) else { return };
         self.serving.leaving += 1;
-        let wait = self.settings.pod_keep;
+        let (wait, owner) = (self.settings.pod_keep, self.settings.owner.clone());
         let (cluster, told) = (self.cluster.clone(), self.told.clone());
         tokio::spawn(async move {
-            if let Err(failure) = cluster.keep(&job, &name, wait).await {
+            // Handed from run to run, it would never go, and those that wait for room never begin.
+            let mut is_kept = !cluster.is_crowded(&owner).await;
+            if is_kept && let Err(failure) = cluster.keep(&job, &name, wait).await {
                 cluster.complain(&failure);
-                if let Err(failure) = cluster.remove_job(&job).await {
-                    cluster.complain(&failure);
-                }
+                is_kept = false;
+            }
+            if !is_kept && let Err(failure) = cluster.remove_job(&job).await {
+                cluster.complain(&failure);
             }
             let _ = told.send(Told::Kept);
         });

@@ -170,6 +170,32 @@ fn kubernetes_kept_pods_that_were_taken_over_make_no_room() {
 }
 
 #[test]
+fn kubernetes_pods_are_not_kept_where_others_find_no_room() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
+    let shared =
+        Shared::new("kept-crowd", &registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "60"]);
+    // Two have no room on the node.
+    let machine = std::fs::read_to_string("/proc/meminfo").expect("it is there");
+    let total = machine.split_whitespace().nth(1).and_then(|total| total.parse::<u64>().ok()).expect("KiB");
+    let large = format!("ramMin: {}", total / 1024 * 6 / 10);
+    shared.wants("ramMin: 1500", &large);
+    let first = shared.run(1, &[]);
+    in_time("its job is at work", 60, || shared.pods_of_runs().len() == 1);
+    let second = shared.run(2, &["--kubernetesJobLabels", "a=b"]);
+    let reasons = r#"jsonpath={.items[*].status.conditions[?(@.type=="PodScheduled")].reason}"#;
+    let words = ["get", "pods", "-o", reasons];
+    in_time("it finds no room", 60, || {
+        shared.space.kubectl(&words, "").is_ok_and(|reasons| reasons.contains("Unschedulable"))
+    });
+    shared.sandbox.write("marks/go", "");
+    ended(first, 0);
+    assert_eq!(shared.waiting(), Vec::<String>::new());
+    ended(second, 0);
+    assert_eq!(shared.waiting().len(), 1, "here nobody waits for room");
+}
+
+#[test]
 fn kubernetes_kept_pods_take_jobs_of_another_size() {
     let Some((registry, _whole)) = cluster() else { return };
     let small = "{coresMin: 0.1, ramMin: 200, tmpdirMin: 10, outdirMin: 10}";
