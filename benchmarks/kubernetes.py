@@ -5,9 +5,11 @@
     conformance/kubernetes/cluster.sh exec benchmarks/kubernetes.py --programs target/release
 
 Runs of moil and of the floor take turns; the figures are medians of the repeats. Each run of moil is made twice: with pods that
-take one job after the other, and with a pod per job. Wall is seconds from start to end; CPU and RSS are the leader's own. API requests are what the leader asked of the API server (its audit log), watches included;
-S3 requests are those of the leader and of all workers. A second table is about a leader whose ten pods sleep. With
-`--many N` nothing is run but N jobs in shared pods.
+take one job after the other, and with a pod per job. Wall is seconds from start to end; "after the last tool" is the part of it after
+the end of the last tool; CPU and RSS are the leader's own. API requests are what the leader asked of the API server (its audit log), watches
+included; S3 requests are those of the leader and of all workers. The pods' CPU and memory are all that their groups used, the tools and the
+start of containers among it, memory at its highest without files that are cached; the machine's CPU is all of it, with the cluster's programs. A second table is about a leader
+whose ten pods sleep. With `--many N` nothing is run but N jobs in shared pods.
 """
 
 import argparse
@@ -96,7 +98,8 @@ def floor(times):
 TOOL = {
     "class": "CommandLineTool",
     "requirements": {"ResourceRequirement": {"coresMin": CPU, "ramMin": MOIL_MEMORY, "tmpdirMin": 1, "outdirMin": 1}},
-    "baseCommand": "echo",
+    # An echo that tells when it ended.
+    "baseCommand": ["sh", "-c", "read up idle </proc/uptime; echo $up"],
     "inputs": {"word": {"type": "string", "inputBinding": {}}},
     "outputs": {"out": {"type": "string", "outputBinding": {
         "glob": "o", "loadContents": True, "outputEval": "$(self[0].contents)"}}},
@@ -104,7 +107,7 @@ TOOL = {
 }
 
 
-def scatter(times, command="echo", memory=MOIL_MEMORY):
+def scatter(times, command=TOOL["baseCommand"], memory=MOIL_MEMORY):
     asked = {"ResourceRequirement": {**TOOL["requirements"]["ResourceRequirement"], "ramMin": memory}}
     step = {"run": {**TOOL, "baseCommand": command, "requirements": asked}, "scatter": "word", "in": {"word": "words"}, "out": ["out"]}
     return {"cwlVersion": "v1.2", "class": "Workflow", "requirements": {"ScatterFeatureRequirement": {}},
@@ -137,20 +140,61 @@ def start(programs, folder, name, document, inputs, more):
     words = [str(programs / "toil-cwl-runner"), "--batchSystem", "kubernetes", "--kubernetesNamespace", NAMESPACE,
              "--jobStore", f"aws:us-east-1:bench-{name}-{os.getpid()}-{work.name.lower().replace('_', 'x')}",
              "--clean", "always", "--outdir", str(work / "out"), *more, str(work / "main.cwl"), str(work / "job.json")]
-    with open(work / "log", "w") as log:
-        return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, cwd=work), work / "log"
+    with open(work / "log", "w") as log, open(work / "outputs", "w") as outputs:
+        return subprocess.Popen(words, stdout=outputs, stderr=log, cwd=work), work
 
 
 def moil(programs, folder, store, name, document, inputs, more):
-    """Seconds, CPU seconds, MiB and requests of one run."""
-    asked, stored, began = requests(), store.asked, time.monotonic()
-    child, log = start(programs, folder, name, document, inputs, more)
+    """What is in a row of the table, of one run."""
+    asked, stored, used, pods, began = requests(), store.asked, machine(), pods_cpu(), time.monotonic()
+    child, work = start(programs, folder, name, document, inputs, more)
+    peak = Peak()
     _, status, usage = os.wait4(child.pid, 0)
+    ended = time.clock_gettime(time.CLOCK_BOOTTIME)
     took = time.monotonic() - began
     if status != 0:
-        raise SystemExit(f"{name} failed:\n{log.read_text()}")
-    return (took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, requests() - asked,
-            store.asked - stored)
+        raise SystemExit(f"{name} failed:\n{(work / 'log').read_text()}")
+    outputs = json.loads((work / "outputs").read_text())
+    times = outputs["all"] if "all" in outputs else [outputs["last"]]
+    return {"wall": took, "end": ended - max(map(float, times)), "cpu": usage.ru_utime + usage.ru_stime,
+            "rss": usage.ru_maxrss / 1024, "api": requests() - asked, "s3": store.asked - stored,
+            "pods cpu": pods_cpu() - pods, "pods memory": peak.stop(), "machine": machine() - used}
+
+
+def machine():
+    """Seconds of CPU of all that ever ran."""
+    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _wait, irq, softirq, _steal = map(int, fields)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def pods_group(controller):
+    """The group that all pods are in. Of the node's version of cgroups there is one."""
+    return next(pathlib.Path("/sys/fs/cgroup", controller).glob("moil-kubernetes*/kubepods"))
+
+
+def pods_cpu():
+    """Seconds of CPU of all pods, also of those that are gone."""
+    return int((pods_group("cpuacct") / "cpuacct.usage").read_text()) / 1e9
+
+
+class Peak(threading.Thread):
+    """The most memory of all pods together, in MiB, as seen every 10 ms."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.most, self.over, self.source = 0, threading.Event(), pods_group("memory") / "memory.stat"
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.01):
+            found = dict(line.split() for line in self.source.read_text().splitlines())
+            self.most = max(self.most, int(found["total_rss"]))
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        return self.most / 2**20
 
 
 def cpu(pid):
@@ -162,11 +206,11 @@ def cpu(pid):
 def idle(programs, folder, store, seconds, more):
     """What a leader costs while its ten pods sleep: percent of a core, requests of the API server and of S3 per second."""
     document, inputs = scatter(10, ["sleep", "3600"], ALONE)
-    child, log = start(programs, folder, "idle", document, inputs, more)
+    child, work = start(programs, folder, "idle", document, inputs, more)
     running = 0
     while running < 10:
         if child.poll() is not None:
-            raise SystemExit(f"idle failed:\n{log.read_text()}")
+            raise SystemExit(f"idle failed:\n{(work / 'log').read_text()}")
         time.sleep(1)
         running = len(kubectl("get", "pods", "--field-selector=status.phase=Running", "-o", "name").split())
     # Until the last of them has begun.
@@ -203,14 +247,22 @@ def main():
                  "scatter-50": (scatter(50), lambda: floor(50)),
                  "chain-5": (chain(5), lambda: sum(floor(1) for _ in range(5)))}
     shown = (lambda asked, form: format(asked, form)) if AUDIT.exists() else (lambda asked, form: "-")
-    print("| workload | pods | moil: wall | floor: wall | ratio | leader: CPU | leader: RSS | API requests | S3 requests |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| workload | pods | moil: wall s | bare Jobs: wall s | ratio | after the last tool: s | leader: CPU s | leader: RSS MiB "
+          "| API requests | S3 requests | pods: CPU s | pods: MiB | machine: CPU s |")
+    print("|---|---|" + "--:|" * 11)
+
+    def row(name, kind, low, found):
+        at = {key: statistics.median(run[key] for run in found) for key in found[0]}
+        figures = [f"{low:.1f}", f"{at['wall'] / low:.2f}"] if low else ["", ""]
+        print(f"| {name} | {kind} | " + " | ".join([
+            f"{at['wall']:.1f}", *figures, f"{at['end']:.2f}", f"{at['cpu']:.2f}", f"{at['rss']:.0f}", shown(at["api"], ".0f"),
+            f"{at['s3']:.0f}", f"{at['pods cpu']:.2f}", f"{at['pods memory']:.0f}", f"{at['machine']:.1f}"]) + " |", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         moil(options.programs, folder, store, "warm", *scatter(1), [])
         if options.many:
-            wall, used, memory, asked, stored = moil(options.programs, folder, store, "many", *scatter(options.many), [])
-            print(f"| {options.many} jobs | shared | {wall:.1f} s ({options.many / wall:.0f} per second) | - | - | {used:.2f} s "
-                  f"| {memory:.0f} MiB | {shown(asked, '.0f')} | {stored:.0f} |", flush=True)
+            row(f"{options.many} jobs", "shared", None,
+                [moil(options.programs, folder, store, "many", *scatter(options.many), [])])
             kubectl("delete", "namespace", NAMESPACE, "--wait=false")
             return
         floor(1)
@@ -223,11 +275,8 @@ def main():
                     more = PER_JOB if kind == "per job" else []
                     found.append(moil(options.programs, folder, store, name, document, inputs, more))
                 floors.append(lowest())
-            low = statistics.median(floors)
             for kind, found in runs.items():
-                wall, used, memory, asked, stored = (statistics.median(column) for column in zip(*found))
-                print(f"| {name} | {kind} | {wall:.1f} s | {low:.1f} s | {wall / low:.2f} | {used:.2f} s | {memory:.0f} MiB "
-                      f"| {shown(asked, '.0f')} | {stored:.0f} |", flush=True)
+                row(name, kind, statistics.median(floors), found)
         if not options.only or "idle" in options.only:
             print("\n| ten pods sleep | pods | leader: CPU | API requests but watches | S3 requests |\n|---|---|---|---|---|")
             for kind, more in (("shared", []), ("per job", PER_JOB)):

@@ -15,12 +15,16 @@ use super::{Cluster, has_ended, is_conflict, is_gone, is_refused};
 use crate::names;
 use crate::outcome::{Standing, standing};
 use crate::room::{Room, Waiting, Wanted};
+use crate::settings::Settings;
 
 /// A pod that waits no longer than this is left alone: it may be gone before it hears of us. In seconds.
 const AT_LEAST: u64 = 2;
 
 /// The oldest pod that is taken over.
 const MOST_AGE: Duration = Duration::from_secs(6 * 3600);
+
+/// For how long a pod that finds no node has the others of its owner stand back.
+const YIELDS: Duration = Duration::from_secs(30);
 
 impl Cluster {
     /// Leaves a Job and its pod, which waits for so long, to other runs.
@@ -93,13 +97,19 @@ impl Cluster {
         None
     }
 
-    /// Whether pods of an owner find no node.
-    pub async fn is_crowded(&self, owner: &str) -> bool {
-        let selector = Whose { owner: Some(owner), run: None }.selector();
-        let parameters = ListParams::default().labels(&selector).fields("spec.nodeName=");
+    /// Whether pods of other runs of the owner have found no node in the last moments. Those that wait for longer need more
+    /// than one owner can give.
+    pub async fn is_crowded(&self, settings: &Settings) -> bool {
+        let owner = Whose { owner: Some(&settings.owner), run: None }.selector();
+        let others = format!("{owner},{}!={}", names::RUN, names::label(&settings.run));
+        let parameters = ListParams::default().labels(&others).fields("spec.nodeName=");
         let found = self.patient(|| async { self.pods().list(&parameters).await }).await;
+        let now = now();
+        let is_in_need = |pod: &Pod| {
+            now.saturating_sub(made(pod)) < YIELDS && matches!(standing(pod), Standing::Waiting(Some(_)))
+        };
         // Who is in need of room looks for pods that wait as well.
-        found.is_ok_and(|pods| pods.iter().any(|pod| matches!(standing(pod), Standing::Waiting(Some(_)))))
+        found.is_ok_and(|pods| pods.iter().any(is_in_need))
     }
 
     /// Removes Jobs whose pods wait, of those that are selected: all, or as many as others need. Says how many these were.
@@ -149,10 +159,15 @@ fn seconds(job: &Job, name: &str) -> u64 {
     job.annotations().get(name).and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
 }
 
+/// When it was made, since 1970.
+fn made(object: &impl kube::Resource<DynamicType = ()>) -> Duration {
+    let made = object.creation_timestamp().map_or(0, |made| made.0.as_second());
+    Duration::from_secs(u64::try_from(made).unwrap_or(0))
+}
+
 /// Whether a pod of a Job waits, and will for a moment.
 fn waits(job: &Job, now: Duration) -> bool {
-    let made = job.creation_timestamp().map_or(0, |made| made.0.as_second());
-    let is_old = now.as_secs().saturating_sub(u64::try_from(made).unwrap_or(0)) > MOST_AGE.as_secs();
+    let is_old = now.saturating_sub(made(job)) > MOST_AGE;
     let lasts = seconds(job, names::KEPT_UNTIL) > now.as_secs() + AT_LEAST;
     lasts && !is_old && job.metadata.deletion_timestamp.is_none() && !has_ended(job)
 }

@@ -1,5 +1,7 @@
 //! Pods that outlive their run, and wait for the next one (`--kubernetesPodKeep`).
 
+use std::sync::Arc;
+
 use moil_job::frames::Order;
 use tokio::time::{Duration, Instant};
 
@@ -11,8 +13,11 @@ use crate::room::Wanted;
 /// How long a worker may take to be ready for another run.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often it is looked for pods that may make room.
-const AGAIN: Duration = Duration::from_secs(2);
+/// After pods were removed to make room, when to look whether more have to go: by then they are gone.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The same, when there were none to be removed.
+const SOON: Duration = Duration::from_secs(1);
 
 impl Lead {
     /// Asks the worker of a pod to wait for another run. `false`: it is not to, or the pod may have something to do.
@@ -35,20 +40,26 @@ impl Lead {
 
     /// Where pods find no room, those of the same owner that wait for another run make some.
     pub(super) fn make_room(&mut self, now: Instant) {
-        let is_soon = self.serving.made_room.is_some_and(|last| now - last < AGAIN);
-        if self.settings.pod_keep.is_zero() || is_soon {
+        if self.settings.pod_keep.is_zero() || self.serving.makes_room.is_some_and(|next| now < next) {
             return;
         }
-        self.serving.made_room = Some(now);
+        self.serving.makes_room = Some(now + AGAIN);
         let roomless = self.roomless.iter().filter_map(|id| self.active.get(id));
         let wanted = roomless.fold(Wanted::default(), |wanted, active| wanted.and(active.room));
-        let (cluster, owner) = (self.cluster.clone(), self.settings.owner.clone());
+        let (cluster, owner, told) = (self.cluster.clone(), self.settings.owner.clone(), self.told.clone());
         tokio::spawn(async move {
             let selector = Whose { owner: Some(&owner), run: None }.selector();
-            if let Err(failure) = cluster.remove_waiting(&selector, Some(wanted)).await {
-                cluster.complain(&failure);
+            match cluster.remove_waiting(&selector, Some(wanted)).await {
+                Ok(0) => _ = told.send(Told::NoneToRemove),
+                Ok(_) => {}
+                Err(failure) => cluster.complain(&failure),
             }
         });
+    }
+
+    /// There was no pod that could make room: one may come at any time.
+    pub(super) fn none_to_remove(&mut self) {
+        self.serving.makes_room = Some(Instant::now() + SOON);
     }
 
     /// The namespace has no room for a Job, in the server's words.
@@ -70,12 +81,12 @@ impl Lead {
         self.serving.pods.remove(&number);
         let Some(job) = self.forget(&For::Many(number)).and_then(|active| active.job) else { return };
         self.serving.leaving += 1;
-        let (wait, owner) = (self.settings.pod_keep, self.settings.owner.clone());
+        let settings = Arc::clone(&self.settings);
         let (cluster, told) = (self.cluster.clone(), self.told.clone());
         tokio::spawn(async move {
             // Handed from run to run, it would never go, and those that wait for room never begin.
-            let mut is_kept = !cluster.is_crowded(&owner).await;
-            if is_kept && let Err(failure) = cluster.keep(&job, &name, wait).await {
+            let mut is_kept = !cluster.is_crowded(&settings).await;
+            if is_kept && let Err(failure) = cluster.keep(&job, &name, settings.pod_keep).await {
                 cluster.complain(&failure);
                 is_kept = false;
             }

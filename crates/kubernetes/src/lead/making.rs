@@ -13,7 +13,7 @@ use moil_job::wire;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{Active, For, Lead, Told};
 use crate::cluster::{Cluster, Created};
@@ -25,6 +25,12 @@ use crate::settings::Settings;
 
 /// How long to wait before a namespace that had no room is asked again, if none of our Jobs goes before.
 const NO_ROOM: Duration = Duration::from_secs(30);
+
+/// How long a new pod waits until those of other runs have found room.
+const COURTESY: Duration = Duration::from_secs(10);
+
+/// How often it looks whether they have.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The wish that an attempt does not begin.
 #[derive(Default)]
@@ -139,9 +145,7 @@ impl Maker {
             What::Many { word, class, slots } => {
                 let job = self.for_many(word, class, *slots);
                 let each = Room::of(&class.granted(1));
-                if !self.settings.pod_keep.is_zero()
-                    && let Some((name, slots)) = self.cluster.take_over(&job, each, *slots).await
-                {
+                if let Some((name, slots)) = self.take_over(&job, each, *slots).await {
                     return Ok(Made { word: word.clone(), job: name, secret: None, kept: Some(slots) });
                 }
                 (word.clone(), job, None)
@@ -168,6 +172,21 @@ impl Maker {
                 }
             }
         }
+    }
+
+    /// Takes over a pod that another run has left. Where there is none, and another run waits for room, that is let go first:
+    /// of pods that are small there may always be one, and a large one never finds room.
+    async fn take_over(&self, job: &Value, each: Room, slots: u64) -> Option<(String, u64)> {
+        let until = Instant::now() + COURTESY;
+        while !self.settings.pod_keep.is_zero() {
+            let found = self.cluster.take_over(job, each, slots).await;
+            let is_late = self.stop.is_wanted() || Instant::now() > until;
+            if found.is_some() || is_late || !self.cluster.is_crowded(&self.settings).await {
+                return found;
+            }
+            sleep(LOOK).await;
+        }
+        None
     }
 
     /// Hands an attempt over, and gives its word, its Job and its Secret.

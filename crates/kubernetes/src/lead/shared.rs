@@ -46,8 +46,8 @@ pub(super) struct Serving {
     pub(super) adopting: Adopting,
     /// How many pods are being left to other runs.
     pub(super) leaving: usize,
-    /// When pods that wait for other runs made room last.
-    pub(super) made_room: Option<Instant>,
+    /// When pods that wait for other runs may be removed again to make room.
+    pub(super) makes_room: Option<Instant>,
 }
 
 /// The jobs of a class.
@@ -148,7 +148,7 @@ impl Default for Serving {
             look: None,
             adopting: Adopting::default(),
             leaving: 0,
-            made_room: None,
+            makes_room: None,
         }
     }
 }

@@ -170,7 +170,7 @@ fn kubernetes_kept_pods_that_were_taken_over_make_no_room() {
 }
 
 #[test]
-fn kubernetes_pods_are_not_kept_where_others_find_no_room() {
+fn kubernetes_kept_pods_and_small_ones_stand_back_where_others_find_no_room() {
     let Some((registry, _whole)) = cluster() else { return };
     let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
     let shared =
@@ -188,11 +188,18 @@ fn kubernetes_pods_are_not_kept_where_others_find_no_room() {
     in_time("it finds no room", 60, || {
         shared.space.kubectl(&words, "").is_ok_and(|reasons| reasons.contains("Unschedulable"))
     });
+    // Small ones, of which there may always be one, stand back.
+    shared.wants(&large, "ramMin: 100");
+    let third = shared.run(3, &["--kubernetesJobLabels", "a=b"]);
+    std::thread::sleep(Duration::from_secs(3));
+    let pods = shared.space.kubectl(&["get", "pods", "-o", "name"], "").expect("they are listed");
+    assert_eq!(pods.lines().count(), 2, "{pods}");
     shared.sandbox.write("marks/go", "");
     ended(first, 0);
     assert_eq!(shared.waiting(), Vec::<String>::new());
     ended(second, 0);
-    assert_eq!(shared.waiting().len(), 1, "here nobody waits for room");
+    ended(third, 0);
+    assert_eq!(shared.waiting().len(), 2, "nobody waits for room any more");
 }
 
 #[test]
