@@ -96,8 +96,8 @@ enum Told {
     Heard { pod: u64, heard: Heard },
     /// A pod that waits for another run is out of the books.
     Kept,
-    /// No pod that waits for another run could make room.
-    NoneToRemove,
+    /// The pods that wait for another run do not make enough room.
+    TooLittleRoom,
 }
 
 /// A pod that is wanted, or there: of an attempt that was submitted or attached to and not reported, or of many.
@@ -435,7 +435,7 @@ impl Lead {
             Told::Written { id, written } => self.written(&id, written),
             Told::Heard { pod, heard } => self.heard(pod, heard),
             Told::Kept => self.serving.leaving -= 1,
-            Told::NoneToRemove => self.none_to_remove(),
+            Told::TooLittleRoom => self.too_little_room(),
         }
     }
 

@@ -107,9 +107,10 @@ impl Wanted {
         Self { pods: self.pods + 1, room: self.room + room }
     }
 
-    /// The Jobs of those that are to go: as many as are needed, those first that have waited for the longest time. Where all
-    /// together would not do, those that nobody seems to want: the rest may be of more use than what they take.
-    pub fn from(self, mut waiting: Vec<Waiting>) -> Vec<String> {
+    /// The Jobs of those that are to go, and whether they are enough: as many as are needed, those first that have waited for
+    /// the longest time. Where all together would not do, those that nobody seems to want: the rest may be of more use
+    /// than what they take.
+    pub fn from(self, mut waiting: Vec<Waiting>) -> (Vec<String>, bool) {
         waiting.sort_by_key(|pod| Reverse(pod.waited));
         let mut sum = Self::default();
         let needed = waiting.iter().position(|pod| {
@@ -120,7 +121,7 @@ impl Wanted {
             Some(last) => waiting.truncate(last + 1),
             None => waiting.retain(|pod| pod.waited >= SPARED),
         }
-        waiting.into_iter().map(|pod| pod.job).collect()
+        (waiting.into_iter().map(|pod| pod.job).collect(), needed.is_some())
     }
 }
 
@@ -178,19 +179,20 @@ mod tests {
         let pods =
             || vec![pod("new", 100, 0), pod("old", 100, 9), pod("large", 400, 3), pod("middle", 100, 4)];
         let wanted = |pods: usize, cores: u64| Wanted { pods, room: room(cores, 256, 2048) };
-        let cases: [(&str, Wanted, &[&str]); 7] = [
-            ("one of the same size", wanted(1, 100), &["old"]),
-            ("one that is larger", wanted(1, 150), &["old", "middle"]),
-            ("a large one", wanted(1, 600), &["old", "middle", "large"]),
-            ("all are needed", wanted(1, 700), &["old", "middle", "large", "new"]),
-            ("all are too few", wanted(1, 2000), &["old", "middle", "large"]),
-            ("a number of small ones", wanted(2, 50), &["old", "middle"]),
-            ("more than there are", wanted(9, 50), &["old", "middle", "large"]),
+        let cases: [(&str, Wanted, &[&str], bool); 7] = [
+            ("one of the same size", wanted(1, 100), &["old"], true),
+            ("one that is larger", wanted(1, 150), &["old", "middle"], true),
+            ("a large one", wanted(1, 600), &["old", "middle", "large"], true),
+            ("all are needed", wanted(1, 700), &["old", "middle", "large", "new"], true),
+            ("all are too few", wanted(1, 2000), &["old", "middle", "large"], false),
+            ("a number of small ones", wanted(2, 50), &["old", "middle"], true),
+            ("more than there are", wanted(9, 50), &["old", "middle", "large"], false),
         ];
-        for (what, wanted, gone) in cases {
-            assert_eq!(wanted.from(pods()), gone, "{what}");
+        for (what, wanted, gone, are_enough) in cases {
+            let gone = gone.iter().map(|job| (*job).to_owned()).collect();
+            assert_eq!(wanted.from(pods()), (gone, are_enough), "{what}");
         }
-        assert_eq!(wanted(1, 100).from(Vec::new()), Vec::<String>::new());
+        assert_eq!(wanted(1, 100).from(Vec::new()), (Vec::new(), false));
         let sum = Wanted::default().and(room(1, 2, 3)).and(room(10, 20, 30));
         assert_eq!(sum, Wanted { pods: 2, room: room(11, 22, 33) });
     }

@@ -112,32 +112,41 @@ impl Cluster {
         found.is_ok_and(|pods| pods.iter().any(is_in_need))
     }
 
-    /// Removes Jobs whose pods wait, of those that are selected: all, or as many as others need. Says how many these were.
-    pub(crate) async fn remove_waiting(
-        &self,
-        selector: &str,
-        wanted: Option<Wanted>,
-    ) -> Result<usize, Failure> {
+    /// Removes all Jobs whose pods wait, of those that are selected. Says how many these were.
+    pub(crate) async fn remove_waiting(&self, selector: &str) -> Result<usize, Failure> {
+        let all = self.waiting(selector).await?;
+        self.remove_still_waiting(all.iter()).await
+    }
+
+    /// Removes of them as many as others need, and says whether they are enough.
+    pub(crate) async fn make_room(&self, selector: &str, wanted: Wanted) -> Result<bool, Failure> {
+        let all = self.waiting(selector).await?;
+        let now = now().as_secs();
+        let waiting = all.iter().map(|job| Waiting {
+            job: job.name_any(),
+            room: room(job),
+            waited: Duration::from_secs(now.saturating_sub(seconds(job, names::KEPT_SINCE))),
+        });
+        let (gone, are_enough) = wanted.from(waiting.collect());
+        self.remove_still_waiting(all.iter().filter(|job| gone.contains(&job.name_any()))).await?;
+        Ok(are_enough)
+    }
+
+    async fn waiting(&self, selector: &str) -> Result<Vec<Job>, Failure> {
         let parameters = ListParams::default().labels(&format!("{selector},{}=true", names::KEPT));
-        let found = match self.patient(|| async { self.jobs().list(&parameters).await }).await {
+        let mut found = match self.patient(|| async { self.jobs().list(&parameters).await }).await {
             // People may clean without it: such pods end by themselves.
-            Err(error) if is_refused(&error) => return Ok(0),
+            Err(error) if is_refused(&error) => Vec::new(),
             found => found.map_err(|error| self.failure("list the Jobs of", selector, &error))?.items,
         };
-        let now = now().as_secs();
-        let waiting =
-            found.iter().filter(|job| job.metadata.deletion_timestamp.is_none()).map(|job| Waiting {
-                job: job.name_any(),
-                room: room(job),
-                waited: Duration::from_secs(now.saturating_sub(seconds(job, names::KEPT_SINCE))),
-            });
-        let gone = match wanted {
-            Some(wanted) => wanted.from(waiting.collect()),
-            None => waiting.map(|pod| pod.job).collect(),
-        };
+        found.retain(|job| job.metadata.deletion_timestamp.is_none());
+        Ok(found)
+    }
+
+    /// One that has been taken over in the meantime is at work.
+    async fn remove_still_waiting(&self, jobs: impl Iterator<Item = &Job>) -> Result<usize, Failure> {
         let mut count = 0;
-        for job in found.into_iter().filter(|job| gone.contains(&job.name_any())) {
-            // One that has been taken over in the meantime is at work.
+        for job in jobs {
             let is_gone = self.delete_version::<Job>(&job.name_any(), job.resource_version()).await?;
             count += usize::from(is_gone);
         }

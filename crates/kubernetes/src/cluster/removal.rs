@@ -70,7 +70,7 @@ pub fn remove(
         let cluster = Cluster::connect(settings, warn).await?;
         // Those of a run are of no other one, and go with it; those that wait for another one are of none.
         let waiting = match whose.run {
-            None => cluster.remove_waiting(&whose.selector(), None).await?,
+            None => cluster.remove_waiting(&whose.selector()).await?,
             Some(_) => 0,
         };
         let removed = cluster.remove(&whose.selector()).await?;

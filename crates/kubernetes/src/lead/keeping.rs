@@ -13,10 +13,10 @@ use crate::room::Wanted;
 /// How long a worker may take to be ready for another run.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// After pods were removed to make room, when to look whether more have to go: by then they are gone.
+/// After as many pods were removed as others need, when to look whether more have to go: by then they are gone.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// The same, when there were none to be removed.
+/// The same, when there were too few.
 const SOON: Duration = Duration::from_secs(1);
 
 impl Lead {
@@ -49,16 +49,16 @@ impl Lead {
         let (cluster, owner, told) = (self.cluster.clone(), self.settings.owner.clone(), self.told.clone());
         tokio::spawn(async move {
             let selector = Whose { owner: Some(&owner), run: None }.selector();
-            match cluster.remove_waiting(&selector, Some(wanted)).await {
-                Ok(0) => _ = told.send(Told::NoneToRemove),
-                Ok(_) => {}
+            match cluster.make_room(&selector, wanted).await {
+                Ok(true) => {}
+                Ok(false) => _ = told.send(Told::TooLittleRoom),
                 Err(failure) => cluster.complain(&failure),
             }
         });
     }
 
-    /// There was no pod that could make room: one may come at any time.
-    pub(super) fn none_to_remove(&mut self) {
+    /// The pods that could make room were too few: another one may come at any time.
+    pub(super) fn too_little_room(&mut self) {
         self.serving.makes_room = Some(Instant::now() + SOON);
     }
 
