@@ -1,12 +1,14 @@
 //! The job stores `aws:REGION:NAME` and `s3://BUCKET/PREFIX`: records and contents below a prefix of a bucket.
 //!
 //! ```text
-//! PREFIX/runs/…               which run is there
-//! PREFIX/run-UUID/moil.json   what the store is
-//!                /journal/…   the ledger
+//! PREFIX/runs/N               which run is there, with its first records
+//! PREFIX/run-UUID/journal/…   the ledger
 //!                /files/TERM/ATTEMPT-RANDOM/…   what attempts left
-//! PREFIX/records             of aws: stores: where the records are, `s3` or `simpledb`
+//! PREFIX/records             of aws: stores: where the records are, `s3` or `simpledb`, and the name of their sequence
+//! PREFIX/runs/NAME/N         of aws: stores, whose bucket is made and removed with each
 //! ```
+//!
+//! What is stored when, and why it is right, is with [`runs`].
 //!
 //! With SimpleDB, `runs/…` and all of a run but its files are items of a domain (`domain`) with the same names.
 //!
@@ -18,7 +20,8 @@ mod removal;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use moil_cwl::value::Value;
 use moil_job::record::Record;
@@ -26,13 +29,13 @@ use moil_job::store::{Store, StoreError};
 
 use crate::at_once::both;
 use crate::content::s3::S3Contents;
-use crate::ledger::{self, Ledger, OpenError, Replay};
+use crate::ledger::{Ledger, OpenError, Replay};
 use crate::locator::{Locator, RecordsIn};
 use crate::names::Term;
 use crate::nonce::nonce;
 use crate::records::s3::S3Records;
-use crate::records::{Put, Records};
-use crate::runs::{self, Pointer};
+use crate::records::{Put, Records, RecordsError};
+use crate::runs::{self, New, Pointer, There};
 use crate::s3::{Bucket, Error, Kind, S3};
 use crate::who::Who;
 use domain::Domain;
@@ -125,6 +128,15 @@ struct Own {
     domain: Domain,
 }
 
+/// The records that say which run is there.
+#[derive(Clone)]
+struct Root {
+    kind: RecordsIn,
+    records: Arc<dyn Records>,
+    /// The name of their sequence, in a bucket of our own.
+    generation: Option<String>,
+}
+
 impl BucketPlace {
     /// The place that a locator names; `None` where it names none in a bucket. `simpledb` is the URL of the server of
     /// SimpleDB, if it is not that of AWS.
@@ -156,46 +168,87 @@ impl BucketPlace {
         Self { records, tags, ..self }
     }
 
-    /// The records that say which run is there, and where they are, for a store that is there; `None` if there is none.
-    fn root(&self) -> Result<Option<(RecordsIn, Arc<dyn Records>)>, BucketStoreError> {
-        if self.own.is_none() {
+    /// The records that say which run is there, for a store that is there; `None` if there is none.
+    fn root(&self) -> Result<Option<Root>, BucketStoreError> {
+        let Some(own) = &self.own else {
             // Who looks for the run learns whether the bucket is there.
-            return Ok(Some((RecordsIn::S3, self.root_in(RecordsIn::S3)?)));
-        }
+            return self.root_in(RecordsIn::S3, None).map(Some);
+        };
         if !self.exists()? {
             return Ok(None);
         }
-        let kind = self.marked()?.unwrap_or_default();
-        if let Some(own) = &self.own
-            && kind == RecordsIn::SimpleDb
-            && !own.domain.is_there().map_err(|error| self.server(error))?
-        {
+        let (kind, generation) = match self.marked()? {
+            Some((kind, generation)) => (kind, Some(generation)),
+            // Who slept while he removed the store before may have taken it away.
+            None => (RecordsIn::S3, self.a_generation()?),
+        };
+        if kind == RecordsIn::SimpleDb && !own.domain.is_there().map_err(|error| self.server(error))? {
             return Ok(None);
         }
-        Ok(Some((kind, self.root_in(kind)?)))
+        match generation {
+            Some(generation) => self.root_in(kind, Some(generation)).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The run that is there.
-    fn find(&self, root: &Arc<dyn Records>) -> Result<Pointer, OpenError> {
-        match runs::find(&**root) {
-            Err(OpenError::Records(_)) if self.bucket.exists().is_ok_and(|there| !there) => {
-                Err(OpenError::Missing)
-            }
-            found => found,
+    fn find(&self, root: &Root) -> Result<Pointer, OpenError> {
+        match self.look(root)? {
+            There::Run(pointer) => Ok(pointer),
+            There::Gone(gone) if self.is_left(root, &gone.run)? => Err(OpenError::Cleaning),
+            _ => Err(OpenError::Missing),
         }
     }
 
-    fn root_in(&self, kind: RecordsIn) -> Result<Arc<dyn Records>, BucketStoreError> {
-        match (&self.own, kind) {
+    /// What is there.
+    fn look(&self, root: &Root) -> Result<There, OpenError> {
+        match runs::look(&*root.records) {
+            Err(_) if self.bucket.exists().is_ok_and(|there| !there) => Ok(There::Nothing),
+            found => Ok(found?),
+        }
+    }
+
+    /// Whether something is left of a run that is gone. A bucket of our own goes with it.
+    fn is_left(&self, root: &Root, run: &str) -> Result<bool, RecordsError> {
+        Ok(self.own.is_some() || !root.records.list(&runs::prefix(run), None)?.is_empty())
+    }
+
+    fn root_in(&self, kind: RecordsIn, generation: Option<String>) -> Result<Root, BucketStoreError> {
+        let records = self.records_in(kind, generation.as_deref(), false)?;
+        Ok(Root { kind, records, generation })
+    }
+
+    /// `checks`: whether each put finds out if the server honours conditions.
+    fn records_in(
+        &self,
+        kind: RecordsIn,
+        generation: Option<&str>,
+        checks: bool,
+    ) -> Result<Arc<dyn Records>, BucketStoreError> {
+        let records: Arc<dyn Records> = match (&self.own, kind) {
             (Some(own), RecordsIn::SimpleDb) => {
-                own.domain.records(&self.bucket, &self.prefix).map_err(|error| self.server(error))
+                own.domain.records(&self.bucket, &self.prefix).map_err(|error| self.server(error))?
             }
-            _ => Ok(Arc::new(S3Records::new(self.bucket.clone(), &self.prefix))),
-        }
+            _ if checks => Arc::new(self.objects().checking()),
+            _ => Arc::new(self.objects()),
+        };
+        Ok(match generation {
+            Some(generation) => runs::of_generation(records, generation),
+            None => records,
+        })
     }
 
-    /// Where the store says that its records are; `None` if it does not say.
-    fn marked(&self) -> Result<Option<RecordsIn>, BucketStoreError> {
+    fn objects(&self) -> S3Records {
+        S3Records::new(self.bucket.clone(), &self.prefix)
+    }
+
+    /// The name of a sequence that is there, whatever the marker says.
+    fn a_generation(&self) -> Result<Option<String>, BucketStoreError> {
+        runs::a_generation(&self.objects()).map_err(|error| self.open(OpenError::Records(error)))
+    }
+
+    /// Where the store says that its records are, and the name of their sequence; `None` if it does not say.
+    fn marked(&self) -> Result<Option<(RecordsIn, String)>, BucketStoreError> {
         if self.own.is_none() {
             return Ok(None);
         }
@@ -203,8 +256,11 @@ impl BucketPlace {
             Err(error) if error.kind == Kind::NoBucket => None,
             text => text.map_err(|error| self.server(error))?,
         };
+        let text = text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+        let Some((word, generation)) = text.split_once(' ') else { return Ok(None) };
         let known = [RecordsIn::S3, RecordsIn::SimpleDb];
-        Ok(text.and_then(|text| known.into_iter().find(|kind| word(*kind).as_bytes() == text)))
+        let kind = known.into_iter().find(|kind| self::word(*kind) == word);
+        Ok(kind.map(|kind| (kind, generation.to_owned())))
     }
 
     fn marker(&self) -> String {
@@ -216,9 +272,9 @@ impl BucketPlace {
     /// # Errors
     /// There is none, or the server cannot be asked.
     pub fn records(&self) -> Result<Arc<dyn Records>, BucketStoreError> {
-        let (_, root) = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
+        let root = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
         let pointer = self.find(&root).map_err(|reason| self.open(reason))?;
-        Ok(runs::records(&root, &pointer.run))
+        Ok(pointer.records(&root.records))
     }
 
     /// The run that is there, for a worker: its records, and what keeps files of attempts of a term. `run` is its number if
@@ -232,12 +288,12 @@ impl BucketPlace {
         term: &Term,
     ) -> Result<(Arc<dyn Records>, S3Contents), BucketStoreError> {
         if let Some(run) = run {
-            let root = self.root_in(RecordsIn::S3)?;
+            let root: Arc<dyn Records> = Arc::new(self.objects());
             return Ok((runs::records(&root, run), self.contents(run, term)));
         }
-        let (_, root) = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
-        let Pointer { run, .. } = self.find(&root).map_err(|reason| self.open(reason))?;
-        Ok((runs::records(&root, &run), self.contents(&run, term)))
+        let root = self.root()?.ok_or_else(|| self.open(OpenError::Missing))?;
+        let pointer = self.find(&root).map_err(|reason| self.open(reason))?;
+        Ok((pointer.records(&root.records), self.contents(&pointer.run, term)))
     }
 
     fn contents(&self, run: &str, term: &Term) -> S3Contents {
@@ -252,21 +308,14 @@ impl BucketPlace {
         self.bucket.exists().map_err(|error| self.server(error))
     }
 
-    /// Whether records are stored under a condition; `stored` is the name of one that is worth nothing if not.
-    fn check_conditions(&self, kind: RecordsIn, root: &dyn Records, stored: &str) -> Result<(), Error> {
-        match kind {
-            RecordsIn::S3 => self.bucket.check_not_stored_again(&format!("{}{stored}", self.prefix)),
-            RecordsIn::SimpleDb => check_not_stored_again(root, stored),
-        }
-    }
-
-    /// Makes what belongs to an `aws:` store alone, for a run that has its records there.
+    /// Makes what belongs to an `aws:` store alone, for a run that has its records there. Gives the name of their sequence,
+    /// and whether that is new.
     fn make_own(
         &self,
         own: &Own,
         kind: RecordsIn,
         tags: &BTreeMap<String, String>,
-    ) -> Result<(), BucketStoreError> {
+    ) -> Result<(String, bool), BucketStoreError> {
         let server = |error| self.server(error);
         if let Some(name) = self.bucket.name().strip_suffix("--toil") {
             let old = self.bucket.sibling(&format!("{name}--files"));
@@ -284,30 +333,36 @@ impl BucketPlace {
         // Before a run can be found: no leader that takes over asks whether they are there.
         let (furnished, marked) = both(|| self.bucket.furnish(tags), || self.mark(kind));
         furnished.map_err(server)?;
-        marked?;
+        let marked = marked?;
         if kind == RecordsIn::SimpleDb {
             own.domain.make().map_err(|error| BucketStoreError::NoSimpleDb {
                 store: self.name.clone(),
                 reason: format!("{error}; leave --awsRecords out where SimpleDB is not to be had (AWS offers it to no new accounts)"),
             })?;
         }
-        Ok(())
+        Ok(marked)
     }
 
-    /// Says where the records will be, unless another run's are elsewhere.
-    fn mark(&self, kind: RecordsIn) -> Result<(), BucketStoreError> {
-        let marker = self.marker();
+    /// Says where the records will be, unless another run's are elsewhere. Gives the name of their sequence, and whether
+    /// that is new.
+    fn mark(&self, kind: RecordsIn) -> Result<(String, bool), BucketStoreError> {
+        let (marker, generation) = (self.marker(), nonce());
+        let text = format!("{} {generation}", word(kind));
         let server = |error| self.server(error);
-        if self.bucket.put_if_absent(&marker, word(kind).as_bytes()).map_err(server)? == Put::Stored
-            || self.marked()? == Some(kind)
+        if self.bucket.put_if_absent(&marker, text.as_bytes()).map_err(server)? == Put::Stored {
+            return Ok((generation, true));
+        }
+        if let Some((there, generation)) = self.marked()?
+            && there == kind
         {
-            return Ok(());
+            return Ok((generation, false));
         }
         // A store of the other kind, or what is left of one.
         match self.records() {
             Ok(_) => Err(self.open(OpenError::Exists)),
             Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => {
-                self.bucket.put(&marker, word(kind).as_bytes()).map_err(server)
+                self.bucket.put(&marker, text.as_bytes()).map_err(server)?;
+                Ok((generation, false))
             }
             Err(error) => Err(error),
         }
@@ -325,31 +380,77 @@ impl BucketPlace {
 /// A run in a bucket that this process leads.
 pub struct BucketStore {
     place: Box<BucketPlace>,
-    kind: RecordsIn,
-    root: Arc<dyn Records>,
+    root: Root,
     pointer: Pointer,
     ledger: Ledger,
+    /// The run, as long as nothing is stored of it.
+    coming: Mutex<Option<New>>,
+    /// Whether nobody but this process has ever worked for the run.
+    alone: AtomicBool,
 }
 
 impl BucketStore {
-    /// Makes a store where there is none, and the bucket if it is the store's own.
+    /// Begins to make a store where there is none; the bucket is made if it is the store's own. Nothing is stored of the
+    /// run before [`BucketStore::establish`].
     ///
     /// # Errors
-    /// There is one; the server refuses, or ignores conditions.
+    /// There is one; the server refuses.
     pub fn create(place: BucketPlace, who: &Who) -> Result<Self, BucketStoreError> {
         let kind = place.records;
-        if let Some(own) = &place.own {
-            place.make_own(own, kind, &place.tags)?;
+        let (generation, is_new) = match &place.own {
+            Some(own) => {
+                let (generation, is_new) = place.make_own(own, kind, &place.tags)?;
+                (Some(generation), is_new)
+            }
+            None => (None, false),
+        };
+        let root = place.root_in(kind, generation)?;
+        let new = match is_new && kind == RecordsIn::S3 {
+            true => Ok(runs::begin_first(&root.records)),
+            false => runs::begin(&root.records, &|run| place.remove_left(&root, run)),
+        };
+        let new = new.map_err(|reason| place.open(reason))?;
+        let ledger = new.lead(who).map_err(|reason| place.open(reason))?;
+        let pointer = new.pointer().clone();
+        let (coming, alone) = (Mutex::new(Some(new)), AtomicBool::new(false));
+        Ok(Self { place: Box::new(place), root, pointer, ledger, coming, alone })
+    }
+
+    /// Stores at once all that was to be stored until now: from then on the run is there. `alone`: no other process will
+    /// work for it. Does nothing if it is there.
+    ///
+    /// # Errors
+    /// Somebody else was faster; the server refuses, or ignores conditions.
+    pub fn establish(&self, alone: bool) -> Result<(), BucketStoreError> {
+        let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(new) = &*coming else { return Ok(()) };
+        // A server is known that has refused a second record of a name once.
+        let checks = new.is_first();
+        let kind = self.root.kind;
+        let checking = self.place.records_in(kind, self.root.generation.as_deref(), checks)?;
+        let put = |name: &str, bytes: &[u8]| match checking.put_if_absent(name, bytes)? {
+            Put::Stored if checks && kind == RecordsIn::SimpleDb => {
+                let checked = check_not_stored_again(&*checking, name);
+                checked.inspect_err(|_| drop(checking.delete(&[name.to_owned()]))).map(|()| Put::Stored)
+            }
+            put => Ok(put),
+        };
+        new.store(&put).map_err(|reason| self.place.open(reason))?;
+        // Who slept before may be behind a store that was made meanwhile.
+        if self.place.own.is_some()
+            && self.place.marked()?.map(|(_, generation)| generation) != self.root.generation
+        {
+            let withdrawn = new.withdraw().map_err(OpenError::Records);
+            return Err(self.place.open(withdrawn.err().unwrap_or(OpenError::Exists)));
         }
-        let root = place.root_in(kind)?;
-        let open = |reason| place.open(reason);
-        let new = runs::begin(&root, who, &|run| place.remove_left(&root, run)).map_err(open)?;
-        let stored = new.stored();
-        let (checked, ledger) = both(|| place.check_conditions(kind, &*root, &stored), || new.lead(who));
-        let led = checked.map_err(|error| place.server(error)).and_then(|()| ledger.map_err(open));
-        let ledger = led.inspect_err(|_| drop(new.withdraw()))?;
-        let pointer = new.announce().map_err(open)?;
-        Ok(Self { place: Box::new(place), kind, root, pointer, ledger })
+        *coming = None;
+        self.alone.store(alone, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether nothing is stored of the run.
+    pub fn is_coming(&self) -> bool {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Takes over the run that is there, and says what its journal says. Its leader until now is fenced.
@@ -357,15 +458,16 @@ impl BucketStore {
     /// # Errors
     /// There is none, or it is not to be led any more.
     pub fn restart(place: BucketPlace, who: &Who) -> Result<(Self, Replay), BucketStoreError> {
-        let (kind, root) = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
+        let root = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
         let pointer = place.find(&root).map_err(|reason| place.open(reason))?;
-        let records = runs::records(&root, &pointer.run);
+        let records = pointer.records(&root.records);
         let (ledger, replay) = Ledger::take_over(records, who).map_err(|reason| place.open(reason))?;
         // Who slept before may have begun the journal of one that was removed anew.
         if !ledger.is_there().map_err(|error| place.open(OpenError::Records(error)))? {
             return Err(place.open(OpenError::Missing));
         }
-        Ok((Self { place: Box::new(place), kind, root, pointer, ledger }, replay))
+        let (coming, alone) = (Mutex::default(), AtomicBool::new(false));
+        Ok((Self { place: Box::new(place), root, pointer, ledger, coming, alone }, replay))
     }
 
     /// The output object of a run that was a success, and whose removal was interrupted.
@@ -373,12 +475,13 @@ impl BucketStore {
     /// # Errors
     /// The server cannot be asked.
     pub fn outputs_of_removed(place: &BucketPlace) -> Result<Option<Value>, BucketStoreError> {
-        let records = place.records()?;
-        ledger::outputs_of_cleaned(&*records).map_err(|error| place.open(OpenError::Records(error)))
+        let root = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
+        let outputs = place.look(&root).and_then(|there| place.outputs_of(&root, there));
+        outputs.map_err(|reason| place.open(reason))
     }
 
     /// Whether this run is there. Somebody may have removed all of it: nothing of that is known to its journal, whose names
-    /// are free again then.
+    /// are free again then. What was appended before counts only if it is.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if it is not, or if that cannot be found out.
@@ -397,10 +500,9 @@ impl BucketStore {
     /// # Errors
     /// The server cannot be asked.
     pub fn is_removed(&self) -> Result<bool, OpenError> {
-        match self.place.find(&self.root) {
-            Ok(found) => Ok(found.run != self.pointer.run),
-            Err(OpenError::Missing) => Ok(true),
-            Err(error) => Err(error),
+        match self.place.look(&self.root)? {
+            There::Run(found) => Ok(found.run != self.pointer.run),
+            _ => Ok(true),
         }
     }
 
@@ -409,16 +511,27 @@ impl BucketStore {
     /// # Errors
     /// [`StoreError::Fenced`]: nothing is removed. [`StoreError::Failed`]: `moil clean` goes on from there.
     pub fn remove(&self, outputs: Option<Value>) -> Result<(), StoreError> {
-        self.ledger.retire(outputs)?;
-        self.place.remove_run(self.kind, &self.root, &self.pointer).map_err(|error| StoreError::Failed {
+        let failed = |error: BucketStoreError| StoreError::Failed {
             operation: "removing the job store".to_owned(),
             reason: error.to_string(),
-        })
+        };
+        if self.is_coming() {
+            return self.place.remove_unused().map(drop).map_err(failed);
+        }
+        // Who has recorded it with the end of the run has looked since.
+        if !self.ledger.is_retired() {
+            self.ledger.retire(outputs.clone())?;
+            self.check_current()?;
+        }
+        let sweeps = !self.alone.load(Ordering::Relaxed) || self.place.bucket.may_have_unfinished();
+        let (root, pointer) = (&self.root, &self.pointer);
+        let say = || runs::say_gone(&*root.records, pointer, outputs.clone());
+        self.place.remove_run(root, pointer, &say, sweeps).map_err(failed)
     }
 
     /// Whether each record is an object of the bucket.
     pub fn records_are_objects(&self) -> bool {
-        self.kind == RecordsIn::S3
+        self.root.kind == RecordsIn::S3
     }
 
     /// The run's journal, and who leads it.
@@ -448,26 +561,24 @@ impl Store for BucketStore {
 }
 
 /// Whether of two records of one name the first stays: some imitations of SimpleDB ignore conditions.
-fn check_conditional_writes(records: &dyn Records) -> Result<(), Error> {
+fn check_conditional_writes(records: &dyn Records) -> Result<(), RecordsError> {
     let name = format!("probe-{}", nonce());
-    records.put_if_absent(&name, b"first").map_err(|error| refused(error.to_string()))?;
+    records.put_if_absent(&name, b"first")?;
     let checked = check_not_stored_again(records, &name);
     let _ = records.delete(&[name]);
     checked
 }
 
 /// Whether a record that is there stays.
-fn check_not_stored_again(records: &dyn Records, name: &str) -> Result<(), Error> {
-    match records.put_if_absent(name, b"second").map_err(|error| refused(error.to_string()))? {
+fn check_not_stored_again(records: &dyn Records, name: &str) -> Result<(), RecordsError> {
+    match records.put_if_absent(name, b"second")? {
         Put::Exists => Ok(()),
-        Put::Stored => Err(refused(
-            "this server ignores conditions, so two leaders of one run could overwrite each other's records; please \
-             leave --awsRecords out"
+        Put::Stored => Err(RecordsError::Failed {
+            operation: "use",
+            name: "SimpleDB".to_owned(),
+            reason: "this server ignores conditions, so two leaders of one run could overwrite each other's records; \
+                     please leave --awsRecords out"
                 .to_owned(),
-        )),
+        }),
     }
-}
-
-fn refused(reason: String) -> Error {
-    Error::new("cannot use", "SimpleDB", Kind::Refused, reason)
 }

@@ -15,6 +15,7 @@ mod clean;
 mod info;
 mod journal;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,8 +23,7 @@ use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning, is_left_over, is_retired, outputs_of_cleaned, retire};
-pub(crate) use info::store as store_info;
+pub use clean::{clean, finish_cleaning, is_retired, outputs_of_cleaned, retire};
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};
 
@@ -81,6 +81,8 @@ pub struct Ledger {
     /// The epochs of all leaders until now.
     epochs: Vec<u64>,
     state: Mutex<State>,
+    /// Whether this leader has recorded the removal of the run.
+    retired: AtomicBool,
 }
 
 /// How it stands with the leader.
@@ -103,9 +105,8 @@ impl Ledger {
         Self::begin(records, info, who)
     }
 
-    /// Becomes the first leader of a run that this process has just made: nothing of it need be read, since only who
-    /// knows of it can have been faster.
-    pub(crate) fn begin(records: Arc<dyn Records>, info: Info, who: &Who) -> Result<Self, OpenError> {
+    /// Becomes the first leader of a run that this process has just made. Whoever has found it may have been faster.
+    fn begin(records: Arc<dyn Records>, info: Info, who: &Who) -> Result<Self, OpenError> {
         let nonce = nonce();
         let group = took_over(who, &nonce, 1, None, None);
         let mut stored = put(&*records, 1, &group);
@@ -129,6 +130,7 @@ impl Ledger {
             leader: who.name(),
             epochs,
             state: Mutex::new(State::Leads { next: number + 1 }),
+            retired: AtomicBool::new(false),
             records,
             info,
             nonce,
@@ -221,6 +223,9 @@ impl Ledger {
         match outcome {
             Ok(None) => {
                 *state = State::Leads { next: next + 1 };
+                if matches!(group.records.last(), Some(Record::Cleaning { .. })) {
+                    self.retired.store(true, Ordering::Relaxed);
+                }
                 Ok(())
             }
             Ok(Some(Ok(other))) => {
@@ -257,7 +262,7 @@ impl Ledger {
     }
 
     /// Whether what the store says of itself is still there. Whoever removes a run removes that before anything of the
-    /// journal, so that a number which is free is free for us as long as it is there.
+    /// journal: as long as it is there, all that was appended has stood behind all else.
     ///
     /// # Errors
     /// It cannot be read.
@@ -303,14 +308,24 @@ impl Ledger {
         Ok(None)
     }
 
-    /// Records that the store is about to be removed, so that nobody takes over what is half removed. Afterwards
-    /// nothing can be appended that means anything. The leader's heartbeat must have ended. After a success the output
-    /// object is kept as long as anything.
+    /// The record that the store is about to be removed, so that nobody takes over what is half removed. It is the last
+    /// of its group: nothing that comes later means anything. After a success the output object is kept as long as
+    /// anything, so that it can be said again.
+    pub fn retirement(&self, outputs: Option<Value>) -> Record {
+        Record::Cleaning { epochs: self.epochs.clone(), outputs }
+    }
+
+    /// Whether this leader has recorded that.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// Records it by itself, if it is not. The leader's heartbeat must have ended.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when another leader has taken over: nothing may be removed then.
     pub fn retire(&self, outputs: Option<Value>) -> Result<(), StoreError> {
-        self.append(&[Record::Cleaning { epochs: self.epochs.clone(), outputs }])
+        if self.is_retired() { Ok(()) } else { self.append(&[self.retirement(outputs)]) }
     }
 
     /// Records that, and removes the run.

@@ -118,7 +118,7 @@ impl Place {
         }
     }
 
-    /// Makes a store where there is none.
+    /// Makes a store where there is none; [`Kept::establish`] follows.
     ///
     /// # Errors
     /// There is one, or it cannot be made.
@@ -190,6 +190,39 @@ impl Kept {
             Self::File(store) => store.ledger(),
             #[cfg(feature = "aws")]
             Self::Bucket(store) => store.ledger(),
+        }
+    }
+
+    /// Stores what was to be stored of a new run until now; in a bucket at once, and only then the run is there. `alone`:
+    /// no other process will work for it.
+    ///
+    /// # Errors
+    /// There is one by now, or it cannot be stored.
+    pub fn establish(&self, alone: bool) -> Result<(), PlaceError> {
+        #[cfg(not(feature = "aws"))]
+        let _ = alone;
+        match self {
+            Self::File(_) => Ok(()),
+            #[cfg(feature = "aws")]
+            Self::Bucket(store) => Ok(store.establish(alone)?),
+        }
+    }
+
+    /// Whether nothing is stored of the run before [`Kept::establish`].
+    pub fn is_coming(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            #[cfg(feature = "aws")]
+            Self::Bucket(store) => store.is_coming(),
+        }
+    }
+
+    /// What is recorded with the end of a run that is to be removed. In a directory that is recorded by itself.
+    pub fn retirement(&self, outputs: Option<Value>) -> Option<Record> {
+        match self {
+            Self::File(_) => None,
+            #[cfg(feature = "aws")]
+            Self::Bucket(store) => Some(store.ledger().retirement(outputs)),
         }
     }
 

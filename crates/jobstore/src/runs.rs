@@ -1,21 +1,59 @@
 //! Runs at one place, one after the other, where nothing can be renamed: a bucket, a prefix, a domain.
 //!
 //! Each run's records have names that begin with the run's own number, so that a straggler of a run that was removed
-//! never meets those of the next. Which run is there is said by a sequence of its own, appended like a journal; of a
-//! place that was cleaned, its last record stays.
+//! never meets those of the next. Which run is there is said by a sequence of its own:
+//!
+//! ```text
+//! runs/N        which run is there, with its first records; or that it is gone
+//! run-UUID/…    all other records of a run
+//! ```
+//!
+//! **A run is made by one request**, which stores `runs/N` if there is none: what the run says of itself, the first group
+//! of its journal, and, if they are small, its definition and a first sign of life. Before it there is nothing, after it
+//! a whole run that can be found. Until then all that is stored of it is held ([`held`]).
+//!
+//! **A run is there while `runs/N` says so.** Who removes one records that in its journal, so that nobody leads it any
+//! more; then replaces what `runs/N` says by [`Gone`]; and only then removes the rest, in any order. So
+//!
+//! - who reads `runs/N` after he has appended, and finds his run, has led when he appended: until then no number of the
+//!   journal had become free again. Who was followed, and slept while all was removed, finds that it is gone.
+//! - a run whose removal was interrupted anywhere is known by what `runs/N` says, and not by what is left of it. It is
+//!   said before whatever may be missing, and so nobody takes what is left of a run for one.
+//! - to say it twice says the same. A request that is repeated or late can only meet another run at that number if the
+//!   whole sequence was removed and begun anew. In a bucket of our own, where that is the rule, each sequence has a name
+//!   of its own ([`generation`]).
+//!
+//! **Numbers.** The first one is never free again; those after it become so when a later run is removed. So whoever finds
+//! no sequence and stores number 1 has the place; who stores a later one, having slept, may be behind others by then: he
+//! looks whether all that is there is what he had found, and his own.
+//!
+//! | who | meets | and |
+//! |---|---|---|
+//! | one who starts | another who starts | one of them has the number |
+//! | | a run | is refused, unless its removal is recorded: that he finishes. If it was a success of which nobody may have heard, that is told first (`--restart`) |
+//! | | a run that is gone | removes what is left of it |
+//! | a leader | one who follows | the next append fails, or the look after it |
+//! | one who removes | one who leads or follows | one of them has the next number of the journal |
+//! | | one who removes as well | both say and remove the same |
+//! | one who died after any request | anyone | there is no run; or a whole one; or one whose removal is recorded; or one that is gone |
 
+mod generation;
+mod held;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use moil_cwl::value::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::at_once::both;
 use crate::ledger::{self, Info, Ledger, OpenError};
-use crate::names::INFO;
 use crate::records::{Put, Records, RecordsError};
 use crate::who::Who;
+pub use generation::{a_generation, of_generation};
+use held::Held;
 
 /// The sequence that says which run is there.
-const RUNS: &str = "runs/";
+pub const SEQUENCES: &str = "runs/";
 
 /// What the names of the records of runs begin with.
 pub const PREFIX: &str = "run-";
@@ -24,13 +62,31 @@ pub const PREFIX: &str = "run-";
 const TRIES: usize = 3;
 
 /// One record of the sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Turn {
     /// This run is there.
-    Run(String),
-    /// This run was there, and is removed.
-    Gone(String),
+    Run(First),
+    /// This run was there, and is removed, or half removed.
+    Gone(Gone),
+}
+
+/// What is stored of a run first, and at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct First {
+    run: String,
+    /// By their names.
+    records: BTreeMap<String, String>,
+}
+
+/// A run that was there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gone {
+    /// The run's number.
+    pub run: String,
+    /// The output object, if it was a success: whoever would go on with what is left of it only has to say it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Value>,
 }
 
 /// Where the sequence says that a run is there.
@@ -44,11 +100,20 @@ pub struct Pointer {
     earlier: Vec<String>,
 }
 
-/// A run that is made, and that nobody can find yet.
-pub struct Unannounced {
+/// What the sequence says.
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// There is a run.
+    Run(Pointer),
+    /// There was one. Something of it may be left.
+    Gone(Gone),
+}
+
+/// A run that is about to be made.
+pub struct New {
     root: Arc<dyn Records>,
-    records: Arc<dyn Records>,
-    info: Info,
+    records: Arc<Held>,
     pointer: Pointer,
 }
 
@@ -57,79 +122,116 @@ pub struct Unannounced {
 /// # Errors
 /// [`OpenError::Exists`] where there is one; whatever the records say.
 pub fn create(root: &Arc<dyn Records>, who: &Who) -> Result<Ledger, OpenError> {
-    let new = begin(root, who, &|run| Ok(ledger::finish_cleaning(&*scoped(root, run)).map(drop)?))?;
+    let new = begin(root, &|run| Ok(ledger::finish_cleaning(&*records(root, run)).map(drop)?))?;
     let ledger = new.lead(who)?;
-    new.announce()?;
+    new.store(&|name, bytes| root.put_if_absent(name, bytes))?;
     Ok(ledger)
 }
 
-/// Begins to make a new run at a place that has none, as [`create`] does. `remove` removes what is left of one, by its
-/// number.
+/// Begins to make a new run at a place that has none, as [`create`] does. Nothing is stored of it yet. `remove` removes
+/// what is left of one, by its number.
 ///
 /// # Errors
 /// As [`create`], and those of `remove`.
 pub fn begin(
     root: &Arc<dyn Records>,
-    who: &Who,
     remove: &dyn Fn(&str) -> Result<(), OpenError>,
-) -> Result<Unannounced, OpenError> {
-    let (number, earlier) = loop {
-        let Last { number, turn, names } = last(&**root)?;
-        let Some(Turn::Run(run)) = turn else { break (number + 1, names) };
-        let records = scoped(root, &run);
-        if !ledger::is_retired(&*records)? && !ledger::is_left_over(&*records)? {
-            return Err(OpenError::Exists);
+) -> Result<New, OpenError> {
+    let Last { number, turn, names } = last(&**root)?;
+    match turn {
+        None => return Ok(New::at(root, 1, Vec::new())),
+        Some(Turn::Gone(gone)) => remove(&gone.run)?,
+        Some(Turn::Run(First { run, .. })) => {
+            let pointer = Pointer { run, number, earlier: Vec::new() };
+            let records = pointer.records(root);
+            // Of a success nobody may have heard.
+            if !ledger::is_retired(&*records)? || ledger::outputs_of_cleaned(&*records)?.is_some() {
+                return Err(OpenError::Exists);
+            }
+            forget(&**root, &pointer, None)?;
+            remove(&pointer.run)?;
         }
-        remove(&run)?;
-        say(&**root, number + 1, &Turn::Gone(run))?;
-    };
-    let info = Info::new(who);
-    let records = scoped(root, &info.run);
-    ledger::store_info(&*records, &info)?;
-    let pointer = Pointer { run: info.run.clone(), number, earlier };
-    Ok(Unannounced { root: Arc::clone(root), records, info, pointer })
+    }
+    Ok(New::at(root, number + 1, names))
 }
 
-impl Unannounced {
-    /// The name, among all records of the place, of one that is stored already.
-    pub fn stored(&self) -> String {
-        format!("{}{INFO}", prefix(&self.pointer.run))
+/// As [`begin`], at a place that is known to have nothing.
+pub fn begin_first(root: &Arc<dyn Records>) -> New {
+    New::at(root, 1, Vec::new())
+}
+
+impl New {
+    fn at(root: &Arc<dyn Records>, number: u64, earlier: Vec<String>) -> Self {
+        let run = crate::nonce::nonce();
+        let records = Arc::new(Held::coming(Arc::clone(root), &run, number));
+        Self { root: Arc::clone(root), records, pointer: Pointer { run, number, earlier } }
     }
 
-    /// Becomes its leader.
+    /// Whether no run was ever made at this place.
+    pub fn is_first(&self) -> bool {
+        self.pointer.earlier.is_empty()
+    }
+
+    /// Where it will be found.
+    pub fn pointer(&self) -> &Pointer {
+        &self.pointer
+    }
+
+    /// Becomes its leader. What that stores is held, with all that is stored through its records.
     ///
     /// # Errors
     /// Whatever the records say.
     pub fn lead(&self, who: &Who) -> Result<Ledger, OpenError> {
-        Ledger::begin(Arc::clone(&self.records), self.info.clone(), who)
+        let info = Info { run: self.pointer.run.clone(), ..Info::new(who) };
+        Ledger::create(Arc::clone(&self.records) as _, info, who)
     }
 
-    /// Says that it is there. It must have its first leader: a run is whole before anybody can find it.
-    ///
-    /// Who slept before may find the number free again that another run had, which has come and gone: then later ones are
-    /// there, or what was stored of this run has gone with all that was at the place. What was said stays then, and is in
-    /// nobody's way: the number may be another run's by now.
+    /// Stores what is held, at once: then it is there. `put` stores a record of the place under a name that nothing has.
     ///
     /// # Errors
-    /// [`OpenError::Exists`] if somebody else was faster; whatever the records say.
-    pub fn announce(self) -> Result<Pointer, OpenError> {
-        if say(&*self.root, self.pointer.number, &Turn::Run(self.pointer.run.clone()))? {
-            let name = turn_name(self.pointer.number);
-            let (later, info) = both(|| self.root.list(RUNS, Some(&name)), || self.records.get(INFO));
-            if later?.is_empty() && info?.is_some() {
-                return Ok(self.pointer);
-            }
+    /// [`OpenError::Exists`] if somebody else was faster; whatever the records say: then it is there or not.
+    pub fn store(
+        &self,
+        put: &(dyn Fn(&str, &[u8]) -> Result<Put, RecordsError> + Sync),
+    ) -> Result<(), OpenError> {
+        let name = turn_name(self.pointer.number);
+        if !self.records.store(&|bytes| say(&*self.root, &name, bytes, put))? {
+            return Err(OpenError::Exists);
         }
-        self.withdraw()?;
-        Err(OpenError::Exists)
+        if self.is_first() {
+            return Ok(());
+        }
+        let there = self.root.list(SEQUENCES, None)?;
+        if there.iter().ne(self.pointer.earlier.iter().chain([&name])) {
+            self.withdraw()?;
+            return Err(OpenError::Exists);
+        }
+        Ok(())
     }
 
-    /// Removes it.
+    /// Removes what says that it is there, before anybody can have gone on with it.
     ///
     /// # Errors
-    /// What the records say: then something stays that nobody finds.
+    /// What the records say.
     pub fn withdraw(&self) -> Result<(), RecordsError> {
-        self.records.delete(&self.records.list("", None)?)
+        match said(&*self.root, self.pointer.number)? {
+            Some(Turn::Run(first)) if first.run == self.pointer.run => {
+                self.root.delete(&[turn_name(self.pointer.number)])
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Pointer {
+    /// The records of the run.
+    pub fn records(&self, root: &Arc<dyn Records>) -> Arc<dyn Records> {
+        Arc::new(Held::there(Arc::clone(root), &self.run, Some(self.number)))
+    }
+
+    /// What is said of earlier runs, and can be removed with this one: all but the first number, which is never free again.
+    pub fn removable(&self) -> impl Iterator<Item = &String> {
+        self.earlier.iter().filter(|name| **name != turn_name(1))
     }
 }
 
@@ -138,12 +240,12 @@ impl Unannounced {
 /// # Errors
 /// [`OpenError::Missing`] where there is none.
 pub fn current(root: &Arc<dyn Records>) -> Result<Arc<dyn Records>, OpenError> {
-    Ok(scoped(root, &find(&**root)?.run))
+    Ok(find(&**root)?.records(root))
 }
 
-/// The records of a run, whether it is there or not.
+/// The records of a run by its number alone, whether it is there or not: all but those that it was made with.
 pub fn records(root: &Arc<dyn Records>, run: &str) -> Arc<dyn Records> {
-    scoped(root, run)
+    Arc::new(Held::there(Arc::clone(root), run, None))
 }
 
 /// The run that is there.
@@ -151,13 +253,26 @@ pub fn records(root: &Arc<dyn Records>, run: &str) -> Arc<dyn Records> {
 /// # Errors
 /// [`OpenError::Missing`] where there is none.
 pub fn find(root: &dyn Records) -> Result<Pointer, OpenError> {
-    match last(root)? {
-        Last { number, turn: Some(Turn::Run(run)), mut names } => {
-            names.pop();
-            Ok(Pointer { run, number, earlier: names })
-        }
+    match look(root)? {
+        There::Run(pointer) => Ok(pointer),
         _ => Err(OpenError::Missing),
     }
+}
+
+/// What is there.
+///
+/// # Errors
+/// It cannot be read.
+pub fn look(root: &dyn Records) -> Result<There, RecordsError> {
+    let Last { number, turn, mut names } = last(root)?;
+    Ok(match turn {
+        None => There::Nothing,
+        Some(Turn::Gone(gone)) => There::Gone(gone),
+        Some(Turn::Run(First { run, .. })) => {
+            names.pop();
+            There::Run(Pointer { run, number, earlier: names })
+        }
+    })
 }
 
 /// What the names of a run's records begin with.
@@ -171,28 +286,35 @@ pub fn prefix(run: &str) -> String {
 /// There is none, or it cannot be removed.
 pub fn clean(root: &Arc<dyn Records>, who: &Who) -> Result<(), OpenError> {
     let pointer = find(&**root)?;
-    ledger::clean(&*scoped(root, &pointer.run), who)?;
-    Ok(forget(&**root, &pointer)?)
+    let records = pointer.records(root);
+    ledger::retire(&*records, who)?;
+    forget(&**root, &pointer, None)?;
+    ledger::finish_cleaning(&*records)?;
+    Ok(())
 }
 
-/// Says that a run is removed, after [`Ledger::clean`]. Where the sequence was removed, and another run has the place in
-/// it, nothing is said.
+/// Says that a run is gone, whose removal is recorded, unless the number is another run's by now.
 ///
 /// # Errors
 /// It cannot be said.
-pub fn forget(root: &dyn Records, pointer: &Pointer) -> Result<(), RecordsError> {
-    let Pointer { run, number, earlier } = pointer;
-    let there = root.get(&turn_name(*number))?.and_then(|bytes| serde_json::from_slice::<Turn>(&bytes).ok());
-    // If somebody has said it, they may have said more.
-    if there != Some(Turn::Run(run.clone())) || !say(root, number + 1, &Turn::Gone(run.clone()))? {
-        return Ok(());
+pub fn forget(root: &dyn Records, pointer: &Pointer, outputs: Option<Value>) -> Result<(), RecordsError> {
+    match said(root, pointer.number)? {
+        Some(Turn::Run(first)) if first.run == pointer.run => say_gone(root, pointer, outputs),
+        _ => Ok(()),
     }
-    // Numbers are never used again, so that only what was said before this can be deleted.
-    root.delete(&earlier.iter().cloned().chain([turn_name(*number)]).collect::<Vec<_>>())
+}
+
+/// As [`forget`], by one who has just seen that it is there.
+///
+/// # Errors
+/// It cannot be said.
+pub fn say_gone(root: &dyn Records, pointer: &Pointer, outputs: Option<Value>) -> Result<(), RecordsError> {
+    let turn = Turn::Gone(Gone { run: pointer.run.clone(), outputs });
+    root.replace(&turn_name(pointer.number), &serde_json::to_vec(&turn).unwrap_or_default())
 }
 
 fn turn_name(number: u64) -> String {
-    format!("{RUNS}{number:020}")
+    format!("{SEQUENCES}{number:020}")
 }
 
 /// How far the sequence has come.
@@ -206,72 +328,45 @@ struct Last {
 }
 
 fn last(root: &dyn Records) -> Result<Last, RecordsError> {
-    let names = root.list(RUNS, None)?;
+    let names = root.list(SEQUENCES, None)?;
     let Some(name) = names.last() else { return Ok(Last { number: 0, turn: None, names }) };
-    let damaged = |reason: &str| RecordsError::Damaged {
-        name: name.clone(),
-        reason: reason.to_owned(),
-        advice: "delete everything at this place, and start afresh".to_owned(),
-    };
-    let number = name[RUNS.len()..].parse().map_err(|_| damaged("it has no number"))?;
-    // Between the two answers it may have been deleted: then there is a later one.
-    let Some(bytes) = root.get(name)? else { return last(root) };
-    let turn = serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
+    let number = name[SEQUENCES.len()..].parse().map_err(|_| damaged(name, "it has no number"))?;
+    // Between the two answers it may have been deleted.
+    let Some(turn) = said(root, number)? else { return last(root) };
     Ok(Last { number, turn: Some(turn), names })
 }
 
-/// Appends to the sequence. Says whether this is what has the number now.
-fn say(root: &dyn Records, number: u64, turn: &Turn) -> Result<bool, RecordsError> {
-    let (name, bytes) = (turn_name(number), serde_json::to_vec(turn).unwrap_or_default());
-    let mut answer = root.put_if_absent(&name, &bytes);
+/// What a number says.
+fn said(root: &dyn Records, number: u64) -> Result<Option<Turn>, RecordsError> {
+    let name = turn_name(number);
+    let Some(bytes) = root.get(&name)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(&name, &error.to_string()))
+}
+
+fn damaged(name: &str, reason: &str) -> RecordsError {
+    RecordsError::Damaged {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+        advice: "delete everything at this place, and start afresh".to_owned(),
+    }
+}
+
+/// Stores a record of the sequence. Says whether this is what has the number now.
+fn say(
+    root: &dyn Records,
+    name: &str,
+    bytes: &[u8],
+    put: &(dyn Fn(&str, &[u8]) -> Result<Put, RecordsError> + Sync),
+) -> Result<bool, RecordsError> {
+    let mut answer = put(name, bytes);
     for _ in 1..TRIES {
         match &answer {
             Ok(_) => break,
-            Err(_) => answer = root.put_if_absent(&name, &bytes),
+            Err(_) => answer = put(name, bytes),
         }
     }
     match answer? {
         Put::Stored => Ok(true),
-        Put::Exists => Ok(root.get(&name)?.as_deref() == Some(&bytes)),
-    }
-}
-
-fn scoped(root: &Arc<dyn Records>, run: &str) -> Arc<dyn Records> {
-    Arc::new(Scoped { inner: Arc::clone(root), prefix: prefix(run) })
-}
-
-/// Those records of a place whose names begin with a prefix.
-struct Scoped {
-    inner: Arc<dyn Records>,
-    prefix: String,
-}
-
-impl Scoped {
-    fn full(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-}
-
-impl Records for Scoped {
-    fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<Put, RecordsError> {
-        self.inner.put_if_absent(&self.full(name), bytes)
-    }
-
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RecordsError> {
-        self.inner.replace(&self.full(name), bytes)
-    }
-
-    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RecordsError> {
-        self.inner.get(&self.full(name))
-    }
-
-    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, RecordsError> {
-        let after = after.map(|after| self.full(after));
-        let names = self.inner.list(&self.full(prefix), after.as_deref())?;
-        Ok(names.into_iter().filter_map(|name| name.strip_prefix(&self.prefix).map(str::to_owned)).collect())
-    }
-
-    fn delete(&self, names: &[String]) -> Result<(), RecordsError> {
-        self.inner.delete(&names.iter().map(|name| self.full(name)).collect::<Vec<_>>())
+        Put::Exists => Ok(root.get(name)?.as_deref() == Some(bytes)),
     }
 }

@@ -297,7 +297,7 @@ pub fn run(
         None => None,
     };
     if let (Some(store), Some(outputs)) = (&store, &outputs) {
-        store.succeeded(Some(outputs).filter(|_| settings.files.hand_over != HandOver::Leave))?;
+        store.succeeded(settings, outputs)?;
     }
     work.clean(settings, end.failures.is_empty());
     let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);

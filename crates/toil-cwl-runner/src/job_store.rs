@@ -1,5 +1,7 @@
 //! The job store of a run: opened before anything runs, kept or removed at the end.
 
+mod ended;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +33,8 @@ use crate::definition::Definition;
 use crate::log::Log;
 use crate::settings::{BatchSystem, Clean, HandOver, Restart, Settings};
 
+pub use ended::Ended;
+
 /// How often a leader gives a sign of life.
 const BEAT: Duration = Duration::from_secs(10);
 
@@ -53,7 +57,7 @@ pub struct JobStore {
 
 impl Drop for JobStore {
     fn drop(&mut self) {
-        if self.unused {
+        if self.unused || self.kept.is_coming() {
             // What stays is empty, and `moil clean` removes it.
             let _ = self.kept.remove(None);
         }
@@ -66,8 +70,8 @@ pub enum Opened {
     None,
     /// This process leads its run.
     Run(Box<JobStore>),
-    /// Its run was a success, and only its removal was not finished, which it is now: this is the output object.
-    Finished(Value),
+    /// Its run was a success, and only its removal was not finished.
+    Finished(Box<Ended>),
 }
 
 impl JobStore {
@@ -77,7 +81,7 @@ impl JobStore {
     /// There is one already, or none to go on with; it cannot be read or written.
     pub fn open(settings: &Settings, buckets: &Buckets, log: &Log) -> Result<Opened, Failure> {
         let Some(place) = place(settings, buckets)? else { return Ok(Opened::None) };
-        open(settings, &place, name(settings), log)
+        open(settings, place, name(settings), log)
     }
 
     /// Opens the job store that is asked for if it is there; with `--restart=auto` it need not be.
@@ -277,12 +281,20 @@ impl JobStore {
         log: &Log,
         kill: impl Fn() + Send + 'static,
     ) -> Result<(), Failure> {
-        // Each waits for the store.
-        let keep = || workers.map_or(Ok(()), |workers| self.keep_settings(workers));
-        let define = || both(keep, || self.define(definition));
-        let ((kept, defined), heartbeat) = both(define, || self.beat(log, kill));
+        let establish = || self.kept.establish(workers.is_none()).map_err(|error| place_failure(&error));
+        // What others ask for who do not know where the run is to be found does not go with what says that.
+        let Some(workers) = workers else {
+            // Each waits for the store, or goes with what makes the run.
+            let (defined, heartbeat) = both(|| self.define(definition), || self.beat(log, kill));
+            let established = defined.and_then(|()| establish());
+            self.heartbeat = Some(heartbeat?);
+            return established;
+        };
+        self.define(definition)?;
+        establish()?;
+        let (kept, heartbeat) = both(|| self.keep_settings(workers), || self.beat(log, kill));
         self.heartbeat = Some(heartbeat?);
-        kept.and(defined)
+        kept
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
@@ -310,15 +322,15 @@ impl JobStore {
         self.record_all(&[record])
     }
 
-    /// Records all of it, or nothing.
+    /// Records all of it, or nothing. Only what was recorded while the run was there counts: so that is asked afterwards.
     fn record_all(&self, records: &[Record]) -> Result<(), Failure> {
-        let refused = |error: StoreError| match error {
-            StoreError::Fenced { leader } => fenced(&leader),
-            error @ StoreError::Failed { .. } => {
-                Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
-            }
-        };
-        self.kept.check_current().map_err(refused)?;
+        self.append(records)?;
+        self.kept
+            .check_current()
+            .map_err(|error| if self.kept.is_removed() { self.removed() } else { refused(error) })
+    }
+
+    fn append(&self, records: &[Record]) -> Result<(), Failure> {
         self.kept.append(records).map_err(|error| {
             let failure = refused(error);
             if failure.advice.is_some() {
@@ -353,14 +365,27 @@ impl JobStore {
         )
     }
 
-    /// Records a success, and the output object if it was exported. Only then it is told: whoever is fenced has none.
+    /// Records a success, with the output object if it was exported, and that the store is to be removed if it is. Only
+    /// then it is told: whoever is fenced has none.
     ///
     /// # Errors
     /// As [`JobStore::record`].
-    pub fn succeeded(&self, exported: Option<&Value>) -> Result<(), Failure> {
-        let exported = exported.map(|outputs| Record::Exported { outputs: outputs.clone() });
-        let end = Record::RunFinished { success: true };
-        self.record_all(&exported.into_iter().chain([end]).collect::<Vec<_>>())
+    pub fn succeeded(&self, settings: &Settings, outputs: &Value) -> Result<(), Failure> {
+        let leaves = settings.files.hand_over == HandOver::Leave;
+        let exported = (!leaves).then(|| Record::Exported { outputs: outputs.clone() });
+        let records = exported.into_iter().chain(self.end(settings, Some(outputs)));
+        self.append(&records.collect::<Vec<_>>())?;
+        // What cannot be found out is no reason to deny what is recorded.
+        if self.kept.check_current().is_err() && self.kept.is_removed() {
+            return Err(self.removed());
+        }
+        Ok(())
+    }
+
+    /// What is recorded at the end of a run. `outputs` is the output object of a success.
+    fn end(&self, settings: &Settings, outputs: Option<&Value>) -> impl Iterator<Item = Record> {
+        let retirement = removes(settings, outputs.is_some()).then(|| self.kept.retirement(outputs.cloned()));
+        [Record::RunFinished { success: outputs.is_some() }].into_iter().chain(retirement.flatten())
     }
 
     /// Removes the store or keeps it, as `--clean` says, and tells how to go on after a failure. `outputs` is the
@@ -371,19 +396,18 @@ impl JobStore {
     pub fn close(mut self, settings: &Settings, outputs: Option<&Value>, log: &Log) -> Result<(), Failure> {
         let success = outputs.is_some();
         // It cannot be recorded most often for the reason for which the run failed, which was told.
-        if !success && self.record(Record::RunFinished { success }).is_err() {
-            if !self.kept.is_removed() {
-                log.warning(self.how_to_go_on());
+        // If it was a success that could not be told, that is recorded, and told by whoever goes on.
+        if !success {
+            let ended = self.kept.ledger().is_retired()
+                || self.record_all(&self.end(settings, None).collect::<Vec<_>>()).is_err();
+            if ended {
+                if !self.kept.is_removed() {
+                    log.warning(self.how_to_go_on());
+                }
+                return Ok(());
             }
-            return Ok(());
         }
-        let removes = match settings.store.clean {
-            Clean::Always => true,
-            Clean::Never => false,
-            Clean::OnSuccess => success,
-            Clean::OnError => !success,
-        };
-        if removes && settings.files.hand_over != HandOver::Leave {
+        if removes(settings, success) {
             // A sign of life that came later would stay.
             let beats = self.heartbeat.take().map(Heartbeat::leave).is_some();
             let removed = self.kept.remove(outputs.cloned());
@@ -411,6 +435,27 @@ impl JobStore {
             log.warning(self.how_to_go_on());
         }
         Ok(())
+    }
+}
+
+/// Whether the store is removed at the end of its run.
+fn removes(settings: &Settings, success: bool) -> bool {
+    let wanted = match settings.store.clean {
+        Clean::Always => true,
+        Clean::Never => false,
+        Clean::OnSuccess => success,
+        Clean::OnError => !success,
+    };
+    wanted && settings.files.hand_over != HandOver::Leave
+}
+
+/// What is told when nothing can be recorded.
+fn refused(error: StoreError) -> Failure {
+    match error {
+        StoreError::Fenced { leader } => fenced(&leader),
+        error @ StoreError::Failed { .. } => {
+            Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
+        }
     }
 }
 
@@ -474,7 +519,7 @@ fn is_missing(error: &PlaceError) -> bool {
     error.reason() == Some(&OpenError::Missing)
 }
 
-fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<Opened, Failure> {
+fn open(settings: &Settings, place: Place, name: String, log: &Log) -> Result<Opened, Failure> {
     let (who, restart) = (Who::here(), settings.store.restart);
     let found = (restart != Restart::No).then(|| place.records());
     let begins = restart == Restart::Auto && matches!(&found, Some(Err(error)) if is_missing(error));
@@ -488,10 +533,10 @@ fn open(settings: &Settings, place: &Place, name: String, log: &Log) -> Result<O
         // Whoever removed it did not get to the end.
         if matches!(taken.as_ref().map_err(PlaceError::reason), Err(Some(OpenError::Cleaning))) {
             let outputs = place.outputs_of_removed().map_err(|error| place_failure(&error))?;
-            place.clean(&who).map_err(|error| place_failure(&error))?;
             if let Some(outputs) = outputs {
-                return Ok(Opened::Finished(outputs));
+                return Ok(Opened::Finished(Box::new(Ended { outputs, place, who })));
             }
+            place.clean(&who).map_err(|error| place_failure(&error))?;
             taken = place.restart(&who);
         }
         match taken {

@@ -22,7 +22,7 @@ use crate::given::Given;
 use crate::help;
 use crate::inputs::Fallback;
 use crate::invocation::Invocation;
-use crate::job_store::{JobStore, Opened};
+use crate::job_store::{Ended, JobStore, Opened};
 use crate::log::{Level, Log};
 use crate::log_file::LogFile;
 use crate::prints::PartError;
@@ -132,10 +132,10 @@ fn resume(
     why: &str,
     opened: Opened,
     log: &Log,
-) -> Result<Result<Resumed, Value>, Failure> {
+) -> Result<Result<Resumed, Box<Ended>>, Failure> {
     let store = match opened {
         Opened::Run(store) => *store,
-        Opened::Finished(outputs) => return Ok(Err(outputs)),
+        Opened::Finished(ended) => return Ok(Err(ended)),
         Opened::None => return Err(Failure::new(FailureKind::Internal, "there is no job store")),
     };
     let definition = store.definition()?.ok_or_else(|| {
@@ -181,7 +181,7 @@ fn workflow(
     {
         match opened.and_then(|opened| resume(&settings, resolve, &why, opened, log)) {
             Ok(Ok(found)) => resumed = Some(found),
-            Ok(Err(outputs)) => return said_again(&settings, outputs, streams.stdout, log),
+            Ok(Err(ended)) => return said_again(&settings, &ended, streams.stdout, log),
             Err(failure) => {
                 tell(log, "run", &failure);
                 return ExitCode::FAILURE;
@@ -253,7 +253,7 @@ fn workflow(
     let store = match opened {
         Ok(Opened::None) => None,
         Ok(Opened::Run(store)) => Some(*store),
-        Ok(Opened::Finished(outputs)) => return said_again(settings, outputs, streams.stdout, log),
+        Ok(Opened::Finished(ended)) => return said_again(settings, &ended, streams.stdout, log),
         Err(failure) => {
             tell(log, "run", &failure);
             return ExitCode::FAILURE;
@@ -338,9 +338,20 @@ fn validated(mut diagnostics: Vec<Diagnostic>) -> (Vec<Diagnostic>, ExitCode) {
     (diagnostics, code)
 }
 
-/// The output object of a run that was a success before.
-fn said_again(settings: &Settings, outputs: Value, stdout: &mut dyn Write, log: &Log) -> ExitCode {
-    finish(settings, &Finished { outputs: Some(outputs), ..Finished::default() }, stdout, log)
+/// Tells the output object of a run that was a success before, and removes what is left of it.
+fn said_again(settings: &Settings, ended: &Ended, stdout: &mut dyn Write, log: &Log) -> ExitCode {
+    let outputs = Some(ended.outputs.clone());
+    let code = finish(settings, &Finished { outputs, ..Finished::default() }, stdout, log);
+    if code != ExitCode::SUCCESS {
+        return code;
+    }
+    match ended.remove() {
+        Ok(()) => code,
+        Err(failure) => {
+            tell(log, "run", &failure);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn finish(settings: &Settings, finished: &Finished, stdout: &mut dyn Write, log: &Log) -> ExitCode {

@@ -1,15 +1,14 @@
 //! Removing a store in a bucket, and nothing of anybody else.
 
-use std::sync::Arc;
+use moil_cwl::value::Value;
 
-use super::{BucketPlace, BucketStoreError, word};
+use super::{BucketPlace, BucketStoreError, Root};
+use crate::at_once::both;
 use crate::ledger::{self, OpenError};
 use crate::locator::RecordsIn;
-use crate::names;
-use crate::records::{Records, RecordsError};
-use crate::runs::{self, Pointer};
+use crate::records::RecordsError;
+use crate::runs::{self, Pointer, There};
 use crate::s3::Error;
-use crate::s3::object::DELETED_AT_ONCE;
 use crate::who::Who;
 
 impl BucketPlace {
@@ -18,111 +17,137 @@ impl BucketPlace {
     /// # Errors
     /// There is none, or it cannot be removed.
     pub fn clean(&self, who: &Who) -> Result<(), BucketStoreError> {
-        let Some((kind, root)) = self.root()? else {
+        let missing = || self.open(OpenError::Missing);
+        let Some(root) = self.root()? else {
             // What is left of one whose domain is gone already.
-            if self.marked()? == Some(RecordsIn::SimpleDb) {
+            if self.marked()?.is_some_and(|(kind, _)| kind == RecordsIn::SimpleDb) {
                 return self.remove_whole(RecordsIn::SimpleDb);
             }
-            return Err(self.open(OpenError::Missing));
+            return if self.remove_unused()? { Ok(()) } else { Err(missing()) };
         };
-        let pointer = match self.find(&root) {
-            // What is there by now is not of this store.
-            Err(OpenError::Missing) if self.is_empty_own()? => {
-                return self.bucket.remove().map(drop).map_err(|error| self.server(error));
+        let open = |reason| self.open(reason);
+        match self.look(&root).map_err(open)? {
+            There::Nothing if self.remove_unused()? => Ok(()),
+            There::Nothing => Err(missing()),
+            There::Gone(gone) => match (&self.own, self.is_left(&root, &gone.run)) {
+                (_, Err(error)) => Err(open(error.into())),
+                (None, Ok(true)) => self.remove_left(&root, &gone.run).map_err(open),
+                (None, Ok(false)) => Err(missing()),
+                (Some(_), _) => self.remove_own(&root, &gone.run, true),
+            },
+            There::Run(pointer) => {
+                ledger::retire(&*pointer.records(&root.records), who).map_err(open)?;
+                let outputs = self.outputs_of(&root, There::Run(pointer.clone())).map_err(open)?;
+                let say = || runs::forget(&*root.records, &pointer, outputs.clone());
+                self.remove_run(&root, &pointer, &say, true)
             }
-            found => found.map_err(|reason| self.open(reason))?,
-        };
-        match ledger::retire(&*runs::records(&root, &pointer.run), who) {
-            // Of one that is not there all is removed but what says that it was.
-            Ok(()) | Err(OpenError::Missing) => self.remove_run(kind, &root, &pointer),
-            Err(reason) => Err(self.open(reason)),
         }
     }
 
-    /// Whether all is removed but the bucket.
-    fn is_empty_own(&self) -> Result<bool, BucketStoreError> {
-        let is_empty = || Ok(self.own.is_some() && self.bucket.list("", None)?.is_empty());
-        is_empty().map_err(|error| self.server(error))
+    /// The output object of a run that was a success, and whose removal is recorded.
+    pub(super) fn outputs_of(&self, root: &Root, there: There) -> Result<Option<Value>, OpenError> {
+        match there {
+            There::Nothing => Ok(None),
+            There::Gone(gone) => Ok(gone.outputs),
+            There::Run(pointer) => Ok(ledger::outputs_of_cleaned(&*pointer.records(&root.records))?),
+        }
     }
 
-    /// Removes a run whose removal is recorded, and nothing of anybody else. In a bucket that stays, a small record says
-    /// that the run is gone.
+    /// Removes a run whose removal is recorded, and nothing of anybody else. `say` says first that it is gone. In a bucket
+    /// that stays, what it says stays.
     pub(super) fn remove_run(
         &self,
-        kind: RecordsIn,
-        root: &Arc<dyn Records>,
+        root: &Root,
         pointer: &Pointer,
+        say: &(dyn Fn() -> Result<(), RecordsError> + Sync),
+        sweeps: bool,
     ) -> Result<(), BucketStoreError> {
-        self.remove_objects(&pointer.run).map_err(|error| self.server(error))?;
-        match (&self.own, kind) {
-            (None, _) => runs::forget(&**root, pointer).map_err(|error| self.open(OpenError::Records(error))),
-            (Some(_), RecordsIn::S3) => self.remove_rest(root, pointer),
-            (Some(_), RecordsIn::SimpleDb) => match self.current(root)? {
-                Some(run) if run != pointer.run => Ok(()),
-                _ => self.remove_whole(kind),
-            },
+        let server = |error| self.server(error);
+        let said = |said: Result<(), RecordsError>| said.map_err(|error| self.open(error.into()));
+        if self.own.is_some() {
+            said(say())?;
+            return self.remove_own(root, &pointer.run, sweeps);
         }
+        let prefix = self.run_prefix(&pointer.run);
+        let (is_said, listed) = both(say, || self.list_whole(&prefix, sweeps));
+        said(is_said)?;
+        let earlier = pointer.removable().map(|name| format!("{}{name}", self.prefix));
+        let keys: Vec<String> = listed.map_err(server)?.into_iter().chain(earlier).collect();
+        self.bucket.delete(&keys).map_err(server)
     }
 
-    /// Removes the objects of a run. What it says of itself goes before the journal, and of that the last group, which says
-    /// that all goes, with the last request: until then it can be told what this is.
-    fn remove_objects(&self, run: &str) -> Result<(), Error> {
-        let prefix = format!("{}{}", self.prefix, runs::prefix(run));
-        // First: one that is finished in the meantime is in the list.
-        self.bucket.sweep_uploads(&prefix)?;
-        let listed = self.bucket.list(&prefix, None)?;
-        let journal = format!("{prefix}{}", names::JOURNAL);
-        let (journal, others): (Vec<_>, Vec<_>) =
-            listed.into_iter().map(|entry| entry.key).partition(|key| key.starts_with(&journal));
-        self.bucket.delete(&others)?;
-        let (first, last) = journal.split_at(journal.len().saturating_sub(DELETED_AT_ONCE));
-        self.bucket.delete(first)?;
-        self.bucket.delete(last)
+    fn run_prefix(&self, run: &str) -> String {
+        format!("{}{}", self.prefix, runs::prefix(run))
     }
 
-    /// Removes what is left of a run that was being removed, to make room for another.
-    pub(super) fn remove_left(&self, root: &Arc<dyn Records>, run: &str) -> Result<(), OpenError> {
-        self.remove_objects(run).map_err(|error| RecordsError::Failed {
+    /// All keys that begin so. `sweeps`: first unfinished uploads are ended; one that is finished meanwhile is listed.
+    fn list_whole(&self, prefix: &str, sweeps: bool) -> Result<Vec<String>, Error> {
+        if sweeps {
+            self.bucket.sweep_uploads(prefix)?;
+        }
+        Ok(self.bucket.list(prefix, None)?.into_iter().map(|entry| entry.key).collect())
+    }
+
+    /// Removes what is left of a run that is gone, to make room for another.
+    pub(super) fn remove_left(&self, root: &Root, run: &str) -> Result<(), OpenError> {
+        let prefix = self.run_prefix(run);
+        let removed = self.list_whole(&prefix, false).and_then(|left| match left.is_empty() {
+            true => Ok(()),
+            false => self.list_whole(&prefix, true).and_then(|left| self.bucket.delete(&left)),
+        });
+        removed.map_err(|error| RecordsError::Failed {
             operation: "remove",
             name: error.target,
             reason: error.reason,
         })?;
-        // What is in a domain. In the bucket nothing is left.
-        ledger::finish_cleaning(&*runs::records(root, run))?;
+        if root.kind == RecordsIn::SimpleDb {
+            ledger::finish_cleaning(&*runs::records(&root.records, run))?;
+        }
         Ok(())
     }
 
-    /// The number of the run that can be found.
-    fn current(&self, root: &Arc<dyn Records>) -> Result<Option<String>, BucketStoreError> {
-        match runs::find(&**root) {
-            Ok(found) => Ok(Some(found.run)),
-            Err(OpenError::Missing) => Ok(None),
-            Err(reason) => Err(self.open(reason)),
+    /// Removes a bucket of our own of which nothing is used: it has nothing but the marker. Says whether there was one.
+    pub(super) fn remove_unused(&self) -> Result<bool, BucketStoreError> {
+        let server = |error| self.server(error);
+        if self.own.is_none() || !self.exists()? {
+            return Ok(false);
         }
+        let keys = self.list_whole("", false).map_err(server)?;
+        if keys.iter().any(|key| *key != self.marker()) {
+            return Ok(false);
+        }
+        self.bucket.delete(&keys).and_then(|()| self.bucket.remove()).map_err(server)
     }
 
-    /// Removes what is left of a store of our own when its run is gone, and the bucket. Somebody else may have removed all
-    /// that before, and made a new store: whoever makes one stores something of its run before it can be found.
-    fn remove_rest(&self, root: &Arc<dyn Records>, pointer: &Pointer) -> Result<(), BucketStoreError> {
+    /// Removes a store of our own whose run is gone. Somebody else may have done that before, and made a new store: that
+    /// has a marker of its own.
+    fn remove_own(&self, root: &Root, run: &str, sweeps: bool) -> Result<(), BucketStoreError> {
         let server = |error| self.server(error);
-        let (runs, ours) =
-            (format!("{}{}", self.prefix, runs::PREFIX), self.prefix.clone() + &runs::prefix(&pointer.run));
-        let entries = self.bucket.list(&self.prefix, None).map_err(server)?;
-        let (marker, length) = (self.marker(), word(RecordsIn::S3).len() as u64);
-        if entries.iter().any(|entry| entry.key == marker && entry.size != length) {
-            return Ok(());
+        let ours = self.run_prefix(run);
+        if sweeps {
+            self.bucket.sweep_uploads(&ours).map_err(server)?;
         }
-        let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
-        // It may be left of one that never was found as well: then it goes, as long as ours is what is found.
-        let has_more = keys.iter().any(|key| key.starts_with(&runs) && !key.starts_with(&ours));
-        if has_more && self.current(root)?.as_ref() != Some(&pointer.run) {
-            return Ok(());
+        let keys = self.list_whole(&self.prefix, false).map_err(server)?;
+        let (run_keys, rest): (Vec<String>, Vec<String>) =
+            keys.into_iter().partition(|key| key.starts_with(&ours));
+        self.bucket.delete(&run_keys).map_err(server)?;
+        let is_ours = |generation: &String| root.generation.as_ref() == Some(generation);
+        let sequences = format!("{}{}", self.prefix, runs::SEQUENCES);
+        let own_sequence = format!("{sequences}{}/", root.generation.as_deref().unwrap_or_default());
+        match self.marked()? {
+            Some((_, generation)) if !is_ours(&generation) => return Ok(()),
+            None if rest.iter().any(|key| key.starts_with(&sequences) && !key.starts_with(&own_sequence)) => {
+                return Ok(());
+            }
+            _ => {}
         }
-        self.bucket.delete(&keys).map_err(server)?;
+        if root.kind == RecordsIn::SimpleDb {
+            return self.remove_whole(root.kind);
+        }
+        self.bucket.delete(&rest).map_err(server)?;
         match self.bucket.remove() {
             Err(error) if error.reason.contains("BucketNotEmpty") => {
-                let entries = self.bucket.list(&self.prefix, None).map_err(server)?;
-                let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
+                let keys = self.list_whole(&self.prefix, false).map_err(server)?;
                 // What a straggler of this run has stored since goes as well. Else it is a new store, which stays.
                 if keys.iter().any(|key| !key.starts_with(&ours)) {
                     return Ok(());
@@ -142,8 +167,7 @@ impl BucketPlace {
             {
                 own.domain.remove()?;
             }
-            let keys: Vec<String> =
-                self.bucket.list(&self.prefix, None)?.into_iter().map(|entry| entry.key).collect();
+            let keys = self.list_whole(&self.prefix, false)?;
             self.bucket.delete(&keys)?;
             self.bucket.remove().map(drop)
         };

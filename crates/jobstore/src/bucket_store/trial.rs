@@ -46,8 +46,8 @@ impl BucketPlace {
         let place = if was_there { place } else { format!("{place} (made for this)") };
         if self.records == RecordsIn::SimpleDb && was_there {
             // Its domain is there only while a run is.
-            if let Some((_, root)) = self.root().map_err(|error| error.to_string())? {
-                check_conditional_writes(&*root).map_err(words)?;
+            if let Some(root) = self.root().map_err(|error| error.to_string())? {
+                check_conditional_writes(&*root.records).map_err(|error| error.to_string())?;
                 return Ok(format!("{place} can be read, and SimpleDB honours conditional puts"));
             }
         }

@@ -87,15 +87,6 @@ pub fn outputs_of_cleaned(records: &dyn Records) -> Result<Option<Value>, Record
     })
 }
 
-/// Whether nothing of a run is left that says what it was: its removal had come that far. It is whole before anybody can
-/// find it.
-///
-/// # Errors
-/// It cannot be read.
-pub fn is_left_over(records: &dyn Records) -> Result<bool, RecordsError> {
-    Ok(records.get(names::INFO)?.is_none() && records.list(JOURNAL, None)?.is_empty())
-}
-
 /// Removes what is left of a run whose removal is recorded, and nothing else. Interrupted, it can be called again, by
 /// several at the same time. Says whether there was such a run.
 ///

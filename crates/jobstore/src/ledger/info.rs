@@ -9,7 +9,7 @@ use crate::records::{Put, Records};
 use crate::who::Who;
 
 /// The version of what this program writes, and the newest that it reads.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ struct Version {
 }
 
 /// Keeps it where there is none.
-pub(crate) fn store(records: &dyn Records, info: &Info) -> Result<(), OpenError> {
+pub(super) fn store(records: &dyn Records, info: &Info) -> Result<(), OpenError> {
     let bytes = serde_json::to_vec(info).unwrap_or_default();
     let mut tries = 0;
     loop {

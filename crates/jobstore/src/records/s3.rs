@@ -9,13 +9,20 @@ use super::{Put, Records, RecordsError, check_name, check_prefix};
 pub struct S3Records {
     bucket: Bucket,
     prefix: String,
+    checks: bool,
 }
 
 impl S3Records {
     /// Records of a bucket that is there, below a prefix such as `moil/RUN/`. Nothing is asked of the server yet.
     #[must_use]
     pub fn new(bucket: Bucket, prefix: &str) -> Self {
-        Self { bucket, prefix: prefix.to_owned() }
+        Self { bucket, prefix: prefix.to_owned(), checks: false }
+    }
+
+    /// The same records, where each put finds out whether the server honours conditions.
+    #[must_use]
+    pub fn checking(self) -> Self {
+        Self { checks: true, ..self }
     }
 
     fn key(&self, name: &str) -> String {
@@ -30,7 +37,12 @@ impl S3Records {
 impl Records for S3Records {
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<Put, RecordsError> {
         check_name(name)?;
-        self.bucket.put_if_absent(&self.key(name), bytes).map_err(|error| self.failed("store", name, error))
+        let key = self.key(name);
+        let put = match self.checks {
+            true => self.bucket.put_if_absent_twice(&key, bytes),
+            false => self.bucket.put_if_absent(&key, bytes),
+        };
+        put.map_err(|error| self.failed("store", name, error))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RecordsError> {

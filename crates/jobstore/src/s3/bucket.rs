@@ -66,6 +66,11 @@ impl Bucket {
         self.s3.bucket(name)
     }
 
+    /// Whether an upload in parts was begun by this process, and may have been left unfinished.
+    pub(crate) fn may_have_unfinished(&self) -> bool {
+        self.s3.has_begun_in_parts()
+    }
+
     /// What messages call an object in it.
     #[must_use]
     pub fn url(&self, key: &str) -> String {

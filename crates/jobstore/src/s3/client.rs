@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -49,6 +50,8 @@ struct Shared {
     /// Clients for these regions.
     others: Mutex<HashMap<String, Client>>,
     pace: Pace,
+    /// Whether an upload in parts was begun, which may have been left unfinished.
+    in_parts: AtomicBool,
 }
 
 struct Started {
@@ -70,6 +73,7 @@ impl S3 {
             regions: Mutex::default(),
             others: Mutex::default(),
             pace: Pace::default(),
+            in_parts: AtomicBool::new(false),
         }))
     }
 
@@ -83,6 +87,15 @@ impl S3 {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    pub(super) fn begins_in_parts(&self) {
+        self.0.in_parts.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this client has begun to upload anything in parts.
+    pub(crate) fn has_begun_in_parts(&self) -> bool {
+        self.0.in_parts.load(Ordering::Relaxed)
     }
 
     pub(super) fn encryption(&self) -> &Encryption {

@@ -7,6 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 
+use crate::at_once::both;
 use crate::nonce::nonce;
 use crate::records::Put;
 
@@ -57,26 +58,55 @@ impl Bucket {
     /// Those of a request.
     pub fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put, Error> {
         let nonce = nonce();
-        let bytes = Bytes::copy_from_slice(bytes);
+        match self.put_if_none(key, &Bytes::copy_from_slice(bytes), &nonce)? {
+            true => Ok(Put::Stored),
+            false => self.who_stored(key, &nonce),
+        }
+    }
+
+    /// The same, by two requests at the same time, of which an honest server refuses one. So it is found out whether it
+    /// is: everything that keeps two leaders apart rests on that.
+    ///
+    /// # Errors
+    /// Those of a request; [`Kind::Refused`] if the server let both through: then nothing is there.
+    pub fn put_if_absent_twice(&self, key: &str, bytes: &[u8]) -> Result<Put, Error> {
+        let (nonce, bytes) = (nonce(), Bytes::copy_from_slice(bytes));
+        let put = || self.put_if_none(key, &bytes, &nonce);
+        match both(put, put) {
+            (Ok(true), Ok(true)) => {
+                let _ = self.delete(&[key.to_owned()]);
+                Err(self.ignores_conditions())
+            }
+            (Ok(false), Ok(false)) => self.who_stored(key, &nonce),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+            _ => Ok(Put::Stored),
+        }
+    }
+
+    /// Stores an object if there is none. Says whether it was not refused.
+    pub(super) fn put_if_none(&self, key: &str, bytes: &Bytes, nonce: &str) -> Result<bool, Error> {
         let stored = self.request(|client| {
             let request = client
                 .put_object()
                 .bucket(&self.name)
                 .key(key)
                 .if_none_match("*")
-                .metadata(NONCE, &nonce)
+                .metadata(NONCE, nonce)
                 .body(ByteStream::from(bytes.clone()));
             let request = encrypted!(request, self.encryption());
             async move { request.send().await.map(drop).map_err(|error| self.of("cannot write", key, error)) }
         });
         match stored {
-            Ok(()) => Ok(Put::Stored),
-            Err(error) if error.kind == Kind::Precondition => {
-                let ours = self.nonce_of(key)?.is_some_and(|there| there == nonce);
-                Ok(if ours { Put::Stored } else { Put::Exists })
-            }
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == Kind::Precondition => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a put that was refused was ours, whose answer was lost.
+    fn who_stored(&self, key: &str, nonce: &str) -> Result<Put, Error> {
+        let ours = self.nonce_of(key)?.is_some_and(|there| there == nonce);
+        Ok(if ours { Put::Stored } else { Put::Exists })
     }
 
     /// The nonce of what is stored under a key.

@@ -110,6 +110,7 @@ impl Bucket {
 
     fn begin(&self, key: &str) -> Result<Upload, Error> {
         let nonce = nonce();
+        self.s3.begins_in_parts();
         let begun = self.request(|client| {
             let request =
                 client.create_multipart_upload().bucket(&self.name).key(key).metadata(NONCE, &nonce);

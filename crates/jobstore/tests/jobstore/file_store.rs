@@ -277,7 +277,7 @@ fn a_store_that_another_version_made_is_left_alone() {
     records.put_if_absent("moil.json", br#"{"version": 7, "made_by": "moil 3.0"}"#).expect("stored");
     let words = refusal(restart(&path));
     assert!(
-        words.contains("has version 7, made by moil 3.0; this program knows versions up to 1"),
+        words.contains("has version 7, made by moil 3.0; this program knows versions up to 2"),
         "{words}"
     );
     assert!(matches!(

@@ -406,10 +406,10 @@ fn cleaning_is_interrupted_at_every_step(make: Factory) {
 fn a_newer_store_is_left_alone(make: Factory) {
     let place = make();
     drop(create(&place, "A"));
-    let newer = br#"{"version": 2, "made_by": "moil 9.0", "more": {}}"#;
+    let newer = br#"{"version": 3, "made_by": "moil 9.0", "more": {}}"#;
     place.open().replace(names::INFO, newer).expect("replaced");
     let before = place.open().list("", None).expect("listed");
-    let expected = OpenError::TooNew { version: 2, made_by: "moil 9.0".to_owned() };
+    let expected = OpenError::TooNew { version: 3, made_by: "moil 9.0".to_owned() };
     assert_eq!(Ledger::take_over(place.open(), &who("B")).err(), Some(expected.clone()));
     assert_eq!(ledger::clean(&*place.open(), &who("B")), Err(expected));
     assert_eq!(place.open().list("", None).expect("listed"), before);

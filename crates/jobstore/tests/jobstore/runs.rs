@@ -51,7 +51,8 @@ pub fn suite(make: Factory) {
         a_run_is_made_whatever_fails,
         a_store_made_again_is_safe_from_stragglers_of_the_one_before,
         what_was_half_removed_is_removed_before_a_new_run,
-        a_run_of_which_only_the_pointer_is_left_makes_room_for_another,
+        a_run_of_which_only_the_first_record_is_left_is_one_that_has_just_begun,
+        what_went_along_is_found_and_can_be_replaced_and_deleted,
         a_pointer_of_another_run_at_the_same_place_is_left_alone,
         the_first_result_of_an_attempt_stays,
         results_come_back_as_they_were,
@@ -110,7 +111,7 @@ fn of_many_who_make_a_run_one_succeeds(make: Factory) {
         assert_eq!((&info, replay.entries.len()), (leader.info(), 2));
         let pointer = runs::find(&*place.open()).expect("there");
         leader.clean().expect("cleaned");
-        runs::forget(&*place.open(), &pointer).expect("forgotten");
+        runs::forget(&*place.open(), &pointer, None).expect("forgotten");
         assert_eq!(runs::current(&place.open()).err(), Some(OpenError::Missing));
     }
 }
@@ -153,7 +154,7 @@ fn a_store_made_again_is_safe_from_stragglers_of_the_one_before(make: Factory) {
     let _ = worker.publish(&word(old.term(), &id("new")), &id("new"), "old worker", &done("old"));
     assert!(old.clean().is_err());
     assert_eq!(old.is_there(), Ok(false));
-    assert_eq!(runs::forget(&*place.open(), &pointer), Ok(()));
+    assert_eq!(runs::forget(&*place.open(), &pointer, None), Ok(()));
     let current = runs::current(&place.open()).expect("there");
     let (info, replay) = Ledger::read(&*current, &Who::here()).expect("read");
     assert_eq!(info.run, new.info().run);
@@ -182,17 +183,51 @@ fn what_was_half_removed_is_removed_before_a_new_run(make: Factory) {
     }
 }
 
-fn a_run_of_which_only_the_pointer_is_left_makes_room_for_another(make: Factory) {
+fn a_run_of_which_only_the_first_record_is_left_is_one_that_has_just_begun(make: Factory) {
     let place = make();
     let old = runs::create(&place.open(), &Who::here()).expect("made");
-    // As in a bucket, where of a run that is removed no journal stays.
+    old.append(&[started("old")]).expect("appended");
+    // By somebody's hand: who removes a run says so first.
     old.records().delete(&old.records().list("", None).expect("listed")).expect("deleted");
-    let new = runs::create(&place.open(), &Who::here()).expect("made");
-    new.append(&[started("new")]).expect("it leads");
-    assert_eq!(runs::find(&*place.open()).expect("there").run, new.info().run);
-    // What has lost nothing but what it says of itself is no such run.
-    new.records().delete(&["moil.json".to_owned()]).expect("deleted");
     assert_eq!(runs::create(&place.open(), &Who::here()).err(), Some(OpenError::Exists));
+    let (_, replay) =
+        Ledger::take_over(runs::current(&place.open()).expect("there"), &Who::here()).expect("taken over");
+    assert_eq!(replay.entries.len(), 1);
+    runs::clean(&place.open(), &Who::here()).expect("cleaned");
+    runs::create(&place.open(), &Who::here()).expect("made").append(&[started("new")]).expect("it leads");
+}
+
+fn what_went_along_is_found_and_can_be_replaced_and_deleted(make: Factory) {
+    let place = make();
+    let root = place.open();
+    let new = runs::begin(&root, &|_| Ok(())).expect("begun");
+    let leader = new.lead(&Who::here()).expect("led");
+    let large = vec![b'x'; 100_000];
+    let term = leader.term().clone();
+    leader.define(&large).expect("held");
+    let heartbeat = |every| Heartbeat::start(Arc::clone(leader.records()), &term, Who::here(), every, |_| ());
+    heartbeat(Duration::from_secs(60)).expect("started").leave();
+    assert_eq!(root.list("", None), Ok(Vec::new()), "nothing is stored");
+    assert_eq!(runs::find(&*root).err(), Some(OpenError::Missing));
+    new.store(&|name, bytes| root.put_if_absent(name, bytes)).expect("stored");
+    // What is large is by itself.
+    assert_eq!(root.list("", None).expect("listed").len(), 2);
+    let there = || runs::current(&place.open()).expect("there");
+    let beat = || last_beat(&*there(), &term).expect("read").map(|beat| beat.count);
+    let (_, replay) = Ledger::read(&*there(), &Who::here()).expect("read");
+    assert_eq!(Ledger::definition(&*there(), &replay), Ok(Some(large)));
+    assert_eq!(Ledger::last_leader(&*there()).expect("read").map(|(term, _)| term), Some(term.clone()));
+    assert_eq!(beat(), Some(1));
+    // Its end is told, although what went along stays.
+    drop(heartbeat(Duration::from_secs(60)));
+    assert_eq!(beat(), None);
+    heartbeat(Duration::from_secs(60)).expect("started").leave();
+    assert_eq!(beat(), Some(1));
+    take_away(&**leader.records(), &term).expect("taken away");
+    assert_eq!(beat(), None);
+    let pointer = runs::find(&*root).expect("there");
+    runs::forget(&*root, &pointer, None).expect("forgotten");
+    assert_eq!(leader.is_there(), Ok(false));
 }
 
 /// Somebody has removed all that was there with other tools.
@@ -203,7 +238,7 @@ fn a_pointer_of_another_run_at_the_same_place_is_left_alone(make: Factory) {
     place.open().delete(&place.open().list("", None).expect("listed")).expect("deleted");
     let new = runs::create(&place.open(), &Who::here()).expect("made");
     assert_eq!(old.is_there(), Ok(false));
-    runs::forget(&*place.open(), &pointer).expect("nothing is said");
+    runs::forget(&*place.open(), &pointer, None).expect("nothing is said");
     assert_eq!(runs::find(&*place.open()).expect("there").run, new.info().run);
 }
 

@@ -104,12 +104,12 @@ fn a_journal_that_cannot_be_read_is_told_and_left_as_it_is() {
     let scribble: Damage = |run| fs::write(&journal(run)[1], "scribble").expect("it is written");
     let remove: Damage = |run| fs::remove_file(&journal(run)[1]).expect("it is removed");
     let newer: Damage =
-        |run| rewrite(run, "moil.json", |text| text.replace("\"version\":1", "\"version\":2"));
+        |run| rewrite(run, "moil.json", |text| text.replace("\"version\":2", "\"version\":3"));
     for (damage, words, is_cleaned) in [
         (cut, "00000000000000000002 is damaged: it is cut off; restore the file from a backup", true),
         (scribble, "00000000000000000002 is damaged: it is cut off; restore the file from a backup", true),
         (remove, "00000000000000000002 is damaged: it is missing; restore it from a backup", true),
-        (newer, "has version 2, made by moil 0.1.0; this program knows versions up to 1", false),
+        (newer, "has version 3, made by moil 0.1.0; this program knows versions up to 2", false),
     ] {
         let (sandbox, run) = failed();
         damage(&run);

@@ -11,6 +11,7 @@ mod definition;
 mod docker;
 mod docs;
 mod elsewhere;
+mod every_request;
 mod full_disk;
 mod generators;
 mod images;

@@ -23,13 +23,13 @@ stdout: o.txt
 #[test]
 fn a_run_of_one_job_costs_few_requests() {
     for (store, executor, most) in [
-        ("s3://shared/run", "single_machine", 24),
-        ("s3://shared/run", "processes", 30),
-        ("aws:eu-central-1:run-1", "single_machine", 30),
-        ("aws:eu-central-1:run-1", "processes", 36),
+        ("s3://shared/run", "single_machine", 13),
+        ("s3://shared/run", "processes", 21),
+        ("aws:eu-central-1:run-1", "single_machine", 22),
+        ("aws:eu-central-1:run-1", "processes", 30),
         // A start that is a restart where there is something.
-        ("s3://shared/run --restart=auto", "single_machine", 25),
-        ("aws:eu-central-1:run-1 --restart=auto", "single_machine", 31),
+        ("s3://shared/run --restart=auto", "single_machine", 14),
+        ("aws:eu-central-1:run-1 --restart=auto", "single_machine", 23),
     ] {
         let (sandbox, server) = (Sandbox::with(ECHO), S3Server::start());
         make_bucket(&server, "shared", &[]);
@@ -41,6 +41,19 @@ fn a_run_of_one_job_costs_few_requests() {
         );
         let calls = server.hooks().calls();
         assert!(calls.len() <= most, "{store}, {executor}: {} of {most}: {calls:#?}", calls.len());
+    }
+}
+
+/// What is said of the run before is read, and it is looked whether something is left of it.
+#[test]
+fn a_run_where_another_was_costs_little_more() {
+    let (sandbox, server) = (Sandbox::with(ECHO), S3Server::start());
+    make_bucket(&server, "shared", &[]);
+    for most in [13, 15, 15] {
+        server.hooks().forget_calls();
+        succeeds(&sandbox, &server, "--jobStore s3://shared/run --outdir out main.cwl");
+        let calls = server.hooks().calls();
+        assert!(calls.len() <= most, "{} of {most}: {calls:#?}", calls.len());
     }
 }
 

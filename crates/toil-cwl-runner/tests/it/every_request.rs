@@ -1,0 +1,124 @@
+//! The whole program, with something that goes wrong at every request of its job store in a bucket.
+
+use std::process::Output;
+
+use moil_testing::hooks::Fault;
+use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+
+use super::buckets::make_bucket;
+use super::sandbox::Sandbox;
+
+/// One job, which says that it has run.
+const TOOL: &str = "
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'echo ran >> RAN; echo hello']
+inputs: []
+outputs: {o: stdout}
+stdout: o.txt
+";
+
+const DENIED: Fault = Fault::Refuse { status: 403, code: "AccessDenied" };
+
+const STORES: [&str; 2] = ["s3://shared/run", "aws:eu-central-1:run-e"];
+
+fn place() -> (Sandbox, S3Server) {
+    let (sandbox, server) = (Sandbox::new(), S3Server::start());
+    let ran = sandbox.path("ran").display().to_string();
+    sandbox.write("main.cwl", TOOL.replace("RAN", &ran));
+    sandbox.write("ran", "");
+    make_bucket(&server, "shared", &[]);
+    server.hooks().forget_calls();
+    (sandbox, server)
+}
+
+/// In a process of its own: whoever comes later sees that it has ended.
+fn run(sandbox: &Sandbox, server: &S3Server, store: &str, more: &str) -> Output {
+    let line = format!("--jobStore {store} --retryCount 0 --outdir out {more} main.cwl");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let url = server.url();
+    let env = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+    ];
+    sandbox.program(&words).envs(env).output().expect("it runs")
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Whether a success was told, as it is.
+fn is_told(output: &Output, context: &str) -> bool {
+    if output.stdout.is_empty() {
+        assert!(!output.status.success(), "{context}: {}", told(output));
+        return false;
+    }
+    let outputs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the output object");
+    assert_eq!(outputs["o"]["basename"], "o.txt", "{context}");
+    true
+}
+
+fn runs(sandbox: &Sandbox) -> usize {
+    sandbox.read("ran").lines().count()
+}
+
+fn is_gone(server: &S3Server) -> bool {
+    server.bucket("run-e--toil").is_none()
+        && server.objects("shared").keys().all(|key| key.starts_with("run/runs/"))
+}
+
+/// What comes next is told the same success, or there was none before; and what was recorded as done is not done again.
+#[test]
+fn a_server_that_refuses_everything_from_any_request_on_costs_no_result() {
+    for store in STORES {
+        let whole = {
+            let (sandbox, server) = place();
+            assert!(is_told(&run(&sandbox, &server, store, ""), store));
+            server.hooks().calls()
+        };
+        let ended = whole.iter().rposition(|call| call.target.contains("/journal/")).expect("a journal");
+        for (at, call) in whole.iter().enumerate().skip(1) {
+            for next in ["--restart=auto", ""] {
+                let context = format!("{store}, request {at}, {next}");
+                let (sandbox, server) = place();
+                server.hooks().inject(at as u64..u64::MAX, |_| true, DENIED);
+                let first = run(&sandbox, &server, store, "");
+                server.hooks().heal();
+                // Who has recorded a success and cannot find out more, tells it.
+                assert_eq!(is_told(&first, &context), at > ended, "{context}: {}", told(&first));
+                let mut second = run(&sandbox, &server, store, next);
+                if next.is_empty() && told(&second).contains("already exists") {
+                    second = run(&sandbox, &server, store, "--restart");
+                }
+                assert!(is_told(&second, &context), "{context}: {}", told(&second));
+                assert!(second.status.success(), "{context}: {}", told(&second));
+                assert_eq!(sandbox.read("out/o.txt"), "hello\n", "{context}");
+                assert!(is_gone(&server), "{context}: {:?}", server.objects("shared").keys());
+                // Of a bucket of our own that is empty it is not known what it was.
+                if next == "--restart=auto" && at > ended && !call.is("DeleteBucket") {
+                    assert_eq!(runs(&sandbox), 1, "{context}: {}", told(&second));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_answer_may_be_lost() {
+    for store in STORES {
+        for at in 0.. {
+            let (sandbox, server) = place();
+            server.hooks().inject(at..at + 1, |_| true, Fault::LoseAnswer);
+            let context = format!("{store}, request {at}");
+            let output = run(&sandbox, &server, store, "");
+            assert!(is_told(&output, &context) && output.status.success(), "{context}: {}", told(&output));
+            assert_eq!((runs(&sandbox), sandbox.read("out/o.txt")), (1, "hello\n".to_owned()), "{context}");
+            assert!(is_gone(&server), "{context}: {:?}", server.objects("shared").keys());
+            if server.hooks().calls().len() as u64 <= at {
+                break;
+            }
+        }
+    }
+}
