@@ -106,7 +106,8 @@ impl BucketPlace {
         Ok(())
     }
 
-    /// Removes a bucket of our own of which nothing is used: it has nothing but the marker. Says whether there was one.
+    /// Removes a bucket of our own of which nothing is used: it has nothing but the marker, and its domain, if it has one, no
+    /// run. Says whether there was one.
     pub(super) fn remove_unused(&self) -> Result<bool, BucketStoreError> {
         let server = |error| self.server(error);
         if self.own.is_none() || !self.exists()? {
@@ -115,6 +116,13 @@ impl BucketPlace {
         let keys = self.list_whole("", false).map_err(server)?;
         if keys.iter().any(|key| *key != self.marker()) {
             return Ok(false);
+        }
+        if let Some((RecordsIn::SimpleDb, _)) = self.marked()? {
+            let there = self.root()?.map(|root| self.look(&root)).transpose();
+            return match there.map_err(|reason| self.open(reason))? {
+                None | Some(There::Nothing) => self.remove_whole(RecordsIn::SimpleDb).map(|()| true),
+                Some(_) => Ok(false),
+            };
         }
         self.bucket.delete(&keys).and_then(|()| self.bucket.remove()).map_err(server)
     }

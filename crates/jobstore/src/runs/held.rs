@@ -14,7 +14,9 @@ const SMALL: usize = 64 << 10;
 const DELETED: &[u8] = b"deleted";
 
 /// What the names of records begin with that may go along, besides what says that there is a run.
-const ALONG: [&str; 2] = ["definition/", "heartbeat/"];
+const ALONG: [&str; 2] = ["definition/", HEARTBEAT];
+
+const HEARTBEAT: &str = "heartbeat/";
 
 /// The records of one run, as if each were by itself.
 pub(super) struct Held {
@@ -80,9 +82,10 @@ impl Held {
     fn along(&self, name: &str) -> Result<Option<Vec<u8>>, RecordsError> {
         let Some(number) = self.number else { return Ok(None) };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whether there is a run, this one says: it is asked for each time.
+        // These say whether there is a run, and whether somebody leads it: they are asked for each time.
         if let State::There(Some(records)) = &*state
             && name != INFO
+            && !name.starts_with(HEARTBEAT)
         {
             return Ok(records.get(name).map(|text| text.clone().into_bytes()));
         }

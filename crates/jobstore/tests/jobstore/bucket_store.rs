@@ -20,6 +20,9 @@ use super::s3::settings;
 
 const KINDS: [&str; 2] = ["s3://shared/run", "aws:eu-central-1:run"];
 
+/// Places, and whether there was a store before.
+const PLACES: [(&str, bool); 3] = [(KINDS[0], false), (KINDS[0], true), (KINDS[1], false)];
+
 const DENIED: Fault = Fault::Refuse { status: 403, code: "AccessDenied" };
 
 /// A server with a bucket of somebody's.
@@ -28,6 +31,16 @@ fn server() -> S3Server {
     let bucket = S3::new(settings(&server)).bucket("shared");
     bucket.make(None).expect("a bucket");
     bucket.put("run-of-others", b"x").expect("an object");
+    server
+}
+
+/// The same, where there was a store before.
+fn server_with(locator: &str, before: bool) -> S3Server {
+    let server = server();
+    if before {
+        make(&server, locator, "x").remove(None).expect("removed");
+    }
+    server.hooks().forget_calls();
     server
 }
 
@@ -93,13 +106,13 @@ fn check_gone(server: &S3Server, locator: &str, context: &str) {
 
 #[test]
 fn who_makes_a_store_may_die_after_every_request() {
-    for locator in KINDS {
+    for (locator, before) in PLACES {
         let whole = {
-            let server = server();
+            let server = server_with(locator, before);
             requests(&server, || drop(create(&server, locator).expect("made")))
         };
         for at in 0..whole {
-            let server = server();
+            let server = server_with(locator, before);
             server.hooks().inject(at..u64::MAX, |_| true, DENIED);
             let made = create(&server, locator);
             assert!(made.is_err(), "{locator}, request {at}");
@@ -124,6 +137,29 @@ fn who_makes_a_store_may_die_after_every_request() {
             assert!(garbage <= 2, "{locator}, request {at}");
             assert!(server.bucket("run--toil").is_none(), "{locator}, request {at}");
         }
+    }
+}
+
+#[test]
+fn of_a_store_that_is_given_up_before_its_run_is_there_nothing_stays() {
+    for locator in KINDS {
+        let server = server();
+        let kept = place(&server, locator).create(&Who::here()).expect("begun");
+        assert_eq!(server.objects("shared").len(), 1, "{locator}");
+        kept.remove(None).expect("removed");
+        assert_eq!(server.objects("shared").len(), 1, "{locator}");
+        assert!(server.bucket("run--toil").is_none(), "{locator}");
+        // Who dies before that leaves a bucket, which can be used and removed.
+        drop(place(&server, locator).create(&Who::here()).expect("begun"));
+        let cleaned = place(&server, locator).clean(&Who::here());
+        assert_eq!(cleaned.is_ok(), locator.starts_with("aws:"), "{locator}");
+        assert!(server.bucket("run--toil").is_none(), "{locator}");
+        // Nor does it take one away in which another run is by now.
+        let kept = place(&server, locator).create(&Who::here()).expect("begun");
+        drop(make(&server, locator, "b"));
+        assert_eq!(reason(&kept.establish(true).expect_err("refused")), OpenError::Exists, "{locator}");
+        kept.remove(None).expect("nothing to remove");
+        assert!(goes_on(&server, locator, "b"), "{locator}");
     }
 }
 
@@ -350,15 +386,8 @@ fn a_leader_that_slept_while_it_ended_its_run_does_nothing_more() {
 #[test]
 fn who_slept_while_making_a_store_has_it_or_is_told_that_there_is_one() {
     // At a place that had one before there is one request that makes a run; at others there are two at the same time.
-    for (locator, before) in [(KINDS[0], false), (KINDS[0], true), (KINDS[1], false)] {
-        let prepared = || {
-            let server = server();
-            if before {
-                make(&server, locator, "x").remove(None).expect("removed");
-            }
-            server.hooks().forget_calls();
-            server
-        };
+    for (locator, before) in PLACES {
+        let prepared = || server_with(locator, before);
         let calls = {
             let server = prepared();
             drop(create(&server, locator).expect("made"));

@@ -1,12 +1,13 @@
 //! The whole program, with something that goes wrong at every request of its job store in a bucket.
 
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use moil_testing::hooks::Fault;
 use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 use super::buckets::make_bucket;
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, eventually};
 
 /// One job, which says that it has run.
 const TOOL: &str = "
@@ -120,5 +121,47 @@ fn every_answer_may_be_lost() {
                 break;
             }
         }
+    }
+}
+
+/// Its first sign of life is in what makes it, and is taken back when it ends.
+#[test]
+fn a_leader_that_has_just_begun_is_seen_and_one_that_has_ended_is_not_waited_for() {
+    for store in STORES {
+        let (sandbox, server) = (Sandbox::new(), S3Server::start());
+        make_bucket(&server, "shared", &[]);
+        let tool =
+            TOOL.replace("echo ran >> RAN; echo hello", "touch BEGUN; until test -e GO; do sleep 0.05; done");
+        let path = |name: &str| sandbox.path(name).display().to_string();
+        sandbox.write("main.cwl", tool.replace("BEGUN", &path("begun")).replace("GO", &path("go")));
+        let url = server.url();
+        let env = [
+            ("AWS_ENDPOINT_URL", url.as_str()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ];
+        let start = |more: &[&str]| {
+            let words = ["--jobStore", store, "--retryCount", "0", "--outdir", "out"];
+            let words = [&words, more, &["main.cwl"]].concat();
+            sandbox.program(&words).envs(env).spawn().expect("it starts")
+        };
+        let moil = |words: &[&str]| {
+            let mut moil = Command::new(env!("CARGO_BIN_EXE_moil"));
+            let output = moil.args(words).env_clear().envs(env).output().expect("it runs");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let first = start(&[]);
+        eventually("the job has begun", || sandbox.path("begun").exists());
+        assert!(!server.hooks().calls().iter().any(|call| call.target.contains("/heartbeat/")), "{store}");
+        assert!(moil(&["status", store]).contains("running"), "{store}");
+        let second = start(&["--restart"]);
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(moil(&["kill", store]).contains("has ended"), "{store}");
+        assert!(!first.wait_with_output().expect("it ends").status.success(), "{store}");
+        // The one that waited leads now.
+        sandbox.write("go", "");
+        let second = second.wait_with_output().expect("it ends");
+        assert!(told(&second).contains("waiting for"), "{store}: {}", told(&second));
+        assert!(second.status.success(), "{store}: {}", told(&second));
     }
 }
