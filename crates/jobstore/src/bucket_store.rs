@@ -387,6 +387,8 @@ pub struct BucketStore {
     coming: Mutex<Option<New>>,
     /// Whether nobody but this process has ever worked for the run.
     alone: AtomicBool,
+    /// Whether it has begun the sequence: another who came since may be about to make his run.
+    is_new: bool,
 }
 
 impl BucketStore {
@@ -413,7 +415,7 @@ impl BucketStore {
         let ledger = new.lead(who).map_err(|reason| place.open(reason))?;
         let pointer = new.pointer().clone();
         let (coming, alone) = (Mutex::new(Some(new)), AtomicBool::new(false));
-        Ok(Self { place: Box::new(place), root, pointer, ledger, coming, alone })
+        Ok(Self { place: Box::new(place), root, pointer, ledger, coming, alone, is_new })
     }
 
     /// Stores at once all that was to be stored until now: from then on the run is there. `alone`: no other process will
@@ -466,8 +468,8 @@ impl BucketStore {
         if !ledger.is_there().map_err(|error| place.open(OpenError::Records(error)))? {
             return Err(place.open(OpenError::Missing));
         }
-        let (coming, alone) = (Mutex::default(), AtomicBool::new(false));
-        Ok((Self { place: Box::new(place), root, pointer, ledger, coming, alone }, replay))
+        let (coming, alone, is_new) = (Mutex::default(), AtomicBool::new(false), false);
+        Ok((Self { place: Box::new(place), root, pointer, ledger, coming, alone, is_new }, replay))
     }
 
     /// The output object of a run that was a success, and whose removal was interrupted.
@@ -516,7 +518,8 @@ impl BucketStore {
             reason: error.to_string(),
         };
         if self.is_coming() {
-            return self.place.remove_unused().map(drop).map_err(failed);
+            let removed = if self.is_new { self.place.remove_unused().map(drop) } else { Ok(()) };
+            return removed.map_err(failed);
         }
         // Who has recorded it with the end of the run has looked since.
         if !self.ledger.is_retired() {

@@ -28,7 +28,7 @@ pub trait Records: Send + Sync {
     /// the name, and finds there what can be told from another's.
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<Put, RecordsError>;
 
-    /// Stores bytes under a name, whatever is there (heartbeats only).
+    /// Stores bytes under a name, whatever is there (heartbeats, and that a run is gone: whoever says that says the same).
     ///
     /// # Errors
     /// As [`Records::put_if_absent`].

@@ -3,10 +3,11 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use moil_testing::hooks::Fault;
+use moil_testing::hooks::{Call, Fault, Gate};
 use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 use super::buckets::make_bucket;
+use super::s3_faults::empty;
 use super::sandbox::{Sandbox, eventually};
 
 /// One job, which says that it has run.
@@ -120,6 +121,51 @@ fn every_answer_may_be_lost() {
             if server.hooks().calls().len() as u64 <= at {
                 break;
             }
+        }
+    }
+}
+
+/// Somebody removes all that is there with other tools, and makes a new run, while a leader sleeps before a request.
+#[test]
+fn a_leader_that_slept_while_its_run_was_removed_by_hand_acts_no_more() {
+    for store in STORES {
+        let whole = {
+            let (sandbox, server) = place();
+            assert!(is_told(&run(&sandbox, &server, store, ""), store));
+            server.hooks().calls()
+        };
+        let is_journal = |call: &Call| call.is("PutObject") && call.target.contains("/journal/");
+        let first = whole.iter().position(is_journal).expect("a journal");
+        let last = whole.iter().rposition(is_journal).expect("a journal");
+        // The last two of the journal are before and after the export; each is followed by a look.
+        let looks = [last - 1, last + 1];
+        // Before, others are refused, or the run is made afterwards.
+        for at in first..=looks[1] {
+            let context = format!("{store}, request {at}");
+            let (sandbox, server) = place();
+            let gate = Gate::default();
+            server.hooks().inject(at as u64..at as u64 + 1, |_| true, Fault::PauseBefore(gate.clone()));
+            let other = Sandbox::new();
+            other.write("main.cwl", TOOL.replace("RAN", "/dev/null"));
+            let (first, before) = std::thread::scope(|scope| {
+                let first = scope.spawn(|| run(&sandbox, &server, store, ""));
+                gate.wait_for_call();
+                for name in ["shared", "run-e--toil"] {
+                    empty(&server, name);
+                }
+                assert!(is_told(&run(&other, &server, store, "--clean never"), &context));
+                let before = server.objects("shared").into_iter().chain(server.objects("run-e--toil"));
+                let before: Vec<_> = before.collect();
+                gate.open();
+                (first.join().expect("it ends"), before)
+            });
+            assert!(!is_told(&first, &context), "{context}");
+            assert_eq!(sandbox.path("out/o.txt").exists(), at > looks[0], "{context}: {}", told(&first));
+            let after = [server.objects("shared"), server.objects("run-e--toil")];
+            for (key, bytes) in &before {
+                assert!(after.iter().any(|after| after.get(key) == Some(bytes)), "{context}: {key}");
+            }
+            assert!(is_told(&run(&other, &server, store, "--restart"), &context));
         }
     }
 }

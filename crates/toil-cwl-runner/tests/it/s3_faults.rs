@@ -199,7 +199,7 @@ fn a_leader_whose_store_was_removed_and_made_again_changes_nothing_of_the_new_on
 }
 
 /// Removes all that is in a bucket, as somebody would with other tools.
-fn empty(server: &S3Server, name: &str) {
+pub fn empty(server: &S3Server, name: &str) {
     use moil_jobstore::s3::settings::Credentials;
     use moil_jobstore::s3::{S3, Settings};
     let credentials =
