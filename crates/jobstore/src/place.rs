@@ -219,6 +219,8 @@ impl Kept {
 
     /// What is recorded with the end of a run that is to be removed. In a directory that is recorded by itself.
     pub fn retirement(&self, outputs: Option<Value>) -> Option<Record> {
+        #[cfg(not(feature = "aws"))]
+        let _ = outputs;
         match self {
             Self::File(_) => None,
             #[cfg(feature = "aws")]
