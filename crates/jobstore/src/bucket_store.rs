@@ -16,6 +16,7 @@
 //! for a run that was removed never meets the next one.
 
 mod domain;
+mod own;
 mod removal;
 mod trial;
 
@@ -52,6 +53,11 @@ fn word(kind: RecordsIn) -> &'static str {
         RecordsIn::S3 => "s3",
         RecordsIn::SimpleDb => "simpledb",
     }
+}
+
+/// The marker's text.
+fn marking(kind: RecordsIn, generation: &str) -> String {
+    format!("{} {generation}", word(kind))
 }
 
 /// Why a bucket is not the store that is wanted.
@@ -195,7 +201,9 @@ impl BucketPlace {
     fn find(&self, root: &Root) -> Result<Pointer, OpenError> {
         match self.look(root)? {
             There::Run(pointer) => Ok(pointer),
-            There::Gone(gone) if self.is_left(root, &gone.run)? => Err(OpenError::Cleaning),
+            // A bucket of our own goes with it.
+            There::Gone(_) if self.own.is_some() => Err(OpenError::Cleaning),
+            there if self.removal_of(root, &there)?.is_some() => Err(OpenError::Cleaning),
             _ => Err(OpenError::Missing),
         }
     }
@@ -208,9 +216,9 @@ impl BucketPlace {
         }
     }
 
-    /// Whether something is left of a run that is gone. A bucket of our own goes with it.
+    /// Whether something is left of a run that is gone.
     fn is_left(&self, root: &Root, run: &str) -> Result<bool, RecordsError> {
-        Ok(self.own.is_some() || !root.records.list(&runs::prefix(run), None)?.is_empty())
+        Ok(!root.records.list(&runs::prefix(run), None)?.is_empty())
     }
 
     fn root_in(&self, kind: RecordsIn, generation: Option<String>) -> Result<Root, BucketStoreError> {
@@ -244,7 +252,9 @@ impl BucketPlace {
 
     /// The name of a sequence that is there, whatever the marker says.
     fn a_generation(&self) -> Result<Option<String>, BucketStoreError> {
-        runs::a_generation(&self.objects()).map_err(|error| self.open(OpenError::Records(error)))
+        let names =
+            runs::generations(&self.objects()).map_err(|error| self.open(OpenError::Records(error)))?;
+        Ok(names.into_iter().next())
     }
 
     /// Where the store says that its records are, and the name of their sequence; `None` if it does not say.
@@ -308,66 +318,6 @@ impl BucketPlace {
         self.bucket.exists().map_err(|error| self.server(error))
     }
 
-    /// Makes what belongs to an `aws:` store alone, for a run that has its records there. Gives the name of their sequence,
-    /// and whether that is new.
-    fn make_own(
-        &self,
-        own: &Own,
-        kind: RecordsIn,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<(String, bool), BucketStoreError> {
-        let server = |error| self.server(error);
-        if let Some(name) = self.bucket.name().strip_suffix("--toil") {
-            let old = self.bucket.sibling(&format!("{name}--files"));
-            // Most often neither is there. Of one that is somebody else's it is not told whether it is there.
-            let old = old.exists();
-            if !matches!(old, Ok(false)) && !self.exists()? && old.map_err(server)? {
-                return Err(BucketStoreError::MadeByToil { store: self.name.clone() });
-            }
-        }
-        if kind == RecordsIn::SimpleDb {
-            let wrong = |reason| BucketStoreError::NoSimpleDb { store: self.name.clone(), reason };
-            own.domain.check_region().map_err(wrong)?;
-        }
-        self.bucket.make(Some(&own.region)).map_err(server)?;
-        // Before a run can be found: no leader that takes over asks whether they are there.
-        let (furnished, marked) = both(|| self.bucket.furnish(tags), || self.mark(kind));
-        furnished.map_err(server)?;
-        let marked = marked?;
-        if kind == RecordsIn::SimpleDb {
-            own.domain.make().map_err(|error| BucketStoreError::NoSimpleDb {
-                store: self.name.clone(),
-                reason: format!("{error}; leave --awsRecords out where SimpleDB is not to be had (AWS offers it to no new accounts)"),
-            })?;
-        }
-        Ok(marked)
-    }
-
-    /// Says where the records will be, unless another run's are elsewhere. Gives the name of their sequence, and whether
-    /// that is new.
-    fn mark(&self, kind: RecordsIn) -> Result<(String, bool), BucketStoreError> {
-        let (marker, generation) = (self.marker(), nonce());
-        let text = format!("{} {generation}", word(kind));
-        let server = |error| self.server(error);
-        if self.bucket.put_if_absent(&marker, text.as_bytes()).map_err(server)? == Put::Stored {
-            return Ok((generation, true));
-        }
-        if let Some((there, generation)) = self.marked()?
-            && there == kind
-        {
-            return Ok((generation, false));
-        }
-        // A store of the other kind, or what is left of one.
-        match self.records() {
-            Ok(_) => Err(self.open(OpenError::Exists)),
-            Err(BucketStoreError::Open { reason: OpenError::Missing, .. }) => {
-                self.bucket.put(&marker, text.as_bytes()).map_err(server)?;
-                Ok((generation, false))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     fn open(&self, reason: OpenError) -> BucketStoreError {
         BucketStoreError::Open { store: self.name.clone(), reason }
     }
@@ -398,20 +348,15 @@ impl BucketStore {
     /// # Errors
     /// There is one; the server refuses.
     pub fn create(place: BucketPlace, who: &Who) -> Result<Self, BucketStoreError> {
-        let kind = place.records;
-        let (generation, is_new) = match &place.own {
-            Some(own) => {
-                let (generation, is_new) = place.make_own(own, kind, &place.tags)?;
-                (Some(generation), is_new)
+        let (root, new, is_new) = match &place.own {
+            Some(own) => place.begin_own(own)?,
+            None => {
+                let root = place.root_in(place.records, None)?;
+                let new = runs::begin(&root.records, &|run| place.remove_left(&root, run));
+                let new = new.map_err(|reason| place.open(reason))?;
+                (root, new, false)
             }
-            None => (None, false),
         };
-        let root = place.root_in(kind, generation)?;
-        let new = match is_new && kind == RecordsIn::S3 {
-            true => Ok(runs::begin_first(&root.records)),
-            false => runs::begin(&root.records, &|run| place.remove_left(&root, run)),
-        };
-        let new = new.map_err(|reason| place.open(reason))?;
         let ledger = new.lead(who).map_err(|reason| place.open(reason))?;
         let pointer = new.pointer().clone();
         let (coming, alone) = (Mutex::new(Some(new)), AtomicBool::new(false));
@@ -438,12 +383,20 @@ impl BucketStore {
             put => Ok(put),
         };
         new.store(&put).map_err(|reason| self.place.open(reason))?;
-        // Who slept before may be behind a store that was made meanwhile.
-        if self.place.own.is_some()
-            && self.place.marked()?.map(|(_, generation)| generation) != self.root.generation
-        {
-            let withdrawn = new.withdraw().map_err(OpenError::Records);
-            return Err(self.place.open(withdrawn.err().unwrap_or(OpenError::Exists)));
+        // Who slept before may be behind a store that was made meanwhile; and the marker of one may have been taken away.
+        if self.place.own.is_some() {
+            let (marked, another) = both(|| self.place.marked(), || self.place.another_run(&self.root));
+            let (marked, another) = (marked?, another?);
+            let is_marked = marked.is_some_and(|(_, generation)| Some(generation) == self.root.generation);
+            if !is_marked || another.is_some() {
+                new.withdraw().map_err(|error| self.place.open(error.into()))?;
+                if let Some((kind, generation)) = another.filter(|_| is_marked) {
+                    let put =
+                        self.place.bucket.put(&self.place.marker(), marking(kind, &generation).as_bytes());
+                    put.map_err(|error| self.place.server(error))?;
+                }
+                return Err(self.place.open(OpenError::Exists));
+            }
         }
         *coming = None;
         self.alone.store(alone, Ordering::Relaxed);
@@ -478,8 +431,9 @@ impl BucketStore {
     /// The server cannot be asked.
     pub fn outputs_of_removed(place: &BucketPlace) -> Result<Option<Value>, BucketStoreError> {
         let root = place.root()?.ok_or_else(|| place.open(OpenError::Missing))?;
-        let outputs = place.look(&root).and_then(|there| place.outputs_of(&root, there));
-        outputs.map_err(|reason| place.open(reason))
+        let removal = place.look(&root).and_then(|there| Ok(place.removal_of(&root, &there)?));
+        let removal = removal.map_err(|reason| place.open(reason))?;
+        Ok(removal.and_then(|removal| removal.outputs))
     }
 
     /// Whether this run is there. Somebody may have removed all of it: nothing of that is known to its journal, whose names
@@ -518,17 +472,18 @@ impl BucketStore {
             reason: error.to_string(),
         };
         if self.is_coming() {
-            let removed = if self.is_new { self.place.remove_unused().map(drop) } else { Ok(()) };
+            let generation = self.root.generation.as_deref();
+            let removed = if self.is_new { self.place.remove_unused(generation).map(drop) } else { Ok(()) };
             return removed.map_err(failed);
         }
         // Who has recorded it with the end of the run has looked since.
-        if !self.ledger.is_retired() {
-            self.ledger.retire(outputs.clone())?;
+        if self.ledger.retired().is_none() {
+            self.ledger.retire(outputs)?;
             self.check_current()?;
         }
         let sweeps = !self.alone.load(Ordering::Relaxed) || self.place.bucket.may_have_unfinished();
         let (root, pointer) = (&self.root, &self.pointer);
-        let say = || runs::say_gone(&*root.records, pointer, outputs.clone());
+        let say = || runs::say_gone(&*root.records, pointer, self.ledger.retired().cloned());
         self.place.remove_run(root, pointer, &say, sweeps).map_err(failed)
     }
 

@@ -205,10 +205,10 @@ impl FileStore {
         };
         for directory in left {
             let records = FileRecords::open(&directory, Durability::Process);
-            let outputs = ledger::outputs_of_cleaned(&records)
-                .map_err(|reason| open_error(path, OpenError::Records(reason)))?;
-            if outputs.is_some() {
-                return Ok(outputs);
+            let removal =
+                ledger::removal(&records).map_err(|reason| open_error(path, OpenError::Records(reason)))?;
+            if let Some(outputs) = removal.and_then(|removal| removal.outputs) {
+                return Ok(Some(outputs));
             }
         }
         Ok(None)

@@ -15,15 +15,14 @@ mod clean;
 mod info;
 mod journal;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use moil_cwl::value::Value;
 use moil_job::record::Record;
 use moil_job::store::StoreError;
 
-pub use clean::{clean, finish_cleaning, is_retired, outputs_of_cleaned, retire};
+pub use clean::{GroupId, Removal, clean, finish_cleaning, removal, removal_by, retire};
 pub use info::{Info, VERSION};
 pub use journal::{Entry, Lost, Replay};
 
@@ -81,8 +80,8 @@ pub struct Ledger {
     /// The epochs of all leaders until now.
     epochs: Vec<u64>,
     state: Mutex<State>,
-    /// Whether this leader has recorded the removal of the run.
-    retired: AtomicBool,
+    /// The group in which this leader has recorded the removal of the run.
+    retired: OnceLock<GroupId>,
 }
 
 /// How it stands with the leader.
@@ -130,7 +129,7 @@ impl Ledger {
             leader: who.name(),
             epochs,
             state: Mutex::new(State::Leads { next: number + 1 }),
-            retired: AtomicBool::new(false),
+            retired: OnceLock::new(),
             records,
             info,
             nonce,
@@ -224,7 +223,7 @@ impl Ledger {
             Ok(None) => {
                 *state = State::Leads { next: next + 1 };
                 if matches!(group.records.last(), Some(Record::Cleaning { .. })) {
-                    self.retired.store(true, Ordering::Relaxed);
+                    _ = self.retired.set(GroupId { number: next, nonce: self.nonce.clone() });
                 }
                 Ok(())
             }
@@ -315,9 +314,9 @@ impl Ledger {
         Record::Cleaning { epochs: self.epochs.clone(), outputs }
     }
 
-    /// Whether this leader has recorded that.
-    pub fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
+    /// The group in which this leader has recorded that, if it has.
+    pub fn retired(&self) -> Option<&GroupId> {
+        self.retired.get()
     }
 
     /// Records it by itself, if it is not. The leader's heartbeat must have ended.
@@ -325,7 +324,7 @@ impl Ledger {
     /// # Errors
     /// [`StoreError::Fenced`] when another leader has taken over: nothing may be removed then.
     pub fn retire(&self, outputs: Option<Value>) -> Result<(), StoreError> {
-        if self.is_retired() { Ok(()) } else { self.append(&[self.retirement(outputs)]) }
+        if self.retired().is_some() { Ok(()) } else { self.append(&[self.retirement(outputs)]) }
     }
 
     /// Records that, and removes the run.

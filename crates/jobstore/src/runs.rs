@@ -19,18 +19,21 @@
 //!   journal had become free again. Who was followed, and slept while all was removed, finds that it is gone.
 //! - a run whose removal was interrupted anywhere is known by what `runs/N` says, and not by what is left of it. It is
 //!   said before whatever may be missing, and so nobody takes what is left of a run for one.
+//! - what is left of a run that is gone is the end of its removal only if that very group is there which records it, the last
+//!   to go. What stragglers left may be there for ever, and says nothing.
 //! - to say it twice says the same. A request that is repeated or late can only meet another run at that number if the
 //!   whole sequence was removed and begun anew. In a bucket of our own, where that is the rule, each sequence has a name
 //!   of its own ([`generation`]).
 //!
 //! **Numbers.** The first one is never free again; those after it become so when a later run is removed. So whoever finds
 //! no sequence and stores number 1 has the place; who stores a later one, having slept, may be behind others by then: he
-//! looks whether all that is there is what he had found, and his own.
+//! looks whether his own is the last. In a bucket of our own there is no other number than 1: who finds that a run is gone there removes
+//! what is left, and begins the next sequence.
 //!
 //! | who | meets | and |
 //! |---|---|---|
 //! | one who starts | another who starts | one of them has the number |
-//! | | a run | is refused, unless its removal is recorded: that he finishes. If it was a success of which nobody may have heard, that is told first (`--restart`) |
+//! | | a run | is refused, unless its removal is recorded: that he finishes. If it was a success of which nobody may have heard, that is told before it is gone (`--restart`) |
 //! | | a run that is gone | removes what is left of it |
 //! | a leader | one who follows | the next append fails, or the look after it |
 //! | one who removes | one who leads or follows | one of them has the next number of the journal |
@@ -43,13 +46,12 @@ mod held;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use moil_cwl::value::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{self, Info, Ledger, OpenError};
+use crate::ledger::{self, GroupId, Info, Ledger, OpenError, Removal};
 use crate::records::{Put, Records, RecordsError};
 use crate::who::Who;
-pub use generation::{a_generation, of_generation};
+pub use generation::{generations, of_generation};
 use held::Held;
 
 /// The sequence that says which run is there.
@@ -80,13 +82,13 @@ struct First {
 }
 
 /// A run that was there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     /// The run's number.
     pub run: String,
-    /// The output object, if it was a success: whoever would go on with what is left of it only has to say it again.
+    /// The group of its journal that records its removal, and is the last of it to go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outputs: Option<Value>,
+    pub by: Option<GroupId>,
 }
 
 /// Where the sequence says that a run is there.
@@ -144,11 +146,11 @@ pub fn begin(
         Some(Turn::Run(First { run, .. })) => {
             let pointer = Pointer { run, number, earlier: Vec::new() };
             let records = pointer.records(root);
-            // Of a success nobody may have heard.
-            if !ledger::is_retired(&*records)? || ledger::outputs_of_cleaned(&*records)?.is_some() {
-                return Err(OpenError::Exists);
+            match ledger::removal(&*records)? {
+                Some(Removal { outputs: None, by }) => forget(&**root, &pointer, Some(by))?,
+                // Of a success nobody may have heard.
+                _ => return Err(OpenError::Exists),
             }
-            forget(&**root, &pointer, None)?;
             remove(&pointer.run)?;
         }
     }
@@ -201,25 +203,25 @@ impl New {
         if self.is_first() {
             return Ok(());
         }
-        let there = self.root.list(SEQUENCES, None)?;
-        if there.iter().ne(self.pointer.earlier.iter().chain([&name])) {
+        // With a later one behind it, this number is never looked at again, and can be taken away.
+        if self.root.list(SEQUENCES, None)?.last() != Some(&name) {
             self.withdraw()?;
             return Err(OpenError::Exists);
         }
         Ok(())
     }
 
-    /// Removes what says that it is there, before anybody can have gone on with it.
+    /// Removes it, which nobody can have gone on with.
     ///
     /// # Errors
     /// What the records say.
     pub fn withdraw(&self) -> Result<(), RecordsError> {
-        match said(&*self.root, self.pointer.number)? {
-            Some(Turn::Run(first)) if first.run == self.pointer.run => {
-                self.root.delete(&[turn_name(self.pointer.number)])
-            }
-            _ => Ok(()),
+        if let Some(Turn::Run(first)) = said(&*self.root, self.pointer.number)?
+            && first.run == self.pointer.run
+        {
+            self.root.delete(&[turn_name(self.pointer.number)])?;
         }
+        self.root.delete(&self.root.list(&prefix(&self.pointer.run), None)?)
     }
 }
 
@@ -288,7 +290,8 @@ pub fn clean(root: &Arc<dyn Records>, who: &Who) -> Result<(), OpenError> {
     let pointer = find(&**root)?;
     let records = pointer.records(root);
     ledger::retire(&*records, who)?;
-    forget(&**root, &pointer, None)?;
+    let removal = ledger::removal(&*records)?;
+    forget(&**root, &pointer, removal.map(|removal| removal.by))?;
     ledger::finish_cleaning(&*records)?;
     Ok(())
 }
@@ -297,9 +300,9 @@ pub fn clean(root: &Arc<dyn Records>, who: &Who) -> Result<(), OpenError> {
 ///
 /// # Errors
 /// It cannot be said.
-pub fn forget(root: &dyn Records, pointer: &Pointer, outputs: Option<Value>) -> Result<(), RecordsError> {
+pub fn forget(root: &dyn Records, pointer: &Pointer, by: Option<GroupId>) -> Result<(), RecordsError> {
     match said(root, pointer.number)? {
-        Some(Turn::Run(first)) if first.run == pointer.run => say_gone(root, pointer, outputs),
+        Some(Turn::Run(first)) if first.run == pointer.run => say_gone(root, pointer, by),
         _ => Ok(()),
     }
 }
@@ -308,8 +311,8 @@ pub fn forget(root: &dyn Records, pointer: &Pointer, outputs: Option<Value>) -> 
 ///
 /// # Errors
 /// It cannot be said.
-pub fn say_gone(root: &dyn Records, pointer: &Pointer, outputs: Option<Value>) -> Result<(), RecordsError> {
-    let turn = Turn::Gone(Gone { run: pointer.run.clone(), outputs });
+pub fn say_gone(root: &dyn Records, pointer: &Pointer, by: Option<GroupId>) -> Result<(), RecordsError> {
+    let turn = Turn::Gone(Gone { run: pointer.run.clone(), by });
     root.replace(&turn_name(pointer.number), &serde_json::to_vec(&turn).unwrap_or_default())
 }
 

@@ -398,7 +398,7 @@ impl JobStore {
         // It cannot be recorded most often for the reason for which the run failed, which was told.
         // If it was a success that could not be told, that is recorded, and told by whoever goes on.
         if !success {
-            let ended = self.kept.ledger().is_retired()
+            let ended = self.kept.ledger().retired().is_some()
                 || self.record_all(&self.end(settings, None).collect::<Vec<_>>()).is_err();
             if ended {
                 if !self.kept.is_removed() {

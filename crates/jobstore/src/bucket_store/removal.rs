@@ -1,13 +1,12 @@
 //! Removing a store in a bucket, and nothing of anybody else.
 
-use moil_cwl::value::Value;
-
 use super::{BucketPlace, BucketStoreError, Root};
 use crate::at_once::both;
-use crate::ledger::{self, OpenError};
+use crate::ledger::{self, OpenError, Removal};
 use crate::locator::RecordsIn;
+use crate::names;
 use crate::records::RecordsError;
-use crate::runs::{self, Pointer, There};
+use crate::runs::{self, Gone, Pointer, There};
 use crate::s3::Error;
 use crate::who::Who;
 
@@ -23,11 +22,11 @@ impl BucketPlace {
             if self.marked()?.is_some_and(|(kind, _)| kind == RecordsIn::SimpleDb) {
                 return self.remove_whole(RecordsIn::SimpleDb);
             }
-            return if self.remove_unused()? { Ok(()) } else { Err(missing()) };
+            return if self.remove_unused(None)? { Ok(()) } else { Err(missing()) };
         };
         let open = |reason| self.open(reason);
         match self.look(&root).map_err(open)? {
-            There::Nothing if self.remove_unused()? => Ok(()),
+            There::Nothing if self.remove_unused(None)? => Ok(()),
             There::Nothing => Err(missing()),
             There::Gone(gone) => match (&self.own, self.is_left(&root, &gone.run)) {
                 (_, Err(error)) => Err(open(error.into())),
@@ -36,20 +35,24 @@ impl BucketPlace {
                 (Some(_), _) => self.remove_own(&root, &gone.run, true),
             },
             There::Run(pointer) => {
-                ledger::retire(&*pointer.records(&root.records), who).map_err(open)?;
-                let outputs = self.outputs_of(&root, There::Run(pointer.clone())).map_err(open)?;
-                let say = || runs::forget(&*root.records, &pointer, outputs.clone());
+                let records = pointer.records(&root.records);
+                ledger::retire(&*records, who).map_err(open)?;
+                let removal = ledger::removal(&*records).map_err(|error| open(error.into()))?;
+                let by = removal.map(|removal| removal.by);
+                let say = || runs::forget(&*root.records, &pointer, by.clone());
                 self.remove_run(&root, &pointer, &say, true)
             }
         }
     }
 
-    /// The output object of a run that was a success, and whose removal is recorded.
-    pub(super) fn outputs_of(&self, root: &Root, there: There) -> Result<Option<Value>, OpenError> {
+    /// The removal of a run, if it is recorded and has not come to its end.
+    pub(super) fn removal_of(&self, root: &Root, there: &There) -> Result<Option<Removal>, RecordsError> {
         match there {
-            There::Nothing => Ok(None),
-            There::Gone(gone) => Ok(gone.outputs),
-            There::Run(pointer) => Ok(ledger::outputs_of_cleaned(&*pointer.records(&root.records))?),
+            There::Nothing | There::Gone(Gone { by: None, .. }) => Ok(None),
+            There::Gone(Gone { run, by: Some(by) }) => {
+                ledger::removal_by(&*runs::records(&root.records, run), by)
+            }
+            There::Run(pointer) => ledger::removal(&*pointer.records(&root.records)),
         }
     }
 
@@ -72,8 +75,16 @@ impl BucketPlace {
         let (is_said, listed) = both(say, || self.list_whole(&prefix, sweeps));
         said(is_said)?;
         let earlier = pointer.removable().map(|name| format!("{}{name}", self.prefix));
-        let keys: Vec<String> = listed.map_err(server)?.into_iter().chain(earlier).collect();
-        self.bucket.delete(&keys).map_err(server)
+        let keys = earlier.chain(self.journal_last(&pointer.run, listed.map_err(server)?));
+        self.bucket.delete(&keys.collect::<Vec<_>>()).map_err(server)
+    }
+
+    /// The keys of a run, with the end of its journal, which records its removal, as the last one: so that it is the last
+    /// to go, as far as a server heeds their order.
+    fn journal_last(&self, run: &str, mut keys: Vec<String>) -> Vec<String> {
+        let journal = format!("{}{}", self.run_prefix(run), names::JOURNAL);
+        keys.sort_by_key(|key| key.starts_with(&journal));
+        keys
     }
 
     fn run_prefix(&self, run: &str) -> String {
@@ -107,8 +118,8 @@ impl BucketPlace {
     }
 
     /// Removes a bucket of our own of which nothing is used: it has nothing but the marker, and its domain, if it has one, no
-    /// run. Says whether there was one.
-    pub(super) fn remove_unused(&self) -> Result<bool, BucketStoreError> {
+    /// run. With `generation` only if the marker has this name. Says whether there was one.
+    pub(super) fn remove_unused(&self, generation: Option<&str>) -> Result<bool, BucketStoreError> {
         let server = |error| self.server(error);
         if self.own.is_none() || !self.exists()? {
             return Ok(false);
@@ -117,7 +128,11 @@ impl BucketPlace {
         if keys.iter().any(|key| *key != self.marker()) {
             return Ok(false);
         }
-        if let Some((RecordsIn::SimpleDb, _)) = self.marked()? {
+        let marked = self.marked()?;
+        if generation.is_some() && marked.as_ref().map(|(_, there)| there.as_str()) != generation {
+            return Ok(false);
+        }
+        if let Some((RecordsIn::SimpleDb, _)) = marked {
             let there = self.root()?.map(|root| self.look(&root)).transpose();
             return match there.map_err(|reason| self.open(reason))? {
                 None | Some(There::Nothing) => self.remove_whole(RecordsIn::SimpleDb).map(|()| true),
@@ -128,34 +143,16 @@ impl BucketPlace {
     }
 
     /// Removes a store of our own whose run is gone. Somebody else may have done that before, and made a new store: that
-    /// has a marker of its own.
-    fn remove_own(&self, root: &Root, run: &str, sweeps: bool) -> Result<(), BucketStoreError> {
+    /// has a marker of its own, and a sequence.
+    pub(super) fn remove_own(&self, root: &Root, run: &str, sweeps: bool) -> Result<(), BucketStoreError> {
+        if !self.empty_own(root, run, sweeps)? {
+            return Ok(());
+        }
         let server = |error| self.server(error);
-        let ours = self.run_prefix(run);
-        if sweeps {
-            self.bucket.sweep_uploads(&ours).map_err(server)?;
-        }
-        let keys = self.list_whole(&self.prefix, false).map_err(server)?;
-        let (run_keys, rest): (Vec<String>, Vec<String>) =
-            keys.into_iter().partition(|key| key.starts_with(&ours));
-        self.bucket.delete(&run_keys).map_err(server)?;
-        let is_ours = |generation: &String| root.generation.as_ref() == Some(generation);
-        let sequences = format!("{}{}", self.prefix, runs::SEQUENCES);
-        let own_sequence = format!("{sequences}{}/", root.generation.as_deref().unwrap_or_default());
-        match self.marked()? {
-            Some((_, generation)) if !is_ours(&generation) => return Ok(()),
-            None if rest.iter().any(|key| key.starts_with(&sequences) && !key.starts_with(&own_sequence)) => {
-                return Ok(());
-            }
-            _ => {}
-        }
-        if root.kind == RecordsIn::SimpleDb {
-            return self.remove_whole(root.kind);
-        }
-        self.bucket.delete(&rest).map_err(server)?;
         match self.bucket.remove() {
             Err(error) if error.reason.contains("BucketNotEmpty") => {
                 let keys = self.list_whole(&self.prefix, false).map_err(server)?;
+                let ours = self.run_prefix(run);
                 // What a straggler of this run has stored since goes as well. Else it is a new store, which stays.
                 if keys.iter().any(|key| !key.starts_with(&ours)) {
                     return Ok(());
@@ -164,6 +161,43 @@ impl BucketPlace {
             }
             removed => removed.map(drop).map_err(server),
         }
+    }
+
+    /// The same, but for the bucket: another store may take it over. Says whether that was left to us; with records in a
+    /// domain it goes as well.
+    pub(super) fn empty_own(&self, root: &Root, run: &str, sweeps: bool) -> Result<bool, BucketStoreError> {
+        let server = |error| self.server(error);
+        let ours = self.run_prefix(run);
+        if sweeps {
+            self.bucket.sweep_uploads(&ours).map_err(server)?;
+        }
+        let keys = self.list_whole(&self.prefix, false).map_err(server)?;
+        let sequences = format!("{}{}", self.prefix, runs::SEQUENCES);
+        let own_sequence = format!("{sequences}{}/", root.generation.as_deref().unwrap_or_default());
+        let (run_keys, rest): (Vec<String>, Vec<String>) =
+            keys.into_iter().partition(|key| key.starts_with(&ours));
+        // The output object is in the last one, and goes with what says that a run was here.
+        let mut run_keys = self.journal_last(run, run_keys);
+        let last = run_keys.pop();
+        self.bucket.delete(&run_keys).map_err(server)?;
+        let (own, others): (Vec<String>, Vec<String>) =
+            rest.into_iter().partition(|key| key.starts_with(&own_sequence));
+        let has_others = others.iter().any(|key| key.starts_with(&sequences));
+        let marked = self.marked()?.map(|(_, generation)| generation);
+        let is_others = if marked.is_some() { marked != root.generation } else { has_others };
+        if is_others {
+            self.bucket.delete(last.as_slice()).map_err(server)?;
+            return Ok(false);
+        }
+        if root.kind == RecordsIn::SimpleDb {
+            return self.remove_whole(root.kind).map(|()| false);
+        }
+        // Where no other store is, what else is there was left by runs that are long gone.
+        let marker = self.marker();
+        let goes = |key: &String| if *key == marker { marked.is_some() } else { !has_others };
+        let rest = last.into_iter().chain(own).chain(others.into_iter().filter(goes));
+        self.bucket.delete(&rest.collect::<Vec<_>>()).map_err(server)?;
+        Ok(true)
     }
 
     /// Removes all that is the store's own. The marker goes with the bucket, after the domain: until then it is known

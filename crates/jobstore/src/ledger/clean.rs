@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use moil_cwl::value::Value;
 use moil_job::record::Record;
+use serde::{Deserialize, Serialize};
 
 use super::{OpenError, TRIES, info, journal, take_number, took_over};
 use crate::names::{self, JOURNAL};
@@ -56,33 +57,56 @@ pub fn clean(records: &dyn Records, who: &Who) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The record of the removal of a run, and the number of its group, if it is recorded.
-fn retired(records: &dyn Records) -> Result<Option<(u64, Record)>, RecordsError> {
+/// A group of a journal: nobody else has written one with both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupId {
+    /// Its number.
+    pub number: u64,
+    /// Its leader's.
+    pub nonce: String,
+}
+
+/// The removal of a run, as its journal records it.
+pub struct Removal {
+    /// The group that does.
+    pub by: GroupId,
+    /// The output object, if the run was a success.
+    pub outputs: Option<Value>,
+}
+
+/// The last group of a journal, if it records the removal of the run.
+fn retired(records: &dyn Records) -> Result<Option<(GroupId, Record)>, RecordsError> {
     let names = records.list(JOURNAL, None)?;
     let Some(last) = names.iter().rev().find_map(|name| names::group_number(name)) else { return Ok(None) };
     let Some(Ok(group)) = journal::read_group(records, last)? else { return Ok(None) };
-    Ok(group.records.into_iter().next_back().filter(is_removal).map(|record| (last, record)))
+    let by = GroupId { number: last, nonce: group.nonce };
+    Ok(group.records.into_iter().next_back().filter(is_removal).map(|record| (by, record)))
 }
 
 fn is_removal(record: &Record) -> bool {
     matches!(record, Record::Cleaning { .. })
 }
 
-/// Whether the removal of a run is recorded.
+/// The removal of a run, if it is recorded.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn is_retired(records: &dyn Records) -> Result<bool, RecordsError> {
-    Ok(retired(records)?.is_some())
+pub fn removal(records: &dyn Records) -> Result<Option<Removal>, RecordsError> {
+    Ok(match retired(records)? {
+        Some((by, Record::Cleaning { outputs, .. })) => Some(Removal { by, outputs }),
+        _ => None,
+    })
 }
 
-/// The output object of a run that was a success, and whose removal is recorded.
+/// The same, if this group records it, and is there.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn outputs_of_cleaned(records: &dyn Records) -> Result<Option<Value>, RecordsError> {
-    Ok(match retired(records)? {
-        Some((_, Record::Cleaning { outputs, .. })) => outputs,
+pub fn removal_by(records: &dyn Records, by: &GroupId) -> Result<Option<Removal>, RecordsError> {
+    let Some(Ok(group)) = journal::read_group(records, by.number)? else { return Ok(None) };
+    let is_it = group.nonce == by.nonce;
+    Ok(match group.records.into_iter().next_back() {
+        Some(Record::Cleaning { outputs, .. }) if is_it => Some(Removal { by: by.clone(), outputs }),
         _ => None,
     })
 }
@@ -95,7 +119,7 @@ pub fn outputs_of_cleaned(records: &dyn Records) -> Result<Option<Value>, Record
 pub fn finish_cleaning(records: &dyn Records) -> Result<bool, RecordsError> {
     let Some((last, Record::Cleaning { epochs, .. })) = retired(records)? else { return Ok(false) };
     let stay: HashSet<u64> =
-        epochs.iter().chain([&last]).flat_map(|number| [number.saturating_sub(1), *number]).collect();
+        epochs.iter().chain([&last.number]).flat_map(|number| [number.saturating_sub(1), *number]).collect();
     let (groups, others): (Vec<_>, Vec<_>) =
         records.list("", None)?.into_iter().partition(|name| names::group_number(name).is_some());
     let goes = |name: &String| names::group_number(name).is_some_and(|number| !stay.contains(&number));

@@ -1,6 +1,7 @@
 //! Sequences that share a place one after the other, where all of one is removed before the next begins: each has a name
 //! of its own, so that a request of one that was removed never meets the next, whose numbers are the same.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::SEQUENCES;
@@ -17,13 +18,14 @@ pub fn of_generation(inner: Arc<dyn Records>, name: &str) -> Arc<dyn Records> {
     Arc::new(Generation { inner, prefix: format!("{SEQUENCES}{name}/") })
 }
 
-/// The name of a sequence that is there.
+/// The names of the sequences that are there.
 ///
 /// # Errors
 /// What the records say.
-pub fn a_generation(inner: &dyn Records) -> Result<Option<String>, RecordsError> {
+pub fn generations(inner: &dyn Records) -> Result<BTreeSet<String>, RecordsError> {
     let names = inner.list(SEQUENCES, None)?;
-    Ok(names.first().and_then(|name| name.split('/').nth(1)).map(str::to_owned))
+    let name = |name: &String| Some(name.strip_prefix(SEQUENCES)?.split_once('/')?.0.to_owned());
+    Ok(names.iter().filter_map(name).collect())
 }
 
 impl Generation {

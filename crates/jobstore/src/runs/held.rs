@@ -187,7 +187,12 @@ impl Records for Held {
         }
         let (along, own): (Vec<&String>, Vec<&String>) =
             names.iter().filter(|name| !is_first(name)).partition(|name| self.is_along(name));
-        along.iter().try_for_each(|name| self.root.replace(&self.full(name), DELETED))?;
+        for name in along {
+            // Of one that is removed nothing more is to be stored.
+            if self.along(name)?.is_some() {
+                self.root.replace(&self.full(name), DELETED)?;
+            }
+        }
         if own.is_empty() {
             return Ok(());
         }

@@ -153,6 +153,8 @@ pub(super) fn look(settings: &Settings) -> Result<Seen, Failure> {
             || recorded.jobs.values().any(|job| recorded.state(job, false) == JobState::Failed)
     };
     let state = match recorded.end {
+        // A success may not have been told: that it was one is more than that its store is to go.
+        Some((true, _)) if recorded.is_cleaning => State::Finished,
         _ if recorded.is_cleaning => State::Removing,
         _ if beat.is_some() => State::Running,
         Some((true, _)) => State::Finished,
