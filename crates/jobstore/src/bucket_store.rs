@@ -19,6 +19,7 @@ mod domain;
 mod own;
 mod removal;
 mod trial;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -252,8 +253,15 @@ impl BucketPlace {
 
     /// The name of a sequence that is there, whatever the marker says.
     fn a_generation(&self) -> Result<Option<String>, BucketStoreError> {
-        let names =
-            runs::generations(&self.objects()).map_err(|error| self.open(OpenError::Records(error)))?;
+        let open = |reason| self.open(reason);
+        let names = runs::generations(&self.objects()).map_err(|error| open(error.into()))?;
+        for name in names.iter().filter(|_| names.len() > 1) {
+            let root = self.root_in(RecordsIn::S3, Some(name.clone()))?;
+            // Others may only say that theirs is gone.
+            if matches!(self.look(&root).map_err(open)?, There::Run(_)) {
+                return Ok(Some(name.clone()));
+            }
+        }
         Ok(names.into_iter().next())
     }
 
@@ -337,6 +345,8 @@ pub struct BucketStore {
     coming: Mutex<Option<New>>,
     /// Whether nobody but this process has ever worked for the run.
     alone: AtomicBool,
+    /// Whether others may have left unfinished uploads.
+    unfinished: AtomicBool,
     /// Whether it has begun the sequence: another who came since may be about to make his run.
     is_new: bool,
 }
@@ -352,15 +362,16 @@ impl BucketStore {
             Some(own) => place.begin_own(own)?,
             None => {
                 let root = place.root_in(place.records, None)?;
-                let new = runs::begin(&root.records, &|run| place.remove_left(&root, run));
+                let new = runs::begin(&root.records, &|run| place.remove_left(run));
                 let new = new.map_err(|reason| place.open(reason))?;
                 (root, new, false)
             }
         };
         let ledger = new.lead(who).map_err(|reason| place.open(reason))?;
         let pointer = new.pointer().clone();
-        let (coming, alone) = (Mutex::new(Some(new)), AtomicBool::new(false));
-        Ok(Self { place: Box::new(place), root, pointer, ledger, coming, alone, is_new })
+        let (coming, alone, unfinished) =
+            (Mutex::new(Some(new)), AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { place: Box::new(place), root, pointer, ledger, coming, alone, unfinished, is_new })
     }
 
     /// Stores at once all that was to be stored until now: from then on the run is there. `alone`: no other process will
@@ -387,7 +398,16 @@ impl BucketStore {
         if self.place.own.is_some() {
             let (marked, another) = both(|| self.place.marked(), || self.place.another_run(&self.root));
             let (marked, another) = (marked?, another?);
-            let is_marked = marked.is_some_and(|(_, generation)| Some(generation) == self.root.generation);
+            let place = &self.place;
+            let is_marked = match (marked, &self.root.generation) {
+                (Some((_, there)), ours) => Some(&there) == ours.as_ref(),
+                // It was taken away, and this is the only run.
+                (None, Some(ours)) if another.is_none() => {
+                    let put = place.bucket.put_if_absent(&place.marker(), marking(kind, ours).as_bytes());
+                    put.map_err(|error| place.server(error))? == Put::Stored
+                }
+                (None, _) => false,
+            };
             if !is_marked || another.is_some() {
                 new.withdraw().map_err(|error| self.place.open(error.into()))?;
                 if let Some((kind, generation)) = another.filter(|_| is_marked) {
@@ -421,8 +441,9 @@ impl BucketStore {
         if !ledger.is_there().map_err(|error| place.open(OpenError::Records(error)))? {
             return Err(place.open(OpenError::Missing));
         }
-        let (coming, alone, is_new) = (Mutex::default(), AtomicBool::new(false), false);
-        Ok((Self { place: Box::new(place), root, pointer, ledger, coming, alone, is_new }, replay))
+        let (coming, alone, unfinished) = (Mutex::default(), AtomicBool::new(false), AtomicBool::new(true));
+        let place = Box::new(place);
+        Ok((Self { place, root, pointer, ledger, coming, alone, unfinished, is_new: false }, replay))
     }
 
     /// The output object of a run that was a success, and whose removal was interrupted.
@@ -478,10 +499,12 @@ impl BucketStore {
         }
         // Who has recorded it with the end of the run has looked since.
         if self.ledger.retired().is_none() {
-            self.ledger.retire(outputs)?;
+            self.ledger.retire(outputs.clone())?;
             self.check_current()?;
         }
-        let sweeps = !self.alone.load(Ordering::Relaxed) || self.place.bucket.may_have_unfinished();
+        let are_others_done = self.alone.load(Ordering::Relaxed)
+            || outputs.is_some() && !self.unfinished.load(Ordering::Relaxed);
+        let sweeps = !are_others_done || self.place.bucket.may_have_unfinished();
         let (root, pointer) = (&self.root, &self.pointer);
         let say = || runs::say_gone(&*root.records, pointer, self.ledger.retired().cloned());
         self.place.remove_run(root, pointer, &say, sweeps).map_err(failed)
@@ -514,6 +537,10 @@ impl Store for BucketStore {
     }
 
     fn append(&self, group: &[Record]) -> Result<(), StoreError> {
+        let smallest = self.place.bucket.smallest_in_parts();
+        if group.iter().any(|record| unfinished::may_be_left(record, smallest)) {
+            self.unfinished.store(true, Ordering::Relaxed);
+        }
         self.ledger.append(group)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use moil_cwl::inherit::Effective;
 use moil_cwl::requirement::WorkDirEntry;
 use moil_cwl::value::Value;
-use moil_job::exchange::Exchange;
+use moil_job::exchange::{Exchange, Told};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Imported;
 use moil_job::result::Outcome;
@@ -41,9 +41,9 @@ pub struct StoreExchange {
 /// A tool as workers get it.
 struct Written {
     hash: String,
-    text: String,
-    /// What goes with each attempt that is stored; `None`: the tool is stored by itself.
-    beside: Option<String>,
+    text: Arc<str>,
+    /// It goes with attempts; else it is stored by itself.
+    goes_along: bool,
     /// It is stored by itself.
     is_stored: Mutex<bool>,
 }
@@ -114,9 +114,9 @@ impl StoreExchange {
         let brought = self.brought(tool)?;
         let WrittenTool { hash, text } =
             wire::write_tool(brought.as_ref().unwrap_or(tool)).map_err(|error| unwritable(&error))?;
-        let settings = self.settings()?.filter(|settings| settings.len() + text.len() <= LITTLE);
-        let beside = settings.map(|settings| format!("\n{text}\n{settings}"));
-        let written = Arc::new(Written { hash, text, beside, is_stored: Mutex::new(false) });
+        let goes_along =
+            self.little_settings()?.is_some_and(|settings| settings.len() + text.len() <= LITTLE);
+        let written = Arc::new(Written { hash, text: text.into(), goes_along, is_stored: Mutex::new(false) });
         tools.push((Arc::downgrade(tool), Arc::clone(&written)));
         Ok(written)
     }
@@ -148,8 +148,12 @@ impl StoreExchange {
         Ok((names::word(&self.term, &attempt.id), text, tool))
     }
 
-    /// The leader's settings, if they go with attempts.
-    fn settings(&self) -> Result<Option<&str>, Failure> {
+    /// The leader's settings, if they go with attempts: where they are large, they are read.
+    fn little_settings(&self) -> Result<Option<&str>, Failure> {
+        Ok(self.known_settings()?.filter(|settings| settings.len() <= LITTLE))
+    }
+
+    fn known_settings(&self) -> Result<Option<&str>, Failure> {
         let Some(known) = &self.settings else { return Ok(None) };
         if let Some(settings) = known.get() {
             return Ok(Some(settings));
@@ -163,9 +167,12 @@ impl StoreExchange {
 impl Exchange for StoreExchange {
     fn hand_over(&self, attempt: &Attempt) -> Result<String, Failure> {
         let (word, mut text, tool) = self.written(attempt)?;
-        match &tool.beside {
-            Some(beside) => text.push_str(beside),
-            None => self.store(&tool)?,
+        let beside = if tool.goes_along { &*tool.text } else { "" };
+        if !tool.goes_along {
+            self.store(&tool)?;
+        }
+        if let Some(settings) = self.little_settings()? {
+            text.push_str(&format!("\n{beside}\n{settings}"));
         }
         // Whoever finds it there already has written the same: no other leader has this term.
         self.records
@@ -174,10 +181,17 @@ impl Exchange for StoreExchange {
         Ok(word)
     }
 
-    fn write(&self, attempt: &Attempt) -> Result<(String, String), Failure> {
-        let (word, text, tool) = self.written(attempt)?;
-        self.store(&tool)?;
-        Ok((word, text))
+    fn write(&self, attempt: &Attempt) -> Result<Told, Failure> {
+        let (word, attempt, tool) = self.written(attempt)?;
+        let text = tool.goes_along.then(|| Arc::clone(&tool.text));
+        if text.is_none() {
+            self.store(&tool)?;
+        }
+        Ok(Told { word, attempt, tool: text })
+    }
+
+    fn settings(&self) -> Option<String> {
+        self.little_settings().ok().flatten().map(str::to_owned)
     }
 
     fn imported(&self) -> Vec<Imported> {
@@ -259,8 +273,8 @@ pub fn find(
     let attempt = wire::read_attempt(lines.next().unwrap_or_default())?;
     let hash = attempt.tool().to_owned();
     let tool = match lines.next() {
-        Some(tool) => wire::read_tool(tool, &hash)?,
-        None => {
+        Some(tool) if !tool.is_empty() => wire::read_tool(tool, &hash)?,
+        _ => {
             let tool = records.get(&names::tool(&hash))?.map(text);
             wire::read_tool(&tool.ok_or_else(|| NoAttempt::NoTool { hash: hash.clone() })?, &hash)?
         }

@@ -18,7 +18,7 @@ use futures_util::stream::BoxStream;
 use k8s_openapi::api::core::v1::Event as Occurrence;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
-use moil_job::exchange::Exchange;
+use moil_job::exchange::{self, Exchange};
 use moil_job::executor::{Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::result::Outcome;
@@ -90,8 +90,8 @@ enum Told {
     NoRoom { id: For, words: String },
     /// A Job is removed or over; if it has no pod, none will come.
     NoPod { id: For, why: &'static str },
-    /// An attempt is ready to be told to a worker: its word and its text.
-    Written { id: AttemptId, written: Result<(String, String), Box<Failure>> },
+    /// An attempt is ready to be told to a worker.
+    Written { id: AttemptId, written: Result<exchange::Told, Box<Failure>> },
     /// From a worker that takes more than one.
     Heard { pod: u64, heard: Heard },
     /// A pod that waits for another run is out of the books.

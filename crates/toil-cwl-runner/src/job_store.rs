@@ -281,20 +281,15 @@ impl JobStore {
         log: &Log,
         kill: impl Fn() + Send + 'static,
     ) -> Result<(), Failure> {
-        let establish = || self.kept.establish(workers.is_none()).map_err(|error| place_failure(&error));
-        // What others ask for who do not know where the run is to be found does not go with what says that.
-        let Some(workers) = workers else {
-            // Each waits for the store, or goes with what makes the run.
-            let (defined, heartbeat) = both(|| self.define(definition), || self.beat(log, kill));
-            let established = defined.and_then(|()| establish());
-            self.heartbeat = Some(heartbeat?);
-            return established;
-        };
-        self.define(definition)?;
-        establish()?;
-        let (kept, heartbeat) = both(|| self.keep_settings(workers), || self.beat(log, kill));
+        // Each waits for the store, or goes with what makes the run.
+        let keep = || workers.map_or(Ok(()), |workers| self.keep_settings(workers));
+        let define = || both(keep, || self.define(definition));
+        let ((kept, defined), heartbeat) = both(define, || self.beat(log, kill));
+        let established = kept
+            .and(defined)
+            .and_then(|()| self.kept.establish(workers.is_none()).map_err(|error| place_failure(&error)));
         self.heartbeat = Some(heartbeat?);
-        kept
+        established
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.
@@ -532,11 +527,18 @@ fn open(settings: &Settings, place: Place, name: String, log: &Log) -> Result<Op
         let mut taken = place.restart(&who);
         // Whoever removed it did not get to the end.
         if matches!(taken.as_ref().map_err(PlaceError::reason), Err(Some(OpenError::Cleaning))) {
-            let outputs = place.outputs_of_removed().map_err(|error| place_failure(&error))?;
+            let outputs = match place.outputs_of_removed() {
+                // Whoever removes it has come to the end since.
+                Err(error) if is_missing(&error) => None,
+                outputs => outputs.map_err(|error| place_failure(&error))?,
+            };
             if let Some(outputs) = outputs {
                 return Ok(Opened::Finished(Box::new(Ended { outputs, place, who })));
             }
-            place.clean(&who).map_err(|error| place_failure(&error))?;
+            match place.clean(&who) {
+                Err(error) if is_missing(&error) => {}
+                cleaned => cleaned.map_err(|error| place_failure(&error))?,
+            }
             taken = place.restart(&who);
         }
         match taken {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use moil_job::exchange::Exchange;
+use moil_job::exchange::{Exchange, Told};
 use moil_job::failure::Failure;
 use moil_job::record::Imported;
 use moil_job::result::{LeftLog, Outcome};
@@ -168,8 +168,12 @@ impl Exchange for Taking {
         self.exchange.hand_over(attempt)
     }
 
-    fn write(&self, attempt: &Attempt) -> Result<(String, String), Failure> {
+    fn write(&self, attempt: &Attempt) -> Result<Told, Failure> {
         self.exchange.write(attempt)
+    }
+
+    fn settings(&self) -> Option<String> {
+        self.exchange.settings()
     }
 
     fn imported(&self) -> Vec<Imported> {

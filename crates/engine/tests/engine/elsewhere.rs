@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moil_job::exchange::Exchange;
+use moil_job::exchange::{Exchange, Told};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::record::Record;
 use moil_job::result::Outcome;
@@ -21,7 +21,7 @@ impl Exchange for Left {
         Err(Failure::new(FailureKind::Internal, "nothing is handed over here"))
     }
 
-    fn write(&self, _: &Attempt) -> Result<(String, String), Failure> {
+    fn write(&self, _: &Attempt) -> Result<Told, Failure> {
         Err(Failure::new(FailureKind::Internal, "nothing is written here"))
     }
 

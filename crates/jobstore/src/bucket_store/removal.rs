@@ -20,7 +20,7 @@ impl BucketPlace {
         let Some(root) = self.root()? else {
             // What is left of one whose domain is gone already.
             if self.marked()?.is_some_and(|(kind, _)| kind == RecordsIn::SimpleDb) {
-                return self.remove_whole(RecordsIn::SimpleDb);
+                return self.remove_with_domain();
             }
             return if self.remove_unused(None)? { Ok(()) } else { Err(missing()) };
         };
@@ -30,7 +30,7 @@ impl BucketPlace {
             There::Nothing => Err(missing()),
             There::Gone(gone) => match (&self.own, self.is_left(&root, &gone.run)) {
                 (_, Err(error)) => Err(open(error.into())),
-                (None, Ok(true)) => self.remove_left(&root, &gone.run).map_err(open),
+                (None, Ok(true)) => self.remove_left(&gone.run).map_err(open),
                 (None, Ok(false)) => Err(missing()),
                 (Some(_), _) => self.remove_own(&root, &gone.run, true),
             },
@@ -100,7 +100,7 @@ impl BucketPlace {
     }
 
     /// Removes what is left of a run that is gone, to make room for another.
-    pub(super) fn remove_left(&self, root: &Root, run: &str) -> Result<(), OpenError> {
+    pub(super) fn remove_left(&self, run: &str) -> Result<(), OpenError> {
         let prefix = self.run_prefix(run);
         let removed = self.list_whole(&prefix, false).and_then(|left| match left.is_empty() {
             true => Ok(()),
@@ -111,9 +111,6 @@ impl BucketPlace {
             name: error.target,
             reason: error.reason,
         })?;
-        if root.kind == RecordsIn::SimpleDb {
-            ledger::finish_cleaning(&*runs::records(&root.records, run))?;
-        }
         Ok(())
     }
 
@@ -125,17 +122,22 @@ impl BucketPlace {
             return Ok(false);
         }
         let keys = self.list_whole("", false).map_err(server)?;
-        if keys.iter().any(|key| *key != self.marker()) {
-            return Ok(false);
-        }
         let marked = self.marked()?;
         if generation.is_some() && marked.as_ref().map(|(_, there)| there.as_str()) != generation {
+            return Ok(false);
+        }
+        if keys.iter().any(|key| *key != self.marker()) {
+            // A run without a marker is found, but not behind one that leads nowhere.
+            let sequences = format!("{}{}", self.prefix, runs::SEQUENCES);
+            if generation.is_some() && keys.iter().any(|key| key.starts_with(&sequences)) {
+                self.bucket.delete(&[self.marker()]).map_err(server)?;
+            }
             return Ok(false);
         }
         if let Some((RecordsIn::SimpleDb, _)) = marked {
             let there = self.root()?.map(|root| self.look(&root)).transpose();
             return match there.map_err(|reason| self.open(reason))? {
-                None | Some(There::Nothing) => self.remove_whole(RecordsIn::SimpleDb).map(|()| true),
+                None | Some(There::Nothing) => self.remove_with_domain().map(|()| true),
                 Some(_) => Ok(false),
             };
         }
@@ -163,8 +165,7 @@ impl BucketPlace {
         }
     }
 
-    /// The same, but for the bucket: another store may take it over. Says whether that was left to us; with records in a
-    /// domain it goes as well.
+    /// The same, but for the bucket: another store may take it over. Says whether that was left to us.
     pub(super) fn empty_own(&self, root: &Root, run: &str, sweeps: bool) -> Result<bool, BucketStoreError> {
         let server = |error| self.server(error);
         let ours = self.run_prefix(run);
@@ -182,15 +183,22 @@ impl BucketPlace {
         self.bucket.delete(&run_keys).map_err(server)?;
         let (own, others): (Vec<String>, Vec<String>) =
             rest.into_iter().partition(|key| key.starts_with(&own_sequence));
-        let has_others = others.iter().any(|key| key.starts_with(&sequences));
+        // One that only says that its run is gone was left by somebody who slept.
+        let has_others =
+            others.iter().any(|key| key.starts_with(&sequences)) && self.another_run(root)?.is_some();
         let marked = self.marked()?.map(|(_, generation)| generation);
-        let is_others = if marked.is_some() { marked != root.generation } else { has_others };
+        let is_others = match &marked {
+            Some(_) => marked != root.generation,
+            // A domain is known by its marker alone: somebody has removed it, and may be making the next store.
+            None => has_others || root.kind == RecordsIn::SimpleDb,
+        };
         if is_others {
-            self.bucket.delete(last.as_slice()).map_err(server)?;
+            let ours: Vec<String> = last.into_iter().chain(own).collect();
+            self.bucket.delete(&ours).map_err(server)?;
             return Ok(false);
         }
-        if root.kind == RecordsIn::SimpleDb {
-            return self.remove_whole(root.kind).map(|()| false);
+        if let Some(own) = self.own.as_ref().filter(|_| root.kind == RecordsIn::SimpleDb) {
+            own.domain.remove().map_err(server)?;
         }
         // Where no other store is, what else is there was left by runs that are long gone.
         let marker = self.marker();
@@ -200,13 +208,11 @@ impl BucketPlace {
         Ok(true)
     }
 
-    /// Removes all that is the store's own. The marker goes with the bucket, after the domain: until then it is known
+    /// Removes all that is the store's own, with its domain. The marker goes with the bucket, after the domain: until then it is known
     /// that there is one.
-    fn remove_whole(&self, kind: RecordsIn) -> Result<(), BucketStoreError> {
+    fn remove_with_domain(&self) -> Result<(), BucketStoreError> {
         let whole = || {
-            if let Some(own) = &self.own
-                && kind == RecordsIn::SimpleDb
-            {
+            if let Some(own) = &self.own {
                 own.domain.remove()?;
             }
             let keys = self.list_whole(&self.prefix, false)?;

@@ -71,6 +71,11 @@ impl Bucket {
         self.s3.has_begun_in_parts()
     }
 
+    /// The size, in bytes, above which files are uploaded in parts.
+    pub(crate) fn smallest_in_parts(&self) -> u64 {
+        self.s3.settings().parts.smallest
+    }
+
     /// What messages call an object in it.
     #[must_use]
     pub fn url(&self, key: &str) -> String {

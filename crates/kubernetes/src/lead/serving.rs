@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod as KubernetesPod;
 use kube::ResourceExt as _;
+use moil_job::exchange;
 use moil_job::executor::Report;
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::frames::{self, Answer, Leader, Order, Run};
@@ -50,6 +51,7 @@ impl Lead {
             class: Some(class),
             word: "".into(),
             text: String::new(),
+            tool: None,
             at: At::Writing,
             is_cancelled: false,
         };
@@ -63,8 +65,11 @@ impl Lead {
             let id = attempt.id.clone();
             let write = move || match exchange.write(&attempt)? {
                 // As many as wait are kept in memory.
-                (_, text) if text.len() > LARGE => Ok((exchange.hand_over(&attempt)?, String::new())),
-                written => Ok(written),
+                told if told.attempt.len() > LARGE => {
+                    let word = exchange.hand_over(&attempt)?;
+                    Ok(exchange::Told { word, attempt: String::new(), tool: None })
+                }
+                told => Ok(told),
             };
             let written = tokio::task::spawn_blocking(write).await;
             let written = written.unwrap_or_else(|error| Err(making::defect(&error))).map_err(Box::new);
@@ -74,13 +79,14 @@ impl Lead {
     }
 
     /// An attempt is ready to be told.
-    pub(super) fn written(&mut self, id: &AttemptId, written: Result<(String, String), Box<Failure>>) {
+    pub(super) fn written(&mut self, id: &AttemptId, written: Result<exchange::Told, Box<Failure>>) {
         let Some(served) = self.serving.attempts.get_mut(id) else { return };
-        let (word, text) = match written {
-            Ok(written) => written,
+        let told = match written {
+            Ok(told) => told,
             Err(failure) => return self.over(id, Outcome::Failed(failure)),
         };
-        (served.word, served.text, served.at) = (word.into(), text, At::Waiting);
+        (served.word, served.text, served.tool) = (told.word.into(), told.attempt, told.tool);
+        served.at = At::Waiting;
         let Some(class) = served.class.clone() else { return };
         if self.serving.is_off {
             return self.alone(id);
@@ -154,7 +160,7 @@ impl Lead {
         pod.attempts.insert(id.clone());
         pod.told += 1;
         pod.idle = None;
-        pod.order(Order::Run { word: Arc::clone(&served.word), attempt: served.text.clone() });
+        pod.begin(served);
         self.serving.words.insert(Arc::clone(&served.word), id.clone());
         if let Some(place) = self.active.get(&For::Many(number)).and_then(|active| active.place.clone()) {
             (self.reporter)(Report::Placed(id.clone(), place));
@@ -263,6 +269,7 @@ impl Lead {
                 number: self.settings.run.clone(),
                 by_number: self.settings.by_number,
             },
+            settings: self.exchange.settings(),
         };
         let talk = stream::talk(self.cluster.clone(), pod.name_any(), leader, hello, receiver, hear);
         tokio::spawn(talk);
@@ -274,6 +281,7 @@ impl Lead {
         let answer = match heard {
             Heard::Answer(answer) => answer,
             Heard::Attached => {
+                pod.tools.clear();
                 for id in &pod.attempts {
                     if let Some(Served { at: At::In { sent, .. }, .. }) = self.serving.attempts.get_mut(id) {
                         *sent = Sent::Before;
@@ -325,7 +333,8 @@ impl Lead {
                 *sent = Sent::Now;
             } else if std::mem::replace(sent, Sent::Missed) != Sent::Now {
                 *sent = Sent::Now;
-                pod.order(Order::Run { word: Arc::clone(&served.word), attempt: served.text.clone() });
+                // What was told of the tool may be lost as well.
+                pod.order(served.order(served.tool.clone()));
             }
         }
         self.adopted(number, known);
@@ -498,6 +507,7 @@ impl Lead {
             class: None,
             word: Arc::clone(&word),
             text: String::new(),
+            tool: None,
             at,
             is_cancelled: false,
         };

@@ -76,6 +76,8 @@ pub(super) struct Pod {
     /// Its worker was attached to, and has answered.
     pub(super) has_answered: bool,
     pub(super) attempts: HashSet<AttemptId>,
+    /// The tools that its worker was told since the connection was made.
+    pub(super) tools: HashSet<Arc<str>>,
     /// How many it was told in all.
     pub(super) told: usize,
     pub(super) since: Instant,
@@ -99,6 +101,8 @@ pub(super) struct Served {
     pub(super) word: Arc<str>,
     /// What its worker is told; empty for a large one, which lies in the job store.
     pub(super) text: String,
+    /// Its tool, if workers are told that.
+    pub(super) tool: Option<Arc<str>>,
     pub(super) at: At,
     pub(super) is_cancelled: bool,
 }
@@ -164,6 +168,7 @@ impl Pod {
             talked: None,
             has_answered: false,
             attempts: HashSet::new(),
+            tools: HashSet::new(),
             told: 0,
             since: Instant::now(),
             idle: None,
@@ -173,11 +178,24 @@ impl Pod {
         }
     }
 
+    /// Tells an attempt, with its tool if that was not told since the connection was made.
+    pub(super) fn begin(&mut self, served: &Served) {
+        let tool = served.tool.clone().filter(|tool| self.tools.insert(Arc::clone(tool)));
+        self.order(served.order(tool));
+    }
+
     pub(super) fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
             // It is gone only with the pod.
             let _ = orders.send(order);
         }
+    }
+}
+
+impl Served {
+    /// The order to begin it.
+    pub(super) fn order(&self, tool: Option<Arc<str>>) -> Order {
+        Order::Run { word: Arc::clone(&self.word), attempt: self.text.clone(), tool }
     }
 }
 

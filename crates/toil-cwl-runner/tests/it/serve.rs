@@ -95,7 +95,7 @@ impl Worker {
         let store = self.run.parent().expect("it lies in the store").display().to_string();
         let number = self.number.clone();
         let run = Run { store, number, by_number: false };
-        self.tell(&Order::Hello { version: frames::VERSION, lines, run });
+        self.tell(&Order::Hello { version: frames::VERSION, lines, run, settings: None });
     }
 
     fn tell(&mut self, order: &Order) {
@@ -113,12 +113,17 @@ impl Worker {
 
     /// Tells it to run a line of the shell.
     fn run(&mut self, number: u32, line: &str) {
+        self.run_with(number, line, None);
+    }
+
+    /// The same, with the tool if it is told.
+    fn run_with(&mut self, number: u32, line: &str, tool: Option<Arc<str>>) {
         let mut attempt = self.attempt.clone();
         attempt["id"]["number"] = number.into();
         let text = attempt.to_string().replace("\"true\"", &Value::from(line).to_string());
         assert!(text.contains(&Value::from(line).to_string()), "{text}");
         let word = self.word(number);
-        self.tell(&Order::Run { word, attempt: text });
+        self.tell(&Order::Run { word, attempt: text, tool });
     }
 
     fn next(&self) -> Answer {
@@ -258,18 +263,41 @@ fn what_is_no_order_is_left_out_and_no_order_is_carried_out_twice() {
     assert_eq!(std::fs::read_to_string(&marks).expect("it ran"), "x\n");
     // A large one lies in the store, as that of the run before does.
     let word: Arc<str> = format!("{}/main.cwl.1", worker.leader.term).into();
-    worker.tell(&Order::Run { word: Arc::clone(&word), attempt: String::new() });
+    worker.tell(&Order::Run { word: Arc::clone(&word), attempt: String::new(), tool: None });
     let ended = worker.finished();
     assert!(ended.0 == word && matches!(ended.1, Outcome::Done(_)), "{ended:?}");
     // One that cannot be read has no end that counts, and says so.
     let word = worker.word(4);
-    worker.tell(&Order::Run { word, attempt: "{}".to_owned() });
+    worker.tell(&Order::Run { word, attempt: "{}".to_owned(), tool: None });
     let (_, outcome) = worker.finished();
     assert!(
         matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::System),
         "{outcome:?}"
     );
     assert_eq!(worker.result(4), None);
+    worker.tell(&Order::Finish);
+    worker.ended();
+}
+
+#[test]
+fn a_tool_may_be_told_and_an_attempt_whose_tool_was_not_heard_of_waits_to_be_told_again() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    let tools = std::fs::read_dir(worker.run.join("tools")).expect("a directory");
+    let stored = tools.map(|entry| entry.expect("an entry").path()).next().expect("a tool");
+    let bytes = std::fs::read(&stored).expect("it is read");
+    let begin = bytes.iter().position(|byte| *byte == b'{').expect("an object");
+    let tool: Arc<str> = String::from_utf8(bytes[begin..].to_owned()).expect("text").into();
+    std::fs::remove_file(stored).expect("removed");
+    worker.run(2, "true");
+    worker.tell(&Order::Alive);
+    assert_eq!(worker.here(), Vec::<Arc<str>>::new());
+    worker.run_with(2, "true", Some(tool));
+    worker.done(2);
+    worker.run(3, "true");
+    worker.done(3);
     worker.tell(&Order::Finish);
     worker.ended();
 }

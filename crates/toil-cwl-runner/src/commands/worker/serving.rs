@@ -15,7 +15,7 @@ use moil_job::result::Outcome;
 use moil_job::secret::Secrets;
 use moil_job::spec::{Attempt, AttemptId, JobTool};
 use moil_job::wire;
-use moil_jobstore::exchange;
+use moil_jobstore::exchange::{self, NoAttempt};
 use moil_jobstore::names::{self, Term};
 use moil_jobstore::nonce::nonce;
 use moil_jobstore::records::Records;
@@ -90,6 +90,7 @@ pub(super) struct Hello {
     pub term: Term,
     pub lines: bool,
     pub run: Run,
+    pub settings: Option<String>,
 }
 
 impl Hello {
@@ -99,9 +100,9 @@ impl Hello {
             no_order(line, log);
             return None;
         };
-        let Order::Hello { version, lines, run } = order else { return None };
+        let Order::Hello { version, lines, run, settings } = order else { return None };
         look_at_version(version, log);
-        Some(Self { term: leader.term.parse().ok()?, leader, lines, run })
+        Some(Self { term: leader.term.parse().ok()?, leader, lines, run, settings })
     }
 }
 
@@ -169,7 +170,7 @@ impl<'a> Serving<'a> {
         memory: Arc<MemoryGuard>,
         stdout: &'a mut dyn Write,
     ) -> Result<Self, Ended> {
-        let Hello { leader, term, lines, run } = hello;
+        let Hello { leader, term, lines, run, settings: told } = hello;
         let failed = |cause: String| {
             Failure::new(FailureKind::System, format!("the run of the leader {term} cannot be had"))
                 .with_cause(cause)
@@ -181,8 +182,13 @@ impl<'a> Serving<'a> {
         let settings = asked.settings_with(vec![job_store(&run.store)?])?;
         let number = run.by_number.then_some(run.number.as_str());
         let station = Station::find(settings, number, &term).map_err(no_store)?;
-        let form = station.records.get(&names::settings(&term));
-        let form = form.map_err(|error| no_store(failed(error.to_string())))?;
+        let form = match told {
+            Some(told) => Some(told.into_bytes()),
+            None => station
+                .records
+                .get(&names::settings(&term))
+                .map_err(|error| no_store(failed(error.to_string())))?,
+        };
         let station = station.told(form, &failed).map_err(no_store)?;
         let (records, results) = (Arc::clone(&station.records), station.results.clone());
         let (mut bench, settings) = station.bench(spawner, room, &asked.log)?;
@@ -257,7 +263,7 @@ impl<'a> Serving<'a> {
     }
 
     fn ordered(&mut self, Ordered { leader, order }: Ordered) {
-        if let Order::Hello { version, lines, run } = &order {
+        if let Order::Hello { version, lines, run, settings: _ } = &order {
             let Ok(term) = leader.term.parse::<Term>() else { return };
             // A leader that was paused does not know yet that it has been followed.
             if *run != self.run || term.epoch < self.term.epoch {
@@ -276,7 +282,7 @@ impl<'a> Serving<'a> {
         match order {
             Order::Hello { .. } => {}
             Order::Alive => self.here(),
-            Order::Run { word, attempt } => self.begin_attempt(word, &attempt),
+            Order::Run { word, attempt, tool } => self.begin_attempt(word, &attempt, tool.as_deref()),
             Order::Cancel { word } => {
                 let ids: Vec<AttemptId> = self
                     .active
@@ -313,12 +319,14 @@ impl<'a> Serving<'a> {
         }
     }
 
-    fn begin_attempt(&mut self, word: Arc<str>, text: &str) {
+    fn begin_attempt(&mut self, word: Arc<str>, text: &str, tool: Option<&str>) {
         if self.over.contains(&word) || self.active.values().any(|active| active.word == word) {
             return;
         }
-        let attempt = match self.read(&word, text) {
-            Ok(attempt) => attempt,
+        let attempt = match self.read(&word, text, tool) {
+            Ok(Some(attempt)) => attempt,
+            // The line with its tool is lost. The leader tells again what is not heard of.
+            Ok(None) => return,
             Err(failure) => {
                 // Who it is cannot be told, and so not stored: the leader hears it, and it is no end of the attempt.
                 let outcome = Outcome::Failed(Box::new(failure));
@@ -339,7 +347,8 @@ impl<'a> Serving<'a> {
         self.executor.submit(vec![attempt]);
     }
 
-    fn read(&mut self, word: &str, text: &str) -> Result<Attempt, Failure> {
+    /// An attempt; `None` if its tool is not known.
+    fn read(&mut self, word: &str, text: &str, tool: Option<&str>) -> Result<Option<Attempt>, Failure> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(FailureKind::System, "the worker cannot use the attempt").with_cause(error)
         };
@@ -347,19 +356,21 @@ impl<'a> Serving<'a> {
             let term = word.split_once('/').and_then(|(term, _)| term.parse().ok());
             let term: Term = term.ok_or_else(|| unusable(&"its word has no term"))?;
             let found = exchange::find(&*self.records, &term, word, Secrets::default());
-            return found.map(|found| found.attempt).map_err(|error| unusable(&error));
+            return found.map(|found| Some(found.attempt)).map_err(|error| unusable(&error));
         }
         let written = wire::read_attempt(text).map_err(|error| unusable(&error))?;
-        let tool = match self.tools.get(written.tool()) {
-            Some(tool) => Arc::clone(tool),
-            None => {
-                let tool = exchange::find_tool(&*self.records, written.tool());
-                let tool = Arc::new(tool.map_err(|error| unusable(&error))?);
-                self.tools.insert(written.tool().to_owned(), Arc::clone(&tool));
-                tool
-            }
+        let found = match (self.tools.get(written.tool()), tool) {
+            (Some(known), _) => return Ok(Some(written.with(Arc::clone(known), Secrets::default()))),
+            (None, Some(tool)) => wire::read_tool(tool, written.tool()).map_err(|error| unusable(&error))?,
+            (None, None) => match exchange::find_tool(&*self.records, written.tool()) {
+                Ok(tool) => tool,
+                Err(NoAttempt::NoTool { .. }) => return Ok(None),
+                Err(error) => return Err(unusable(&error)),
+            },
         };
-        Ok(written.with(tool, Secrets::default()))
+        let tool = Arc::new(found);
+        self.tools.insert(written.tool().to_owned(), Arc::clone(&tool));
+        Ok(Some(written.with(tool, Secrets::default())))
     }
 
     fn report(&mut self, report: Report) {
