@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 NAMESPACE = "moil-bench"
 AUDIT = pathlib.Path(os.environ.get("MOIL_TEST_KUBERNETES_AUDIT", "/nonexistent"))
@@ -32,6 +33,8 @@ CPU, MEMORY, MOIL_MEMORY = 0.05, "96Mi", 32
 # So much that a pod has one job at a time.
 ALONE = 1500
 PER_JOB = ["--kubernetesPodPerJob"]
+# What a run's name is put into; `--bucket` changes it.
+STORE = "aws:us-east-1:{}"
 
 
 class Counted:
@@ -138,7 +141,7 @@ def start(programs, folder, name, document, inputs, more):
     (work / "main.cwl").write_text(json.dumps(document))
     (work / "job.json").write_text(json.dumps(inputs))
     words = [str(programs / "toil-cwl-runner"), "--batchSystem", "kubernetes", "--kubernetesNamespace", NAMESPACE,
-             "--jobStore", f"aws:us-east-1:bench-{name}-{os.getpid()}-{work.name.lower().replace('_', 'x')}",
+             "--jobStore", STORE.format(f"bench-{name}-{os.getpid()}-{work.name.lower().replace('_', 'x')}"),
              "--clean", "always", "--outdir", str(work / "out"), *more, str(work / "main.cwl"), str(work / "job.json")]
     with open(work / "log", "w") as log, open(work / "outputs", "w") as outputs:
         return subprocess.Popen(words, stdout=outputs, stderr=log, cwd=work), work
@@ -230,12 +233,16 @@ def main():
     parser.add_argument("--only", action="append", help="echo-1, scatter-10, scatter-50, chain-5, idle")
     parser.add_argument("--many", type=int, help="so many jobs, and nothing else")
     parser.add_argument("--idle", type=int, default=60, help="how many seconds the ten pods sleep")
+    parser.add_argument("--bucket", help="job stores in a bucket that is there, and not in one of their own (it is made first)")
     options = parser.parse_args()
     registry, server = os.environ["MOIL_TEST_KUBERNETES"], os.environ["MOIL_TEST_KUBERNETES_S3"]
     push = [str(options.programs / "moil"), "appliance", "push", f"{registry}/moil/bench:1", "--insecure"]
     image = subprocess.run(push, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     store = Counted(server)
+    if options.bucket:
+        globals()["STORE"] = f"s3://{options.bucket}/{{}}"
+        urllib.request.urlopen(urllib.request.Request(f"{server}/{options.bucket}", method="PUT"))
     os.environ.update(keys, AWS_ENDPOINT_URL=store.url, TOIL_APPLIANCE_SELF=image, TOIL_AWS_SECRET_NAME="aws-credentials",
                       TOIL_KUBERNETES_OWNER="bench")
     subprocess.run(["kubectl", "create", "namespace", NAMESPACE], check=False, stderr=subprocess.DEVNULL)

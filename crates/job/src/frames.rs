@@ -28,9 +28,6 @@ pub enum Order {
         lines: bool,
         /// What the leader leads.
         run: Run,
-        /// How its workers work, as the job store has it; without it that is read.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        settings: Option<String>,
     },
     /// Begin an attempt, or go on with it if it has begun.
     Run {
@@ -197,8 +194,7 @@ mod tests {
         let word: Arc<str> = "2-ab/align.1".into();
         let run = Run { store: "s3://b/p".to_owned(), number: "r1".to_owned(), by_number: true };
         let orders = [
-            Order::Hello { version: VERSION, lines: true, run: run.clone(), settings: None },
-            Order::Hello { version: VERSION, lines: true, run, settings: Some("{}".to_owned()) },
+            Order::Hello { version: VERSION, lines: true, run },
             Order::Run { word: Arc::clone(&word), attempt: "{\"a\":\n1}".to_owned(), tool: None },
             Order::Run { word: Arc::clone(&word), attempt: String::new(), tool: Some("{\n}".into()) },
             Order::Cancel { word: Arc::clone(&word) },

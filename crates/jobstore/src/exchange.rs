@@ -190,10 +190,6 @@ impl Exchange for StoreExchange {
         Ok(Told { word, attempt, tool: text })
     }
 
-    fn settings(&self) -> Option<String> {
-        self.little_settings().ok().flatten().map(str::to_owned)
-    }
-
     fn imported(&self) -> Vec<Imported> {
         std::mem::take(&mut self.imported.lock().unwrap_or_else(PoisonError::into_inner))
     }

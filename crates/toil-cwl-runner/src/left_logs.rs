@@ -172,10 +172,6 @@ impl Exchange for Taking {
         self.exchange.write(attempt)
     }
 
-    fn settings(&self) -> Option<String> {
-        self.exchange.settings()
-    }
-
     fn imported(&self) -> Vec<Imported> {
         self.exchange.imported()
     }

@@ -14,7 +14,7 @@ const SMALL: usize = 64 << 10;
 const DELETED: &[u8] = b"deleted";
 
 /// What the names of records begin with that may go along, besides what says that there is a run.
-const ALONG: [&str; 3] = ["definition/", "settings/", HEARTBEAT];
+const ALONG: [&str; 2] = ["definition/", HEARTBEAT];
 
 const HEARTBEAT: &str = "heartbeat/";
 

@@ -95,7 +95,7 @@ impl Worker {
         let store = self.run.parent().expect("it lies in the store").display().to_string();
         let number = self.number.clone();
         let run = Run { store, number, by_number: false };
-        self.tell(&Order::Hello { version: frames::VERSION, lines, run, settings: None });
+        self.tell(&Order::Hello { version: frames::VERSION, lines, run });
     }
 
     fn tell(&mut self, order: &Order) {

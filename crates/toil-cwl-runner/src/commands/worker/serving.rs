@@ -90,7 +90,6 @@ pub(super) struct Hello {
     pub term: Term,
     pub lines: bool,
     pub run: Run,
-    pub settings: Option<String>,
 }
 
 impl Hello {
@@ -100,9 +99,9 @@ impl Hello {
             no_order(line, log);
             return None;
         };
-        let Order::Hello { version, lines, run, settings } = order else { return None };
+        let Order::Hello { version, lines, run } = order else { return None };
         look_at_version(version, log);
-        Some(Self { term: leader.term.parse().ok()?, leader, lines, run, settings })
+        Some(Self { term: leader.term.parse().ok()?, leader, lines, run })
     }
 }
 
@@ -170,7 +169,7 @@ impl<'a> Serving<'a> {
         memory: Arc<MemoryGuard>,
         stdout: &'a mut dyn Write,
     ) -> Result<Self, Ended> {
-        let Hello { leader, term, lines, run, settings: told } = hello;
+        let Hello { leader, term, lines, run } = hello;
         let failed = |cause: String| {
             Failure::new(FailureKind::System, format!("the run of the leader {term} cannot be had"))
                 .with_cause(cause)
@@ -182,13 +181,8 @@ impl<'a> Serving<'a> {
         let settings = asked.settings_with(vec![job_store(&run.store)?])?;
         let number = run.by_number.then_some(run.number.as_str());
         let station = Station::find(settings, number, &term).map_err(no_store)?;
-        let form = match told {
-            Some(told) => Some(told.into_bytes()),
-            None => station
-                .records
-                .get(&names::settings(&term))
-                .map_err(|error| no_store(failed(error.to_string())))?,
-        };
+        let form = station.records.get(&names::settings(&term));
+        let form = form.map_err(|error| no_store(failed(error.to_string())))?;
         let station = station.told(form, &failed).map_err(no_store)?;
         let (records, results) = (Arc::clone(&station.records), station.results.clone());
         let (mut bench, settings) = station.bench(spawner, room, &asked.log)?;
@@ -263,7 +257,7 @@ impl<'a> Serving<'a> {
     }
 
     fn ordered(&mut self, Ordered { leader, order }: Ordered) {
-        if let Order::Hello { version, lines, run, settings: _ } = &order {
+        if let Order::Hello { version, lines, run } = &order {
             let Ok(term) = leader.term.parse::<Term>() else { return };
             // A leader that was paused does not know yet that it has been followed.
             if *run != self.run || term.epoch < self.term.epoch {
