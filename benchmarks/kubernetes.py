@@ -172,8 +172,9 @@ def machine():
 
 
 def pods_group(controller):
-    """The group that all pods are in. Of the node's version of cgroups there is one."""
-    return next(pathlib.Path("/sys/fs/cgroup", controller).glob("moil-kubernetes*/kubepods"))
+    """The group that all pods of the cluster are in."""
+    name = os.environ.get("MOIL_KUBERNETES_NAME")
+    return pathlib.Path("/sys/fs/cgroup", controller, f"moil-kubernetes-{name}" if name else "moil-kubernetes", "kubepods")
 
 
 def pods_cpu():
