@@ -228,6 +228,7 @@ def idle(programs, folder, store, seconds, more):
 
 
 def main():
+    global STORE
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="the folder with moil and toil-cwl-runner")
     parser.add_argument("--repeats", type=int, default=3)
@@ -242,7 +243,7 @@ def main():
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     store = Counted(server)
     if options.bucket:
-        globals()["STORE"] = f"s3://{options.bucket}/{{}}"
+        STORE = f"s3://{options.bucket}/{{}}"
         urllib.request.urlopen(urllib.request.Request(f"{server}/{options.bucket}", method="PUT"))
     os.environ.update(keys, AWS_ENDPOINT_URL=store.url, TOIL_APPLIANCE_SELF=image, TOIL_AWS_SECRET_NAME="aws-credentials",
                       TOIL_KUBERNETES_OWNER="bench")

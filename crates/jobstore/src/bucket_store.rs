@@ -217,11 +217,6 @@ impl BucketPlace {
         }
     }
 
-    /// Whether something is left of a run that is gone.
-    fn is_left(&self, root: &Root, run: &str) -> Result<bool, RecordsError> {
-        Ok(!root.records.list(&runs::prefix(run), None)?.is_empty())
-    }
-
     fn root_in(&self, kind: RecordsIn, generation: Option<String>) -> Result<Root, BucketStoreError> {
         let records = self.records_in(kind, generation.as_deref(), false)?;
         Ok(Root { kind, records, generation })
@@ -362,7 +357,7 @@ impl BucketStore {
             Some(own) => place.begin_own(own)?,
             None => {
                 let root = place.root_in(place.records, None)?;
-                let new = runs::begin(&root.records, &|run| place.remove_left(run));
+                let new = runs::begin(&root.records, &|run| place.remove_left(run).map(drop));
                 let new = new.map_err(|reason| place.open(reason))?;
                 (root, new, false)
             }
@@ -396,9 +391,9 @@ impl BucketStore {
         new.store(&put).map_err(|reason| self.place.open(reason))?;
         // Who slept before may be behind a store that was made meanwhile; and the marker of one may have been taken away.
         if self.place.own.is_some() {
-            let (marked, another) = both(|| self.place.marked(), || self.place.another_run(&self.root));
-            let (marked, another) = (marked?, another?);
             let place = &self.place;
+            let (marked, another) = both(|| place.marked(), || place.another_run(&self.root));
+            let (marked, another) = (marked?, another?);
             let is_marked = match (marked, &self.root.generation) {
                 (Some((_, there)), ours) => Some(&there) == ours.as_ref(),
                 // It was taken away, and this is the only run.
@@ -409,13 +404,12 @@ impl BucketStore {
                 (None, _) => false,
             };
             if !is_marked || another.is_some() {
-                new.withdraw().map_err(|error| self.place.open(error.into()))?;
-                if let Some((kind, generation)) = another.filter(|_| is_marked) {
-                    let put =
-                        self.place.bucket.put(&self.place.marker(), marking(kind, &generation).as_bytes());
-                    put.map_err(|error| self.place.server(error))?;
+                new.withdraw().map_err(|error| place.open(error.into()))?;
+                if let Some(generation) = another.filter(|_| is_marked) {
+                    let put = place.bucket.put(&place.marker(), marking(kind, &generation).as_bytes());
+                    put.map_err(|error| place.server(error))?;
                 }
-                return Err(self.place.open(OpenError::Exists));
+                return Err(place.open(OpenError::Exists));
             }
         }
         *coming = None;

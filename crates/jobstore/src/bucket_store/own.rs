@@ -109,15 +109,15 @@ impl BucketPlace {
         Err(self.open(OpenError::Cleaning))
     }
 
-    /// Another sequence of a bucket of our own that has a run, and where it is.
-    pub(super) fn another_run(&self, root: &Root) -> Result<Option<(RecordsIn, String)>, BucketStoreError> {
+    /// The name of another sequence of a bucket of our own that has a run.
+    pub(super) fn another_run(&self, root: &Root) -> Result<Option<String>, BucketStoreError> {
         let open = |reason| self.open(reason);
         let sequences = self.records_in(root.kind, None, false)?;
         for name in runs::generations(&*sequences).map_err(|error| open(error.into()))? {
             if root.generation.as_ref() != Some(&name) {
                 let other = self.root_in(root.kind, Some(name.clone()))?;
                 if matches!(self.look(&other).map_err(open)?, There::Run(_)) {
-                    return Ok(Some((root.kind, name)));
+                    return Ok(Some(name));
                 }
             }
         }

@@ -28,11 +28,10 @@ impl BucketPlace {
         match self.look(&root).map_err(open)? {
             There::Nothing if self.remove_unused(None)? => Ok(()),
             There::Nothing => Err(missing()),
-            There::Gone(gone) => match (&self.own, self.is_left(&root, &gone.run)) {
-                (_, Err(error)) => Err(open(error.into())),
-                (None, Ok(true)) => self.remove_left(&gone.run).map_err(open),
-                (None, Ok(false)) => Err(missing()),
-                (Some(_), _) => self.remove_own(&root, &gone.run, true),
+            There::Gone(gone) if self.own.is_some() => self.remove_own(&root, &gone.run, true),
+            There::Gone(gone) => match self.remove_left(&gone.run).map_err(open)? {
+                true => Ok(()),
+                false => Err(missing()),
             },
             There::Run(pointer) => {
                 let records = pointer.records(&root.records);
@@ -91,6 +90,16 @@ impl BucketPlace {
         format!("{}{}", self.prefix, runs::prefix(run))
     }
 
+    /// What the keys of all sequences in a bucket of our own begin with.
+    fn sequences(&self) -> String {
+        format!("{}{}", self.prefix, runs::SEQUENCES)
+    }
+
+    /// The same of one.
+    fn sequence(&self, generation: &str) -> String {
+        format!("{}{generation}/", self.sequences())
+    }
+
     /// All keys that begin so. `sweeps`: first unfinished uploads are ended; one that is finished meanwhile is listed.
     fn list_whole(&self, prefix: &str, sweeps: bool) -> Result<Vec<String>, Error> {
         if sweeps {
@@ -99,19 +108,19 @@ impl BucketPlace {
         Ok(self.bucket.list(prefix, None)?.into_iter().map(|entry| entry.key).collect())
     }
 
-    /// Removes what is left of a run that is gone, to make room for another.
-    pub(super) fn remove_left(&self, run: &str) -> Result<(), OpenError> {
+    /// Removes what is left of a run that is gone, to make room for another. Says whether there was anything.
+    pub(super) fn remove_left(&self, run: &str) -> Result<bool, OpenError> {
         let prefix = self.run_prefix(run);
         let removed = self.list_whole(&prefix, false).and_then(|left| match left.is_empty() {
-            true => Ok(()),
-            false => self.list_whole(&prefix, true).and_then(|left| self.bucket.delete(&left)),
+            true => Ok(false),
+            false => self.list_whole(&prefix, true).and_then(|left| self.bucket.delete(&left)).map(|()| true),
         });
-        removed.map_err(|error| RecordsError::Failed {
+        let failed = |error: Error| RecordsError::Failed {
             operation: "remove",
             name: error.target,
             reason: error.reason,
-        })?;
-        Ok(())
+        };
+        Ok(removed.map_err(failed)?)
     }
 
     /// Removes a bucket of our own of which nothing is used: it has nothing but the marker, and its domain, if it has one, no
@@ -128,8 +137,11 @@ impl BucketPlace {
         }
         if keys.iter().any(|key| *key != self.marker()) {
             // A run without a marker is found, but not behind one that leads nowhere.
-            let sequences = format!("{}{}", self.prefix, runs::SEQUENCES);
-            if generation.is_some() && keys.iter().any(|key| key.starts_with(&sequences)) {
+            let is_there = |sequence: &str| keys.iter().any(|key| key.starts_with(sequence));
+            if let Some(generation) = generation
+                && is_there(&self.sequences())
+                && !is_there(&self.sequence(generation))
+            {
                 self.bucket.delete(&[self.marker()]).map_err(server)?;
             }
             return Ok(false);
@@ -173,8 +185,8 @@ impl BucketPlace {
             self.bucket.sweep_uploads(&ours).map_err(server)?;
         }
         let keys = self.list_whole(&self.prefix, false).map_err(server)?;
-        let sequences = format!("{}{}", self.prefix, runs::SEQUENCES);
-        let own_sequence = format!("{sequences}{}/", root.generation.as_deref().unwrap_or_default());
+        let sequences = self.sequences();
+        let own_sequence = self.sequence(root.generation.as_deref().unwrap_or_default());
         let (run_keys, rest): (Vec<String>, Vec<String>) =
             keys.into_iter().partition(|key| key.starts_with(&ours));
         // The output object is in the last one, and goes with what says that a run was here.
@@ -208,8 +220,8 @@ impl BucketPlace {
         Ok(true)
     }
 
-    /// Removes all that is the store's own, with its domain. The marker goes with the bucket, after the domain: until then it is known
-    /// that there is one.
+    /// Removes all that is the store's own, with its domain. The marker goes with the bucket, after the domain: until then
+    /// it is known that there is one.
     fn remove_with_domain(&self) -> Result<(), BucketStoreError> {
         let whole = || {
             if let Some(own) = &self.own {

@@ -159,6 +159,8 @@ fn of_a_store_that_is_given_up_before_its_run_is_there_nothing_stays() {
         drop(make(&server, locator, "b"));
         assert_eq!(reason(&kept.establish(true).expect_err("refused")), OpenError::Exists, "{locator}");
         kept.remove(None).expect("nothing to remove");
+        let is_marked = server.objects("run--toil").contains_key("moil/records");
+        assert_eq!(is_marked, locator.starts_with("aws:"));
         assert!(goes_on(&server, locator, "b"), "{locator}");
     }
 }

@@ -177,8 +177,11 @@ impl Maker {
     /// Takes over a pod that another run has left. Where there is none, and another run waits for room, that is let go first:
     /// of pods that are small there may always be one, and a large one never finds room.
     async fn take_over(&self, job: &Value, each: Room, slots: u64) -> Option<(String, u64)> {
+        if self.settings.pod_keep.is_zero() {
+            return None;
+        }
         let until = Instant::now() + COURTESY;
-        while !self.settings.pod_keep.is_zero() {
+        loop {
             let found = self.cluster.take_over(job, each, slots).await;
             let is_late = self.stop.is_wanted() || Instant::now() > until;
             if found.is_some() || is_late || !self.cluster.is_crowded(&self.settings).await {
@@ -186,7 +189,6 @@ impl Maker {
             }
             sleep(LOOK).await;
         }
-        None
     }
 
     /// Hands an attempt over, and gives its word, its Job and its Secret.

@@ -52,6 +52,11 @@ steps:
       stdout: all.txt
 "#;
 
+/// The variables of whoever may use a server.
+pub fn access(url: &str) -> [(&str, &str); 3] {
+    [("AWS_ENDPOINT_URL", url), ("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)]
+}
+
 pub fn run(sandbox: &Sandbox, server: &S3Server, line: &str) -> Answer {
     let url = server.url();
     let env = [

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use moil_testing::s3::S3Server;
 use toil_cwl_runner::exit_code::ExitCode;
 
 use super::Answer;
-use super::buckets::{make_bucket, succeeds};
+use super::buckets::{access, make_bucket, succeeds};
 use super::sandbox::Sandbox;
 
 /// Two steps, of which the second takes the file and the directory of the first; jobs leave their names in a file.
@@ -248,11 +248,7 @@ fn two_runs_at_the_same_time_share_a_new_cache_in_a_bucket() {
     let url = server.url();
     let children = ["out-1", "out-2"].map(|outdir| {
         let args = [&["--cachedir", "s3://shared/cache", "--outdir", outdir], &HELLO[..]].concat();
-        let env = [
-            ("AWS_ENDPOINT_URL", url.as_str()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-        ];
+        let env = access(&url);
         sandbox.program(&args).envs(env).spawn().expect("it starts")
     });
     for child in children {

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use moil_testing::s3::S3Server;
 use toil_cwl_runner::commands;
 use toil_cwl_runner::exit_code::ExitCode;
 
+use super::buckets::access;
 use super::images;
 use super::sandbox::{PATH, Sandbox};
 use super::{Answer, call};
@@ -166,11 +167,7 @@ fn jobs_of_a_store_in_a_directory_run_by_hand() {
 fn jobs_of_a_store_in_a_bucket_run_by_hand() {
     let server = S3Server::start();
     let url = server.url();
-    let env = [
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-        ("AWS_ENDPOINT_URL", url.as_str()),
-    ];
+    let env = access(&url);
     jobs_run_by_hand(&sandbox(), "aws:eu-central-1:run-h", &env);
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
+use super::buckets::access;
 use super::sandbox::{PATH, Sandbox};
 use super::{Answer, call};
 
@@ -203,11 +204,7 @@ fn a_file_that_is_gone_is_named() {
 fn a_store_in_a_bucket_keeps_the_definition() {
     let (sandbox, server) = (sandbox(), S3Server::start());
     let url = server.url();
-    let env = [
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-        ("AWS_ENDPOINT_URL", url.as_str()),
-    ];
+    let env = access(&url);
     begun(&sandbox, "aws:eu-central-1:run-d", &env);
     goes_on(&sandbox, "--jobStore aws:eu-central-1:run-d --restart", &env, &sandbox.path("."));
     assert_eq!(server.objects("run-d--toil").len(), 0);

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use moil_testing::s3::S3Server;
 use toil_cwl_runner::exit_code::ExitCode;
 
-use super::buckets::make_bucket;
+use super::buckets::{access, make_bucket};
 use super::sandbox::{PATH, Random, Sandbox, eventually};
 
 /// Each word is put on a line together with the text of a file; then all lines are put together. A job writes its word
@@ -199,11 +199,7 @@ fn a_straggler_that_ends_after_its_replacement_changes_nothing() {
     let server = S3Server::start();
     make_bucket(&server, "shared", &[]);
     let url = server.url();
-    let env = [
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-    ];
+    let env = access(&url);
     for store in ["store", "s3://shared/store"] {
         let sandbox = words();
         let start = |more: &[&str]| {
@@ -418,13 +414,25 @@ fn workers_elsewhere_have_nothing_but_the_bucket() {
     let (sandbox, server) = (words(), S3Server::start());
     sandbox.write("go", "");
     let url = server.url();
-    let env = [
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-    ];
+    let env = access(&url);
     let line = args(&["--jobStore", "aws:eu-central-1:poor"]).iter().map(Into::into).collect();
     let answer = sandbox.run_with(line, &env);
     assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
     assert_eq!(sandbox.read("out/all.txt"), ALL);
+}
+
+/// One that is too large to go with each attempt.
+#[test]
+fn a_large_tool_comes_to_workers_as_well() {
+    let (sandbox, server) = (Sandbox::new(), S3Server::start());
+    make_bucket(&server, "shared", &[]);
+    let tool = serde_json::json!({
+        "cwlVersion": "v1.2", "class": "CommandLineTool", "baseCommand": ["sh", "-c", "echo ${#0} >o.txt", "x".repeat(70_000)],
+        "inputs": {}, "outputs": {"o": {"type": "File", "outputBinding": {"glob": "o.txt"}}},
+    });
+    sandbox.write("main.cwl", tool.to_string());
+    let line = "--batchSystem processes --jobStore s3://shared/run --clean never --retryCount 0 --outdir out main.cwl";
+    super::buckets::succeeds(&sandbox, &server, line);
+    assert_eq!(sandbox.read("out/o.txt"), "70000\n");
+    assert!(server.objects("shared").keys().any(|key| key.contains("/tools/")), "it was stored by itself");
 }

@@ -4,9 +4,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use moil_testing::hooks::{Call, Fault, Gate};
-use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use moil_testing::s3::S3Server;
 
-use super::buckets::make_bucket;
+use super::buckets::{access, make_bucket};
 use super::s3_faults::empty;
 use super::sandbox::{Sandbox, eventually};
 
@@ -39,11 +39,7 @@ fn run(sandbox: &Sandbox, server: &S3Server, store: &str, more: &str) -> Output 
     let line = format!("--jobStore {store} --retryCount 0 --outdir out {more} main.cwl");
     let words: Vec<&str> = line.split_whitespace().collect();
     let url = server.url();
-    let env = [
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-    ];
+    let env = access(&url);
     sandbox.program(&words).envs(env).output().expect("it runs")
 }
 
@@ -105,6 +101,31 @@ fn a_server_that_refuses_everything_from_any_request_on_costs_no_result() {
             }
         }
     }
+}
+
+/// `moil status` does not say of a success that nobody has heard only that its store is to go.
+#[test]
+fn a_success_that_was_not_told_is_seen() {
+    let (sandbox, server) = place();
+    let store = STORES[0];
+    let count = {
+        let (sandbox, server) = place();
+        assert!(is_told(&run(&sandbox, &server, store, ""), store));
+        server.hooks().calls().iter().rposition(|call| call.target.contains("/journal/")).expect("a journal")
+    };
+    // Its end is stored, and its answer is lost with all that comes after it.
+    let count = count as u64;
+    server.hooks().inject(count..count + 1, |_| true, Fault::LoseAnswer);
+    server.hooks().inject(count + 1..u64::MAX, |_| true, DENIED);
+    assert!(!is_told(&run(&sandbox, &server, store, ""), store));
+    server.hooks().heal();
+    let url = server.url();
+    let mut status = Command::new(env!("CARGO_BIN_EXE_moil"));
+    let status = status.args(["status", store]).envs(access(&url)).output().expect("it runs");
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(said.contains("finished") && !said.contains("being removed"), "{said}");
+    assert!(is_told(&run(&sandbox, &server, store, "--restart"), store));
+    assert_eq!(runs(&sandbox), 1);
 }
 
 #[test]
@@ -181,11 +202,7 @@ fn a_leader_that_has_just_begun_is_seen_and_one_that_has_ended_is_not_waited_for
         let path = |name: &str| sandbox.path(name).display().to_string();
         sandbox.write("main.cwl", tool.replace("BEGUN", &path("begun")).replace("GO", &path("go")));
         let url = server.url();
-        let env = [
-            ("AWS_ENDPOINT_URL", url.as_str()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-        ];
+        let env = access(&url);
         let start = |more: &[&str]| {
             let words = ["--jobStore", store, "--retryCount", "0", "--outdir", "out"];
             let words = [&words, more, &["main.cwl"]].concat();

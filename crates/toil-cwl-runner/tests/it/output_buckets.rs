@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 
 use moil_testing::hooks::{Fault, Gate};
-use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+use moil_testing::s3::S3Server;
 use serde_json::{Value, json};
 use toil_cwl_runner::exit_code::ExitCode;
 
-use super::buckets::{make_bucket, run, succeeds};
+use super::buckets::{access, make_bucket, run, succeeds};
 use super::sandbox::Sandbox;
 
 /// Files and directories of all kinds: large ones, small ones (which are packed in a bucket), one that nothing is in,
@@ -135,11 +135,7 @@ fn an_export_that_was_killed_half_way_is_done_again_and_was_recorded_before_it_b
     let line = "--jobStore s3://data/store --outdir s3://results/my main.cwl job.yml";
     let words: Vec<&str> = line.split_whitespace().collect();
     let url = server.url();
-    let env = [
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-    ];
+    let env = access(&url);
     let mut leader = sandbox.program(&words).envs(env).spawn().expect("it starts");
     gate.wait_for_call();
     leader.kill().expect("it is killed");

@@ -8,7 +8,7 @@ use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use toil_cwl_runner::exit_code::ExitCode;
 
 use super::Answer;
-use super::buckets::{make_bucket, run, succeeds};
+use super::buckets::{access, make_bucket, run, succeeds};
 use super::sandbox::{Sandbox, eventually};
 
 /// Two files one after the other; the second waits until there is a file `go`.
@@ -140,11 +140,7 @@ fn an_upload_that_nobody_finished_goes_with_the_store() {
     let gate = Gate::default();
     server.hooks().inject(1..2, |call| call.is("UploadPart"), Fault::PauseBefore(gate.clone()));
     let url = server.url();
-    let env = [
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-    ];
+    let env = access(&url);
     let line = "--jobStore s3://shared/run --retryCount 0 --outdir out main.cwl";
     let words: Vec<&str> = line.split_whitespace().collect();
     let mut leader = sandbox.program(&words).envs(env).spawn().expect("it starts");
@@ -163,11 +159,7 @@ fn an_upload_that_nobody_finished_goes_with_the_store() {
 fn a_leader_whose_store_was_removed_and_made_again_changes_nothing_of_the_new_one() {
     let (sandbox, server) = place(false);
     let url = server.url();
-    let env = [
-        ("AWS_ENDPOINT_URL", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-    ];
+    let env = access(&url);
     let line = "--jobStore s3://shared/run --retryCount 0 --outdir out main.cwl";
     make_bucket(&server, "shared", &[]);
     let words: Vec<&str> = line.split_whitespace().collect();
