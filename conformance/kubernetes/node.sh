@@ -134,6 +134,7 @@ failSwapOn: false
 containerRuntimeEndpoint: unix://$state/containerd/socket
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%, nodefs.inodesFree: 1%}
 readOnlyPort: 0
+registryPullQPS: 0
 resolvConf: $state/resolv.conf
 volumePluginDir: $state/kubelet/plugins
 END

@@ -115,8 +115,8 @@ const LOW: usize = 16;
 /// How many messages are taken before acting, so that a flood of them does not delay new work.
 const BATCH: usize = 256;
 
-/// How long what only people want to know may wait for a group of records that it can go with.
-const NOTE_DELAY: Duration = Duration::from_secs(1);
+/// How long what only people want to know may wait for a group of records that it can go with. Most pods have started by then.
+const NOTE_DELAY: Duration = Duration::from_secs(3);
 
 /// One run's leader.
 pub struct Leader<'a> {

@@ -37,6 +37,11 @@ pub trait Exchange: Send + Sync {
     /// As those of [`hand_over`](Self::hand_over).
     fn write(&self, attempt: &Attempt) -> Result<Told, Failure>;
 
+    /// How workers of this leader work, if they are told that; else they read it.
+    fn settings(&self) -> Option<String> {
+        None
+    }
+
     /// The inputs that were brought to where workers can have them since this was last called.
     fn imported(&self) -> Vec<Imported> {
         Vec::new()

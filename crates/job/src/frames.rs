@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::result::Outcome;
 
 /// The version of the form. It changes with every change that the other side would not understand.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What the leader tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub enum Order {
         lines: bool,
         /// What the leader leads.
         run: Run,
+        /// How its workers work, as the job store has it; without it that is read there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<String>,
     },
     /// Begin an attempt, or go on with it if it has begun.
     Run {
@@ -194,7 +197,8 @@ mod tests {
         let word: Arc<str> = "2-ab/align.1".into();
         let run = Run { store: "s3://b/p".to_owned(), number: "r1".to_owned(), by_number: true };
         let orders = [
-            Order::Hello { version: VERSION, lines: true, run },
+            Order::Hello { version: VERSION, lines: true, run: run.clone(), settings: None },
+            Order::Hello { version: VERSION, lines: true, run, settings: Some("{\n}".to_owned()) },
             Order::Run { word: Arc::clone(&word), attempt: "{\"a\":\n1}".to_owned(), tool: None },
             Order::Run { word: Arc::clone(&word), attempt: String::new(), tool: Some("{\n}".into()) },
             Order::Cancel { word: Arc::clone(&word) },

@@ -22,7 +22,7 @@ use crate::results::Results;
 pub type Bring = dyn Fn(&Value) -> Result<Value, Failure> + Send + Sync;
 
 /// The most bytes that a tool and settings may have to go with each attempt.
-const LITTLE: usize = 64 << 10;
+pub(crate) const LITTLE: usize = 64 << 10;
 
 /// The leader's side.
 pub struct StoreExchange {
@@ -188,6 +188,10 @@ impl Exchange for StoreExchange {
             self.store(&tool)?;
         }
         Ok(Told { word, attempt, tool: text })
+    }
+
+    fn settings(&self) -> Option<String> {
+        self.little_settings().ok().flatten().map(str::to_owned)
     }
 
     fn imported(&self) -> Vec<Imported> {

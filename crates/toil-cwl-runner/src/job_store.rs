@@ -282,12 +282,12 @@ impl JobStore {
         kill: impl Fn() + Send + 'static,
     ) -> Result<(), Failure> {
         // Each waits for the store, or goes with what makes the run.
-        let (defined, heartbeat) = both(|| self.define(definition), || self.beat(log, kill));
+        let keep = || workers.map_or(Ok(()), |workers| self.keep_settings(workers));
+        let define = || both(keep, || self.define(definition));
+        let ((kept, defined), heartbeat) = both(define, || self.beat(log, kill));
         self.heartbeat = Some(heartbeat?);
-        defined?;
-        self.kept.establish(workers.is_none()).map_err(|error| place_failure(&error))?;
-        // By themselves: it is the first that pods ask the store for, who do not know where the run is to be found.
-        workers.map_or(Ok(()), |workers| self.keep_settings(workers))
+        kept.and(defined)?;
+        self.kept.establish(workers.is_none()).map_err(|error| place_failure(&error))
     }
 
     /// Gives signs of life until the returned value is dropped. `kill` is called when somebody asks for the end.

@@ -172,6 +172,10 @@ impl Exchange for Taking {
         self.exchange.write(attempt)
     }
 
+    fn settings(&self) -> Option<String> {
+        self.exchange.settings()
+    }
+
     fn imported(&self) -> Vec<Imported> {
         self.exchange.imported()
     }

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{First, Turn, prefix, said};
+use crate::exchange::LITTLE;
 use crate::names::{self, INFO, JOURNAL};
 use crate::records::{Put, Records, RecordsError};
 
 /// What is larger is a record of its own, in bytes: all that goes along is brought to whoever looks for the run.
-const SMALL: usize = 64 << 10;
+const SMALL: usize = LITTLE;
 
 /// Stands in the place of a record that went along, and was deleted.
 const DELETED: &[u8] = b"deleted";
 
-/// What the names of records begin with that may go along, besides what says that there is a run.
-const ALONG: [&str; 2] = ["definition/", HEARTBEAT];
+/// What the names of records begin with that may go along, besides what says that there is a run. Workers that do not know
+/// where the run is to be found are told of small settings.
+const ALONG: [&str; 3] = ["definition/", "settings/", HEARTBEAT];
 
 const HEARTBEAT: &str = "heartbeat/";
 

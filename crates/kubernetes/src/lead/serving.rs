@@ -269,6 +269,7 @@ impl Lead {
                 number: self.settings.run.clone(),
                 by_number: self.settings.by_number,
             },
+            settings: self.exchange.settings(),
         };
         let talk = stream::talk(self.cluster.clone(), pod.name_any(), leader, hello, receiver, hear);
         tokio::spawn(talk);

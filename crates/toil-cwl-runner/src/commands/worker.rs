@@ -1,5 +1,6 @@
 //! `moil worker`: attempts of a run that is led elsewhere: one, or those that its leader asks for.
 
+mod reach;
 mod serve;
 mod serving;
 mod station;

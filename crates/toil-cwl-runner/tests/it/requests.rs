@@ -24,9 +24,9 @@ stdout: o.txt
 fn a_run_of_one_job_costs_few_requests() {
     for (store, executor, most) in [
         ("s3://shared/run", "single_machine", 13),
-        ("s3://shared/run", "processes", 19),
+        ("s3://shared/run", "processes", 18),
         ("aws:eu-central-1:run-1", "single_machine", 23),
-        ("aws:eu-central-1:run-1", "processes", 29),
+        ("aws:eu-central-1:run-1", "processes", 28),
         // A start that is a restart where there is something.
         ("s3://shared/run --restart=auto", "single_machine", 14),
         ("aws:eu-central-1:run-1 --restart=auto", "single_machine", 24),

@@ -10,8 +10,11 @@ use std::time::Duration;
 use moil_job::failure::FailureKind;
 use moil_job::frames::{self, Answer, Leader, Order, Run};
 use moil_job::result::Outcome;
+use moil_testing::hooks::{Call, Fault};
+use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use serde_json::Value;
 
+use super::buckets::{make_bucket, succeeds};
 use super::sandbox::Sandbox;
 
 /// Runs a line of the shell.
@@ -21,6 +24,17 @@ const TOOL: &str = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [sh,
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a leader says of its run.
+#[derive(Clone)]
+struct Of {
+    store: String,
+    /// What its leader calls the run.
+    number: String,
+    by_number: bool,
+    term: String,
+    settings: Option<String>,
+}
+
 /// A worker and the leader that it works for.
 struct Worker {
     sandbox: Sandbox,
@@ -28,10 +42,9 @@ struct Worker {
     input: ChildStdin,
     lines: Receiver<Vec<u8>>,
     leader: Leader,
-    /// The directory of the run.
+    /// The directory of the run, if it is in one.
     run: PathBuf,
-    /// What its leader calls it.
-    number: String,
+    of: Of,
     /// An attempt as its leader has written it.
     attempt: Value,
 }
@@ -63,8 +76,60 @@ impl Worker {
         let attempts = only(run.join("attempts"));
         let term = attempts.file_name().and_then(|name| name.to_str()).expect("a term").to_owned();
         let text = std::fs::read(only(attempts)).expect("it is read");
+        // Before it is what tells whether it is whole.
+        let begin = text.iter().position(|byte| *byte == b'{').expect("an object");
+        let attempt = serde_json::from_slice(&text[begin..]).expect("JSON");
+        let of = Of { store, number: "r1".to_owned(), by_number: false, term, settings: None };
+        let mut worker = Self::of(sandbox, of, run, attempt, &[]);
+        worker.hello(true);
+        assert_eq!(worker.here(), Vec::<Arc<str>>::new());
+        worker
+    }
+
+    /// One that is told how workers work, by the leader of a run in a bucket.
+    fn in_bucket(server: &S3Server) -> (Self, Arc<str>) {
+        make_bucket(server, "shared", &[]);
+        let sandbox = Sandbox::with(TOOL);
+        let words = "--batchSystem processes --jobStore s3://shared/run --clean never main.cwl --line true";
+        succeeds(&sandbox, server, words);
+        let objects = server.objects("shared");
+        let of = |folder: &str| {
+            let mut found = objects.iter().filter_map(|(key, bytes)| {
+                let (before, rest) = key.split_once(folder)?;
+                Some((before, rest, String::from_utf8(bytes.clone()).ok()?))
+            });
+            found.next().expect("it is there")
+        };
+        let (run, word, text) = of("/attempts/");
+        let (number, term) = (run.trim_start_matches("run/run-"), word.split('/').next().expect("a term"));
+        let lines: Vec<&str> = text.lines().collect();
+        let [attempt, tool, settings] = lines[..] else { panic!("they go along: {text}") };
+        assert!(!objects.keys().any(|key| key.contains("/settings/")), "they go with the run");
+        let of = Of {
+            store: "s3://shared/run".to_owned(),
+            number: number.to_owned(),
+            by_number: true,
+            term: term.to_owned(),
+            settings: Some(settings.to_owned()),
+        };
+        let begin = attempt.find('{').expect("an object");
+        let attempt = serde_json::from_str(&attempt[begin..]).expect("JSON");
+        let variables = [
+            ("AWS_ENDPOINT_URL", server.url()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ];
+        server.hooks().forget_calls();
+        let mut worker = Self::of(sandbox, of, PathBuf::new(), attempt, &variables);
+        worker.hello(false);
+        assert_eq!(worker.here(), Vec::<Arc<str>>::new());
+        (worker, tool.into())
+    }
+
+    fn of(sandbox: Sandbox, of: Of, run: PathBuf, attempt: Value, variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_moil"))
             .args(["worker", "--serve", "--room", "1000000"])
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -81,21 +146,14 @@ impl Worker {
             }
         });
         let input = child.stdin.take().expect("it is piped");
-        let leader = Leader { term, mark: "m1".to_owned() };
-        // Before it is what tells whether it is whole.
-        let begin = text.iter().position(|byte| *byte == b'{').expect("an object");
-        let attempt = serde_json::from_slice(&text[begin..]).expect("JSON");
-        let mut worker = Self { sandbox, child, input, lines, leader, run, number: "r1".to_owned(), attempt };
-        worker.hello(true);
-        assert_eq!(worker.here(), Vec::<Arc<str>>::new());
-        worker
+        let leader = Leader { term: of.term.clone(), mark: "m1".to_owned() };
+        Self { sandbox, child, input, lines, leader, run, of, attempt }
     }
 
     fn hello(&mut self, lines: bool) {
-        let store = self.run.parent().expect("it lies in the store").display().to_string();
-        let number = self.number.clone();
-        let run = Run { store, number, by_number: false };
-        self.tell(&Order::Hello { version: frames::VERSION, lines, run });
+        let Of { store, number, by_number, settings, .. } = self.of.clone();
+        let run = Run { store, number, by_number };
+        self.tell(&Order::Hello { version: frames::VERSION, lines, run, settings });
     }
 
     fn tell(&mut self, order: &Order) {
@@ -166,11 +224,17 @@ impl Worker {
         std::fs::read_to_string(path).ok()
     }
 
-    fn ended(mut self) -> (String, Sandbox) {
+    fn ended(self) -> (String, Sandbox) {
+        self.ended_with(0)
+    }
+
+    fn ended_with(mut self, code: i32) -> (String, Sandbox) {
         drop(self.input);
-        assert!(self.child.wait().expect("it ends").success());
+        let status = self.child.wait().expect("it ends");
         let mut stderr = self.child.stderr.take().expect("it is piped");
-        (std::io::read_to_string(&mut stderr).expect("it is read"), self.sandbox)
+        let said = std::io::read_to_string(&mut stderr).expect("it is read");
+        assert_eq!(status.code(), Some(code), "{said}");
+        (said, self.sandbox)
     }
 }
 
@@ -302,6 +366,45 @@ fn a_tool_may_be_told_and_an_attempt_whose_tool_was_not_heard_of_waits_to_be_tol
     worker.ended();
 }
 
+/// A worker that is told all that it needs looks soon whether what its tool leaves can be stored.
+#[test]
+fn a_job_store_that_cannot_be_used_is_told_long_before_a_tool_ends() {
+    if !can() {
+        return;
+    }
+    const FORBIDDEN: Fault = Fault::Refuse { status: 403, code: "AccessDenied" };
+    // The first ends before it is looked.
+    for (line, reason) in [("true", "it is stored"), ("sleep 600", "it is asked for")] {
+        let server = S3Server::start();
+        let (mut worker, tool) = Worker::in_bucket(&server);
+        server.hooks().inject(0..100, |_| true, FORBIDDEN);
+        worker.run_with(2, line, Some(tool));
+        let (said, _sandbox) = worker.ended_with(69);
+        assert!(said.contains("  because ") && said.contains("AccessDenied"), "{reason}: {said}");
+    }
+    let server = S3Server::start();
+    let (mut worker, tool) = Worker::in_bucket(&server);
+    // What is stored says enough; and one question does.
+    worker.run_with(2, "true", Some(Arc::clone(&tool)));
+    worker.done(2);
+    let stored = |calls: &[Call]| calls.iter().all(|call| call.is("PutObject"));
+    assert!(stored(&server.hooks().calls()), "{:#?}", server.hooks().calls());
+    worker.run(3, "sleep 4");
+    worker.done(3);
+    assert!(stored(&server.hooks().calls()), "{:#?}", server.hooks().calls());
+    worker.tell(&Order::Finish);
+    worker.ended();
+    let server = S3Server::start();
+    let (mut worker, tool) = Worker::in_bucket(&server);
+    worker.run_with(2, "sleep 4", Some(tool));
+    worker.run(3, "sleep 4");
+    let (first, second) = (worker.finished().1, worker.finished().1);
+    assert!(matches!((&first, &second), (Outcome::Done(_), Outcome::Done(_))), "{first:?} {second:?}");
+    assert_eq!(server.hooks().count("GetObject"), 1, "{:#?}", server.hooks().calls());
+    worker.tell(&Order::Finish);
+    worker.ended();
+}
+
 #[test]
 fn a_later_leader_hears_of_everything_and_an_earlier_one_is_not_heard() {
     if !can() {
@@ -367,7 +470,7 @@ fn a_worker_goes_on_for_another_run_as_if_it_were_new() {
     let first = worker.leader.clone();
     let (stranger, number) =
         (Leader { term: "99-abcdef".to_owned(), mark: "m2".to_owned() }, "r2".to_owned());
-    (worker.leader, worker.number) = (stranger, number);
+    (worker.leader, worker.of.number) = (stranger, number);
     worker.hello(true);
     worker.tell(&Order::Rest { seconds: 60 });
     worker.run(3, "true");

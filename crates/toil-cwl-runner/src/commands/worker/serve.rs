@@ -43,6 +43,8 @@ pub(super) enum Event {
     Signal,
     /// The tools are stuck at the limit of memory.
     Stuck,
+    /// The job store cannot be used.
+    NoStore(Failure),
 }
 
 /// Works for the leaders of a run, and perhaps for those of others after it: then as a new program, `itself`.
@@ -107,7 +109,7 @@ fn first_hello(events: &Receiver<Event>, until: Instant, log: &Log) -> First {
                 }
             }
             Ok(Event::Signal | Event::Stuck) => return First::Signal,
-            Ok(Event::InputEnded | Event::Report(_) | Event::Over(..)) => {}
+            Ok(Event::InputEnded | Event::Report(_) | Event::Over(..) | Event::NoStore(_)) => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return First::Nobody,
         }
     }

@@ -28,9 +28,11 @@ use moil_worker::spawner::Spawner;
 
 use super::super::memory_guard::MemoryGuard;
 use super::super::words::Asked;
+use super::reach::Reach;
 use super::serve::{ALONE, Event, alone, tell};
 use super::station::{Bench, Station};
 use super::{Ended, as_worker, no_store};
+use crate::exit_code::ExitCode;
 use crate::given::{Given, Layer};
 use crate::log::Log;
 use crate::options;
@@ -62,6 +64,8 @@ pub(super) struct Serving<'a> {
     ended: HashMap<Arc<str>, Outcome>,
     /// All that are over: an old order may come late.
     over: HashSet<Arc<str>>,
+    reach: Reach,
+    sender: Sender<Event>,
     /// Who it works for.
     term: Term,
     leader: Leader,
@@ -90,6 +94,7 @@ pub(super) struct Hello {
     pub term: Term,
     pub lines: bool,
     pub run: Run,
+    pub settings: Option<String>,
 }
 
 impl Hello {
@@ -99,9 +104,9 @@ impl Hello {
             no_order(line, log);
             return None;
         };
-        let Order::Hello { version, lines, run } = order else { return None };
+        let Order::Hello { version, lines, run, settings } = order else { return None };
         look_at_version(version, log);
-        Some(Self { term: leader.term.parse().ok()?, leader, lines, run })
+        Some(Self { term: leader.term.parse().ok()?, leader, lines, run, settings })
     }
 }
 
@@ -133,14 +138,20 @@ fn job_store(locator: &str) -> Result<Given, Failure> {
 }
 
 /// Publishes what comes of attempts, and tells whoever has the receiver of `sender`.
-fn reporter(results: Results, sender: Sender<Event>, words: Words, memory: Arc<MemoryGuard>) -> Reporter {
+fn reporter(
+    results: Results,
+    reach: Reach,
+    sender: Sender<Event>,
+    words: Words,
+    memory: Arc<MemoryGuard>,
+) -> Reporter {
     let (sender, nonce) = (Mutex::new(sender), nonce());
     Arc::new(move |report| match report {
         Report::Finished(id, outcome) => {
             let known = words.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let Some(Word { word, is_cancelled }) = known else { return };
             let outcome = as_worker(outcome, is_cancelled, &memory);
-            let published = results.publish(&word, &id, &nonce, &outcome);
+            let published = results.publish(&word, &id, &nonce, &outcome).inspect(|_| reach.is_seen());
             let unstored = published.err().map(|error| {
                 Failure::new(FailureKind::System, format!("the result of {word} cannot be stored"))
                     .with_cause(error)
@@ -169,7 +180,7 @@ impl<'a> Serving<'a> {
         memory: Arc<MemoryGuard>,
         stdout: &'a mut dyn Write,
     ) -> Result<Self, Ended> {
-        let Hello { leader, term, lines, run } = hello;
+        let Hello { leader, term, lines, run, settings: told } = hello;
         let failed = |cause: String| {
             Failure::new(FailureKind::System, format!("the run of the leader {term} cannot be had"))
                 .with_cause(cause)
@@ -181,8 +192,14 @@ impl<'a> Serving<'a> {
         let settings = asked.settings_with(vec![job_store(&run.store)?])?;
         let number = run.by_number.then_some(run.number.as_str());
         let station = Station::find(settings, number, &term).map_err(no_store)?;
-        let form = station.records.get(&names::settings(&term));
-        let form = form.map_err(|error| no_store(failed(error.to_string())))?;
+        let reach = Reach::default();
+        let form = match told {
+            Some(told) => Some(told.into_bytes()),
+            None => {
+                let form = station.records.get(&names::settings(&term)).inspect(|_| reach.is_seen());
+                form.map_err(|error| no_store(failed(error.to_string())))?
+            }
+        };
         let station = station.told(form, &failed).map_err(no_store)?;
         let (records, results) = (Arc::clone(&station.records), station.results.clone());
         let (mut bench, settings) = station.bench(spawner, room, &asked.log)?;
@@ -191,7 +208,7 @@ impl<'a> Serving<'a> {
             .map_err(|failure| *failure)?
             .map(Arc::new);
         let words: Words = Arc::default();
-        let reporter = reporter(results, sender, Arc::clone(&words), memory);
+        let reporter = reporter(results, reach.clone(), sender.clone(), Arc::clone(&words), memory);
         Ok(Self {
             run,
             executor: LocalExecutor::new(bench.config.clone(), reporter).map_err(|failure| *failure)?,
@@ -203,6 +220,8 @@ impl<'a> Serving<'a> {
             words,
             ended: HashMap::new(),
             over: HashSet::new(),
+            reach,
+            sender,
             term,
             leader,
             keeps_apart: bench.config.apart.is_some(),
@@ -218,7 +237,7 @@ impl<'a> Serving<'a> {
     }
 
     /// Works until the leader has nothing more to do, or is not heard of any more. What is left then is removed.
-    pub(super) fn work(mut self, events: &Receiver<Event>) -> Result<End, Failure> {
+    pub(super) fn work(mut self, events: &Receiver<Event>) -> Result<End, Ended> {
         self.here();
         let end = self.until_the_end(events);
         self.executor.shut_down();
@@ -226,7 +245,7 @@ impl<'a> Serving<'a> {
         end
     }
 
-    fn until_the_end(&mut self, events: &Receiver<Event>) -> Result<End, Failure> {
+    fn until_the_end(&mut self, events: &Receiver<Event>) -> Result<End, Ended> {
         loop {
             if self.active.is_empty() {
                 if self.finishing {
@@ -236,12 +255,12 @@ impl<'a> Serving<'a> {
                     return Ok(End::Rests(rest, self.leader.mark.clone()));
                 }
                 if self.heard.elapsed() >= ALONE {
-                    return Err(alone());
+                    return Err(alone().into());
                 }
             }
             match events.recv_timeout(ALONE) {
                 Ok(Event::Line(line)) => match frames::read_order(&line) {
-                    Some(ordered) => self.ordered(ordered),
+                    Some(ordered) => self.ordered(ordered)?,
                     None => no_order(&line, self.log),
                 },
                 // A leader may come that attaches to it anew; without it ends by itself.
@@ -250,33 +269,36 @@ impl<'a> Serving<'a> {
                 Ok(Event::Over(id, outcome, unstored)) => self.over(&id, outcome, unstored)?,
                 Ok(Event::Signal) => self.end_all(true),
                 Ok(Event::Stuck) => self.end_all(false),
+                Ok(Event::NoStore(failure)) if !self.reach.is_known() => return Err(no_store(failure)),
+                Ok(Event::NoStore(_)) => {}
                 // The thread that reads has a sender for as long as there is input.
                 Err(RecvTimeoutError::Disconnected) => return Ok(End::Finished),
             }
         }
     }
 
-    fn ordered(&mut self, Ordered { leader, order }: Ordered) {
-        if let Order::Hello { version, lines, run } = &order {
-            let Ok(term) = leader.term.parse::<Term>() else { return };
+    fn ordered(&mut self, Ordered { leader, order }: Ordered) -> Result<(), Ended> {
+        if let Order::Hello { version, lines, run, settings: _ } = &order {
+            let Ok(term) = leader.term.parse::<Term>() else { return Ok(()) };
             // A leader that was paused does not know yet that it has been followed.
             if *run != self.run || term.epoch < self.term.epoch {
-                return;
+                return Ok(());
             }
             look_at_version(*version, self.log);
             (self.term, self.leader, self.lines) = (term, leader, *lines);
             self.heard = Instant::now();
-            return self.here();
+            self.here();
+            return Ok(());
         }
         // Whoever has not said hello last is not its leader, or not any more.
         if leader != self.leader {
-            return;
+            return Ok(());
         }
         self.heard = Instant::now();
         match order {
             Order::Hello { .. } => {}
             Order::Alive => self.here(),
-            Order::Run { word, attempt, tool } => self.begin_attempt(word, &attempt, tool.as_deref()),
+            Order::Run { word, attempt, tool } => self.begin_attempt(word, &attempt, tool.as_deref())?,
             Order::Cancel { word } => {
                 let ids: Vec<AttemptId> = self
                     .active
@@ -292,6 +314,7 @@ impl<'a> Serving<'a> {
                 self.rest = self.active.is_empty().then(|| Duration::from_secs(seconds));
             }
         }
+        Ok(())
     }
 
     fn cancel(&mut self, ids: &[AttemptId]) {
@@ -313,23 +336,25 @@ impl<'a> Serving<'a> {
         }
     }
 
-    fn begin_attempt(&mut self, word: Arc<str>, text: &str, tool: Option<&str>) {
+    fn begin_attempt(&mut self, word: Arc<str>, text: &str, tool: Option<&str>) -> Result<(), Ended> {
         if self.over.contains(&word) || self.active.values().any(|active| active.word == word) {
-            return;
+            return Ok(());
         }
         let attempt = match self.read(&word, text, tool) {
             Ok(Some(attempt)) => attempt,
             // The line with its tool is lost. The leader tells again what is not heard of.
-            Ok(None) => return,
-            Err(failure) => {
+            Ok(None) => return Ok(()),
+            Err(ended) if ended.code == ExitCode::NO_STORE && !self.reach.is_known() => return Err(ended),
+            Err(Ended { failure, .. }) => {
                 // Who it is cannot be told, and so not stored: the leader hears it, and it is no end of the attempt.
                 let outcome = Outcome::Failed(Box::new(failure));
                 self.ended.insert(Arc::clone(&word), outcome.clone());
-                return self.finished(word, outcome);
+                self.finished(word, outcome);
+                return Ok(());
             }
         };
         if self.active.contains_key(&attempt.id) || self.finishing || !self.keeps_apart {
-            return;
+            return Ok(());
         }
         let mut needed: Vec<&Value> = self.active.values().map(|active| &active.inputs).collect();
         needed.push(&attempt.job.inputs);
@@ -338,19 +363,25 @@ impl<'a> Serving<'a> {
         let known = Word { word: Arc::clone(&word), is_cancelled: false };
         self.words.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), known);
         self.active.insert(id, Active { word, inputs, rate: Rate::new(Instant::now().into()) });
+        self.reach.begins(&self.records, &self.sender);
         self.executor.submit(vec![attempt]);
+        Ok(())
     }
 
     /// An attempt; `None` if its tool is not known.
-    fn read(&mut self, word: &str, text: &str, tool: Option<&str>) -> Result<Option<Attempt>, Failure> {
+    fn read(&mut self, word: &str, text: &str, tool: Option<&str>) -> Result<Option<Attempt>, Ended> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(FailureKind::System, "the worker cannot use the attempt").with_cause(error)
+        };
+        let unread = |error: NoAttempt| match &error {
+            NoAttempt::Records(_) => no_store(unusable(&error)),
+            _ => unusable(&error).into(),
         };
         if text.is_empty() {
             let term = word.split_once('/').and_then(|(term, _)| term.parse().ok());
             let term: Term = term.ok_or_else(|| unusable(&"its word has no term"))?;
             let found = exchange::find(&*self.records, &term, word, Secrets::default());
-            return found.map(|found| Some(found.attempt)).map_err(|error| unusable(&error));
+            return found.map(|found| Some(found.attempt)).map_err(unread);
         }
         let written = wire::read_attempt(text).map_err(|error| unusable(&error))?;
         let found = match (self.tools.get(written.tool()), tool) {
@@ -359,7 +390,7 @@ impl<'a> Serving<'a> {
             (None, None) => match exchange::find_tool(&*self.records, written.tool()) {
                 Ok(tool) => tool,
                 Err(NoAttempt::NoTool { .. }) => return Ok(None),
-                Err(error) => return Err(unusable(&error)),
+                Err(error) => return Err(unread(error)),
             },
         };
         let tool = Arc::new(found);
@@ -399,7 +430,7 @@ impl<'a> Serving<'a> {
         self.active.get(id).map(|active| Arc::clone(&active.word))
     }
 
-    fn over(&mut self, id: &AttemptId, outcome: Outcome, unstored: Option<Failure>) -> Result<(), Failure> {
+    fn over(&mut self, id: &AttemptId, outcome: Outcome, unstored: Option<Failure>) -> Result<(), Ended> {
         let Some(mut active) = self.active.remove(id) else { return Ok(()) };
         if self.lines {
             let mut told = Vec::new();
@@ -409,7 +440,7 @@ impl<'a> Serving<'a> {
         }
         // What is not stored is not told: another leader would not know of it.
         if let Some(failure) = unstored {
-            return Err(failure);
+            return Err(if self.reach.is_known() { failure.into() } else { no_store(failure) });
         }
         self.over.insert(Arc::clone(&active.word));
         self.ended.insert(Arc::clone(&active.word), outcome.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moil_testing::hooks::Call;
 use moil_testing::s3::{ACCESS_KEY, Options, S3Server, SECRET_KEY};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::cluster;
 use super::faults::{ended, signal};
 use super::space::{SAY, Space, in_time, scatter};
+use crate::buckets::make_bucket;
 use crate::sandbox::Sandbox;
 
 /// A namespace whose pods have their job store with us.
@@ -33,8 +34,8 @@ impl Counted {
         Self { space, server, registry: registry.to_owned() }
     }
 
-    fn start(&self, sandbox: &Sandbox) -> Child {
-        let mut program = self.space.program(sandbox, &self.registry, &[]);
+    fn start(&self, sandbox: &Sandbox, more: &[&str]) -> Child {
+        let mut program = self.space.program(sandbox, &self.registry, more);
         program
             .env("AWS_ENDPOINT_URL", self.server.url())
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
@@ -74,7 +75,7 @@ fn kubernetes_leaders_that_wait_ask_for_nothing() {
     let Some((registry, _whole)) = cluster() else { return };
     let counted = Counted::new("idle", &registry);
     let sandbox = scatter(10, &format!("sleep 600; {SAY}"));
-    let child = counted.start(&sandbox);
+    let child = counted.start(&sandbox, &[]);
     in_time("all are at work", 120, || counted.space.pods("Running").len() == 10);
     let all = || (counted.asked(), counted.stored().len());
     let mut before = all();
@@ -89,13 +90,14 @@ fn kubernetes_leaders_that_wait_ask_for_nothing() {
     signal(&child, "-INT");
     ended(child, 130);
 }
+
 #[test]
 fn kubernetes_jobs_cost_few_requests() {
     const JOBS: usize = 12;
     let Some((registry, _whole)) = cluster() else { return };
     let counted = Counted::new("few", &registry);
     let sandbox = scatter(JOBS, SAY);
-    ended(counted.start(&sandbox), 0);
+    ended(counted.start(&sandbox, &[]), 0);
     // A Job is made and removed, and looked at once more where its pod is slow to come.
     let asked = counted.asked();
     assert_eq!((asked["create jobs"], asked["delete jobs"]), (JOBS as u64, JOBS as u64), "{asked:?}");
@@ -103,4 +105,34 @@ fn kubernetes_jobs_cost_few_requests() {
     // An attempt and its result are written and read; and the journal.
     let stored = counted.stored();
     assert!(stored.len() <= 5 * JOBS + 45, "{}: {stored:#?}", stored.len());
+}
+
+/// Besides those of the job: its start, its result (read again where it is not told) and its end; with a pod of its own, the
+/// attempt, which is written and read.
+#[test]
+fn kubernetes_runs_of_one_job_cost_few_requests() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let counted = Counted::new("small", &registry);
+    make_bucket(&counted.server, "shared", &[]);
+    let sandbox = scatter(1, SAY);
+    for (store, pod_per_job, job, most) in [
+        ("s3://shared/one", "false", 3, 10),
+        ("s3://shared/two", "true", 6, 10),
+        ("aws:eu-central-1:run-small", "false", 3, 19),
+        ("aws:eu-central-1:run-small", "true", 6, 19),
+    ] {
+        counted.server.hooks().forget_calls();
+        let words = ["--jobStore", store, &format!("--kubernetesPodPerJob={pod_per_job}")];
+        let began = Instant::now();
+        ended(counted.start(&sandbox, &words), 0);
+        // What people want to know of an attempt is recorded by itself where its pod is slow to come.
+        let notes = began.elapsed().as_secs() as usize / 3;
+        let mut stored = counted.stored();
+        // A worker whose first job takes more than two seconds asks for this once.
+        stored
+            .retain(|call| !(call.is("GetObject") && call.target.ends_with("journal/00000000000000000002")));
+        let count = stored.len();
+        println!("{store}, a pod per job: {pod_per_job}: {count} requests, {job} of them for the job");
+        assert!(count <= job + most + notes, "{store}, {pod_per_job}: {count}: {stored:#?}");
+    }
 }
