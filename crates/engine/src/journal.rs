@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moil_job::record::Record;
 use moil_job::store::{Store, StoreError};
@@ -19,6 +19,8 @@ pub struct Journal {
     pending: Vec<Record>,
     /// How many of `pending`, from the first on, may wait for others.
     notes: usize,
+    /// Since when the first of these waits.
+    noted: Option<Instant>,
     /// How many records are being written.
     writing: usize,
     added: u64,
@@ -27,6 +29,9 @@ pub struct Journal {
     /// How long that took whose records wait.
     work: Duration,
 }
+
+/// How long notes may wait for a group that they can go with. Most pods have started by then.
+const NOTE_DELAY: Duration = Duration::from_secs(3);
 
 /// How much work may wait to be recorded.
 const SHORT: Duration = Duration::from_millis(20);
@@ -54,6 +59,7 @@ impl Journal {
             writer,
             pending: Vec::new(),
             notes: 0,
+            noted: None,
             writing: 0,
             added: 0,
             stored: 0,
@@ -70,10 +76,11 @@ impl Journal {
     }
 
     /// Adds a record that only people want to know, and that is not worth a group of its own: it goes with the next
-    /// one, or when [`Self::flush_notes`] is called.
+    /// one, or when [`Self::flush_notes`] is called, which is to be done when [`Self::notes_wait`] has passed.
     pub fn note(&mut self, record: Record) -> u64 {
         if self.notes == self.pending.len() {
             self.notes += 1;
+            self.noted.get_or_insert_with(Instant::now);
         }
         self.add(record)
     }
@@ -89,9 +96,11 @@ impl Journal {
         }
     }
 
-    /// Whether nothing but notes waits to be written.
-    pub fn has_only_notes(&self) -> bool {
-        self.writing == 0 && !self.refused && self.notes > 0 && self.notes == self.pending.len()
+    /// How much longer notes may wait, if there is nothing else to be written.
+    pub fn notes_wait(&self) -> Option<Duration> {
+        let only_notes = self.writing == 0 && !self.refused && self.notes == self.pending.len();
+        let noted = self.noted.filter(|_| only_notes)?;
+        Some(NOTE_DELAY.saturating_sub(noted.elapsed()))
     }
 
     /// Lets notes wait no longer.
@@ -111,6 +120,7 @@ impl Journal {
             return;
         }
         self.notes = 0;
+        self.noted = None;
         self.work = Duration::ZERO;
         let group = std::mem::take(&mut self.pending);
         self.writing = group.len();
@@ -139,5 +149,46 @@ impl Journal {
     /// Whether nothing is being written or waits for it.
     pub fn is_idle(&self) -> bool {
         self.writing == 0 && (self.refused || self.pending.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Everything;
+
+    impl Store for Everything {
+        fn is_durable(&self) -> bool {
+            true
+        }
+
+        fn append(&self, _: &[Record]) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// Others that come after it do not keep the first one waiting.
+    #[test]
+    fn notes_wait_from_the_first_one_on() {
+        let (reply, messages) = channel();
+        let mut journal = Journal::start(Arc::new(Everything), reply).expect("a thread");
+        let note = || Record::StepFinished { step: "s".into() };
+        assert_eq!(journal.notes_wait(), None);
+        journal.note(note());
+        std::thread::sleep(Duration::from_millis(20));
+        journal.note(note());
+        let wait = journal.notes_wait().expect("two wait");
+        assert!(wait <= NOTE_DELAY - Duration::from_millis(20), "{wait:?}");
+        journal.flush();
+        assert!(journal.notes_wait().is_some(), "they are no group of their own yet");
+        journal.flush_notes();
+        assert_eq!(journal.notes_wait(), None);
+        let Ok(Message::Written(written)) = messages.recv() else { panic!("they are written") };
+        journal.take(written).expect("they are stored");
+        assert!(journal.is_idle() && journal.is_stored(2) && journal.notes_wait().is_none());
+        journal.note(note());
+        journal.add(note());
+        assert_eq!(journal.notes_wait(), None, "there is something that they can go with");
     }
 }

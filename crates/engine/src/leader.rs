@@ -115,9 +115,6 @@ const LOW: usize = 16;
 /// How many messages are taken before acting, so that a flood of them does not delay new work.
 const BATCH: usize = 256;
 
-/// How long what only people want to know may wait for a group of records that it can go with. Most pods have started by then.
-const NOTE_DELAY: Duration = Duration::from_secs(3);
-
 /// One run's leader.
 pub struct Leader<'a> {
     plan: Plan,
@@ -179,7 +176,8 @@ impl<'a> Leader<'a> {
             self.note_imports();
             if let Some(journal) = &mut self.helpers.journal {
                 // Attempts are recorded some at a time, before the executor could run out of them.
-                match !self.unrecorded.is_empty() && self.admission.waiting() < LOW {
+                let few = !self.unrecorded.is_empty() && self.admission.waiting() < LOW;
+                match few || journal.notes_wait() == Some(Duration::ZERO) {
                     true => journal.flush_notes(),
                     false => journal.flush(),
                 }
@@ -197,11 +195,7 @@ impl<'a> Leader<'a> {
                     self.take(message);
                     messages.try_iter().take(BATCH).for_each(|message| self.take(message));
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(journal) = &mut self.helpers.journal {
-                        journal.flush_notes();
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.fail_run(Failure::new(FailureKind::Internal, "the leader lost its helpers"));
                     break;
@@ -247,8 +241,8 @@ impl<'a> Leader<'a> {
     fn wait(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
         let next_try = self.delayed.peek().filter(|_| !self.stopping);
         let next_try = next_try.map(|delayed| delayed.at.saturating_duration_since(Instant::now()));
-        let has_notes = self.helpers.journal.as_ref().is_some_and(Journal::has_only_notes);
-        match next_try.into_iter().chain(has_notes.then_some(NOTE_DELAY)).min() {
+        let notes = self.helpers.journal.as_ref().and_then(Journal::notes_wait);
+        match next_try.into_iter().chain(notes).min() {
             Some(longest) => messages.recv_timeout(longest),
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }

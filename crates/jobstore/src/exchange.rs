@@ -21,7 +21,8 @@ use crate::results::Results;
 /// Brings the files of an input object to where workers can have them.
 pub type Bring = dyn Fn(&Value) -> Result<Value, Failure> + Send + Sync;
 
-/// The most bytes that a tool and settings may have to go with each attempt.
+/// The most bytes that a tool and settings may have to go with each attempt, and settings to be told to workers. What makes a
+/// run takes along as much: those who do not see that are told.
 pub(crate) const LITTLE: usize = 64 << 10;
 
 /// The leader's side.
@@ -191,7 +192,9 @@ impl Exchange for StoreExchange {
     }
 
     fn settings(&self) -> Option<String> {
-        self.little_settings().ok().flatten().map(str::to_owned)
+        // They were kept before anybody could be told.
+        let known = self.settings.as_ref().and_then(OnceLock::get);
+        known.filter(|settings| settings.len() <= LITTLE).cloned()
     }
 
     fn imported(&self) -> Vec<Imported> {

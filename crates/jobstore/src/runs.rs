@@ -9,7 +9,7 @@
 //! ```
 //!
 //! **A run is made by one request**, which stores `runs/N` if there is none: what the run says of itself, the first group
-//! of its journal, and, if they are small, its definition and a first sign of life. Before it there is nothing, after it
+//! of its journal, and, if they are small, its definition, the settings of its workers and a first sign of life. Before it there is nothing, after it
 //! a whole run that can be found. Until then all that is stored of it is held ([`held`]).
 //!
 //! **A run is there while `runs/N` says so.** Who removes one records that in its journal, so that nobody leads it any

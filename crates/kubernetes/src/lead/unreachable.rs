@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{For, Lead};
 
-/// How long a worker may take to answer, from when its pod is at work: it may try for a minute to reach the job store.
+/// How long a worker may take to answer, from when its pod is at work: one that was not told its settings may try for a minute to read them.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// After so many in turn it is taken for the way of the cluster.

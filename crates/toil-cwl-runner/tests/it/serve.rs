@@ -366,6 +366,10 @@ fn a_tool_may_be_told_and_an_attempt_whose_tool_was_not_heard_of_waits_to_be_tol
     worker.ended();
 }
 
+fn results(server: &S3Server) -> usize {
+    server.objects("shared").keys().filter(|key| key.contains("/results/")).count()
+}
+
 /// A worker that is told all that it needs looks soon whether what its tool leaves can be stored.
 #[test]
 fn a_job_store_that_cannot_be_used_is_told_long_before_a_tool_ends() {
@@ -373,15 +377,29 @@ fn a_job_store_that_cannot_be_used_is_told_long_before_a_tool_ends() {
         return;
     }
     const FORBIDDEN: Fault = Fault::Refuse { status: 403, code: "AccessDenied" };
-    // The first ends before it is looked.
-    for (line, reason) in [("true", "it is stored"), ("sleep 600", "it is asked for")] {
+    // The first ends before it is looked; the last could store what its end makes of it.
+    let (all, reads): (fn(&Call) -> bool, fn(&Call) -> bool) = (|_| true, |call| call.is("GetObject"));
+    for (line, refused, told) in [
+        ("true", all, "cannot be stored"),
+        ("sleep 600", all, "the worker cannot use the job store"),
+        ("sleep 600", reads, "the worker cannot use the job store"),
+    ] {
         let server = S3Server::start();
         let (mut worker, tool) = Worker::in_bucket(&server);
-        server.hooks().inject(0..100, |_| true, FORBIDDEN);
+        let before = results(&server);
+        server.hooks().inject(0..100, refused, FORBIDDEN);
         worker.run_with(2, line, Some(tool));
         let (said, _sandbox) = worker.ended_with(69);
-        assert!(said.contains("  because ") && said.contains("AccessDenied"), "{reason}: {said}");
+        assert!(said.contains(told) && said.contains("AccessDenied"), "{said}");
+        assert_eq!(results(&server), before, "nothing came of it");
     }
+    // One that may read, but not write.
+    let server = S3Server::start();
+    let (mut worker, tool) = Worker::in_bucket(&server);
+    server.hooks().inject(0..100, |call| call.is("PutObject"), FORBIDDEN);
+    worker.run_with(2, "sleep 4", Some(tool));
+    assert!(worker.ended_with(69).0.contains("cannot be stored"));
+    assert_eq!(server.hooks().count("GetObject"), 2, "it asked, and whether its result is there");
     let server = S3Server::start();
     let (mut worker, tool) = Worker::in_bucket(&server);
     // What is stored says enough; and one question does.

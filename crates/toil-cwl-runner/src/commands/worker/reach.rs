@@ -1,5 +1,5 @@
-//! Whether a worker that was told all that it needs can use the job store. Else its tools run for nothing, and that is not
-//! to be seen only at their end.
+//! Whether a worker that was told all that it needs reaches the job store. Else its tools run for nothing, and that is not
+//! to be seen only at their end. (What may be read, and not written, is seen there.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,18 +20,30 @@ const SOON: Duration = Duration::from_secs(2);
 #[derive(Clone, Default)]
 pub(super) struct Reach {
     is_known: Arc<AtomicBool>,
+    has_stored: Arc<AtomicBool>,
     is_asked: Arc<AtomicBool>,
 }
 
 impl Reach {
-    /// Something was stored or read.
+    /// The store has answered.
     pub fn is_seen(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it can be used, or could.
+    /// A result was stored.
+    pub fn stored(&self) {
+        self.has_stored.store(true, Ordering::Relaxed);
+        self.is_seen();
+    }
+
+    /// Whether it has ever answered.
     pub fn is_known(&self) -> bool {
         self.is_known.load(Ordering::Relaxed)
+    }
+
+    /// Whether a result was ever stored.
+    pub fn has_stored(&self) -> bool {
+        self.has_stored.load(Ordering::Relaxed)
     }
 
     /// An attempt begins: asks the store soon, once, unless it is known by then. If it cannot be used, that is told.

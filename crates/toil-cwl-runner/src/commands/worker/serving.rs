@@ -151,7 +151,7 @@ fn reporter(
             let known = words.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let Some(Word { word, is_cancelled }) = known else { return };
             let outcome = as_worker(outcome, is_cancelled, &memory);
-            let published = results.publish(&word, &id, &nonce, &outcome).inspect(|_| reach.is_seen());
+            let published = results.publish(&word, &id, &nonce, &outcome).inspect(|_| reach.stored());
             let unstored = published.err().map(|error| {
                 Failure::new(FailureKind::System, format!("the result of {word} cannot be stored"))
                     .with_cause(error)
@@ -240,6 +240,10 @@ impl<'a> Serving<'a> {
     pub(super) fn work(mut self, events: &Receiver<Event>) -> Result<End, Ended> {
         self.here();
         let end = self.until_the_end(events);
+        if end.is_err() {
+            // What becomes of attempts by this end is not what came of them.
+            self.words.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         self.executor.shut_down();
         self.bench.close(&self.settings, true);
         end
@@ -344,7 +348,11 @@ impl<'a> Serving<'a> {
             Ok(Some(attempt)) => attempt,
             // The line with its tool is lost. The leader tells again what is not heard of.
             Ok(None) => return Ok(()),
-            Err(ended) if ended.code == ExitCode::NO_STORE && !self.reach.is_known() => return Err(ended),
+            Err(ended)
+                if ended.code == ExitCode::NO_STORE && !self.reach.is_known() && self.active.is_empty() =>
+            {
+                return Err(ended);
+            }
             Err(Ended { failure, .. }) => {
                 // Who it is cannot be told, and so not stored: the leader hears it, and it is no end of the attempt.
                 let outcome = Outcome::Failed(Box::new(failure));
@@ -373,22 +381,29 @@ impl<'a> Serving<'a> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(FailureKind::System, "the worker cannot use the attempt").with_cause(error)
         };
-        let unread = |error: NoAttempt| match &error {
+        let reach = self.reach.clone();
+        let unread = move |error: NoAttempt| match &error {
             NoAttempt::Records(_) => no_store(unusable(&error)),
-            _ => unusable(&error).into(),
+            _ => {
+                reach.is_seen();
+                unusable(&error).into()
+            }
         };
         if text.is_empty() {
             let term = word.split_once('/').and_then(|(term, _)| term.parse().ok());
             let term: Term = term.ok_or_else(|| unusable(&"its word has no term"))?;
             let found = exchange::find(&*self.records, &term, word, Secrets::default());
-            return found.map(|found| Some(found.attempt)).map_err(unread);
+            return found.inspect(|_| self.reach.is_seen()).map(|found| Some(found.attempt)).map_err(unread);
         }
         let written = wire::read_attempt(text).map_err(|error| unusable(&error))?;
         let found = match (self.tools.get(written.tool()), tool) {
             (Some(known), _) => return Ok(Some(written.with(Arc::clone(known), Secrets::default()))),
             (None, Some(tool)) => wire::read_tool(tool, written.tool()).map_err(|error| unusable(&error))?,
             (None, None) => match exchange::find_tool(&*self.records, written.tool()) {
-                Ok(tool) => tool,
+                Ok(tool) => {
+                    self.reach.is_seen();
+                    tool
+                }
                 Err(NoAttempt::NoTool { .. }) => return Ok(None),
                 Err(error) => return Err(unread(error)),
             },
@@ -440,7 +455,7 @@ impl<'a> Serving<'a> {
         }
         // What is not stored is not told: another leader would not know of it.
         if let Some(failure) = unstored {
-            return Err(if self.reach.is_known() { failure.into() } else { no_store(failure) });
+            return Err(if self.reach.has_stored() { failure.into() } else { no_store(failure) });
         }
         self.over.insert(Arc::clone(&active.word));
         self.ended.insert(Arc::clone(&active.word), outcome.clone());
