@@ -587,7 +587,7 @@ impl Lead {
         if !active.storeless {
             self.storeless.remove(&id.job);
         } else if !self.storeless.insert(id.job.clone()) {
-            // Each has tried for more than a minute, and the leader itself can use it.
+            // Both were refused, or tried for a minute, and the leader itself can use it.
             return Failure { kind: FailureKind::Refused, ..failure };
         }
         failure
