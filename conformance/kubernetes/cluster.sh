@@ -139,7 +139,7 @@ down() {
         ls -d /sys/fs/cgroup/*"$kubelet_cgroup" >/dev/null 2>&1 || break
         sleep 0.1
     done
-    # The list may be of a machine that was switched off: what is gone, or used by others since, is left as it is.
+    # The list may be of before the machine was switched off: some may be gone, or mounts by now.
     [ ! -f "$state/made" ] || xargs -r rmdir <"$state/made" 2>/dev/null || true
     rm -rf "$state"
 }

@@ -79,8 +79,8 @@ pub struct RunEnd {
     pub failures: Vec<(String, Arc<Failure>)>,
     /// Whether a signal ended it.
     pub interrupted: bool,
-    /// Who has taken over the run meanwhile, if somebody has: nothing may be done any more.
-    pub fenced_by: Option<String>,
+    /// Why the store refused a record, if it did (somebody else may have taken over the run): nothing may be done any more.
+    pub refusal: Option<StoreError>,
 }
 
 /// What a leader needs to work with.
@@ -136,8 +136,7 @@ pub struct Leader<'a> {
     updates: Updates,
     stopping: bool,
     /// The store refused a record: from then on nothing is recorded, and so nothing is done.
-    refused: bool,
-    fenced_by: Option<String>,
+    refusal: Option<StoreError>,
     /// It goes, and leaves at work what can do without it.
     leaving: bool,
     interrupts: u32,
@@ -161,8 +160,7 @@ impl<'a> Leader<'a> {
             large_steps: HashSet::new(),
             updates: Updates::default(),
             stopping: false,
-            refused: false,
-            fenced_by: None,
+            refusal: None,
             leaving: false,
             interrupts: 0,
         }
@@ -187,7 +185,7 @@ impl<'a> Leader<'a> {
                 self.note_failure(what, failure);
             }
             // Whoever may not record may not end what runs, either: it may be another leader's now.
-            if self.refused || self.leaving || self.is_over() {
+            if self.refusal.is_some() || self.leaving || self.is_over() {
                 break;
             }
             match self.wait(messages) {
@@ -205,7 +203,7 @@ impl<'a> Leader<'a> {
                 break;
             }
         }
-        match self.refused || self.leaving {
+        match self.refusal.is_some() || self.leaving {
             true => self.helpers.executor.leave(),
             false => self.helpers.executor.shut_down(),
         }
@@ -214,12 +212,7 @@ impl<'a> Leader<'a> {
             Some(End::Success(outputs)) if !self.stopping => Some(self.updates.followed(outputs)),
             _ => None,
         };
-        RunEnd {
-            outputs,
-            failures: self.failures,
-            interrupted: self.interrupts > 0,
-            fenced_by: self.fenced_by,
-        }
+        RunEnd { outputs, failures: self.failures, interrupted: self.interrupts > 0, refusal: self.refusal }
     }
 
     fn is_over(&mut self) -> bool {
@@ -375,10 +368,7 @@ impl<'a> Leader<'a> {
     fn written(&mut self, written: Written) {
         let Some(journal) = &mut self.helpers.journal else { return };
         if let Err(error) = journal.take(written) {
-            self.refused = true;
-            if let StoreError::Fenced { leader } = &error {
-                self.fenced_by = Some(leader.clone());
-            }
+            self.refusal = Some(error.clone());
             let failure = Failure::new(FailureKind::System, "the job store refused a record");
             self.fail_run(failure.with_cause(error));
             return;
@@ -485,7 +475,7 @@ impl<'a> Leader<'a> {
         }
         match outcome {
             // What is not recorded has not happened.
-            Outcome::Done(_) if self.refused => {}
+            Outcome::Done(_) if self.refusal.is_some() => {}
             Outcome::Done(result) => match entry.cache_key.take() {
                 Some(key) => self.keep(attempt, entry, key, result),
                 None => self.done(attempt, entry, result),
@@ -575,7 +565,7 @@ impl<'a> Leader<'a> {
         self.admission.drain();
         self.unrecorded.clear();
         self.delayed.clear();
-        if self.refused || self.leaving {
+        if self.refusal.is_some() || self.leaving {
             return;
         }
         let running: Vec<AttemptId> = self.running.keys().cloned().collect();

@@ -48,7 +48,7 @@ use crate::elsewhere;
 use crate::generated;
 use crate::home;
 use crate::inputs::Prepared;
-use crate::job_store::{self, JobStore};
+use crate::job_store::JobStore;
 use crate::keys;
 use crate::left_logs::{self, Fetcher};
 use crate::log::{Level, Log};
@@ -274,8 +274,10 @@ pub fn run(
     if let Some(sentence) = watched.changed() {
         surroundings.log.warning(sentence);
     }
-    if let Some(leader) = &end.fenced_by {
-        return Err(job_store::fenced(leader));
+    if let (Some(store), Some(refusal)) = (&store, &end.refusal)
+        && let Some(failure) = store.taken(refusal)
+    {
+        return Err(failure);
     }
     let outputs = match &end.outputs {
         Some(outputs) => {

@@ -1,6 +1,7 @@
 //! The job store of a run: opened before anything runs, kept or removed at the end.
 
 mod ended;
+mod taken;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use moil_jobstore::records::Records;
 use moil_jobstore::remote::elsewhere::Elsewhere;
 use moil_jobstore::who::Who;
 
+use self::taken::refused;
 use crate::aws::Buckets;
 use crate::definition::Definition;
 use crate::log::Log;
@@ -333,24 +335,6 @@ impl JobStore {
         })
     }
 
-    /// What is told of something that failed when the run was at its end: most often, if that is so, that another leader
-    /// has taken over.
-    pub fn unless_fenced(&self, failure: Failure) -> Failure {
-        match self.kept.ledger().probe() {
-            Err(StoreError::Fenced { leader }) => fenced(&leader),
-            _ if self.kept.is_removed() => self.removed(),
-            _ => failure,
-        }
-    }
-
-    fn removed(&self) -> Failure {
-        let message =
-            format!("the job store {} was removed by somebody else while this run was at work", self.name);
-        Failure::new(FailureKind::System, message).with_advice(
-            "another leader has finished the run, or somebody has given it up; this one has stopped",
-        )
-    }
-
     fn how_to_go_on(&self) -> String {
         let name = &self.name;
         format!(
@@ -442,16 +426,6 @@ fn removes(settings: &Settings, success: bool) -> bool {
     wanted && settings.files.hand_over != HandOver::Leave
 }
 
-/// What is told when nothing can be recorded.
-fn refused(error: StoreError) -> Failure {
-    match error {
-        StoreError::Fenced { leader } => fenced(&leader),
-        error @ StoreError::Failed { .. } => {
-            Failure::new(FailureKind::System, "the job store refused a record").with_cause(error)
-        }
-    }
-}
-
 /// The secret for the keys of jobs of a run.
 pub(crate) fn secret_of(info: &Info) -> [u8; 32] {
     let mut secret = [0; 32];
@@ -472,12 +446,6 @@ pub(crate) fn definition_of(records: &dyn Records, replay: &Replay) -> Result<Op
             .with_cause(error)
     })?;
     bytes.map(|bytes| Definition::read(&bytes)).transpose()
-}
-
-/// The failure of a leader that is none any more.
-pub fn fenced(leader: &str) -> Failure {
-    Failure::new(FailureKind::System, format!("another leader ({leader}) has taken over this run"))
-        .with_advice("this one has stopped; nothing of the run was changed by it since")
 }
 
 /// The job store that is asked for, as people and other processes name it; empty if none is.

@@ -62,7 +62,7 @@ impl Leader<'_> {
             self.plan_event(Event::Warning(format!("the result of job {name} is not in the cache: {words}")));
         }
         // What is not recorded has not happened.
-        if !self.refused {
+        if self.refusal.is_none() {
             self.done(attempt, entry, result);
         }
     }

@@ -75,7 +75,7 @@ pub struct Ended {
     pub end: String,
     pub failures: Vec<String>,
     pub interrupted: bool,
-    pub fenced_by: Option<String>,
+    pub refusal: Option<StoreError>,
     /// Memory granted to each attempt.
     pub memory: Vec<u64>,
     /// `started a#1`, `finished a#1`, `failed a#1`.
@@ -303,7 +303,7 @@ impl Case {
             cache: self.cache,
             events: &mut hear,
         };
-        let RunEnd { outputs, failures, interrupted, fenced_by } =
+        let RunEnd { outputs, failures, interrupted, refusal } =
             Leader::new(plan, self.policy, helpers).run(&messages);
         Ended {
             log: executor.log,
@@ -311,7 +311,7 @@ impl Case {
             end: outputs.map_or_else(|| "failed".to_owned(), |value| moil_cwl::print::compact(&value)),
             failures: failures.iter().map(|(what, failure)| format!("{what}: {}", failure.message)).collect(),
             interrupted,
-            fenced_by,
+            refusal,
             events,
         }
     }

@@ -7,6 +7,7 @@ use moil_engine::leader::Message;
 use moil_job::failure::FailureKind;
 use moil_job::record::Record;
 use moil_job::spec::Attempt;
+use moil_job::store::StoreError;
 
 use super::leader::{Act, Case, FakeStore, STEPS};
 
@@ -111,7 +112,11 @@ fn a_store_that_refuses_ends_the_run_and_is_not_asked_again() {
             submitted.iter().all(|id| recorded.contains(id)),
             "nothing is submitted that is not recorded"
         );
-        assert_eq!(ended.fenced_by.as_deref(), fenced.then_some("other:7"));
+        match (ended.refusal, fenced) {
+            (Some(StoreError::Fenced { leader }), true) => assert_eq!(leader, "other:7"),
+            (Some(StoreError::Failed { .. }), false) => {}
+            (other, _) => panic!("{other:?}"),
+        }
         let (last, before) = ended.log.split_last().expect("something was done");
         assert_eq!(last, "leave", "what runs may be another leader's now");
         assert!(!before.iter().any(|line| line.starts_with("cancel")), "{before:?}");

@@ -458,11 +458,9 @@ impl Lead {
         self.not_adopted(number);
         let Some(pod) = self.serving.pods.remove(&number) else { return };
         let is_shared = pod.attempts.len() > 1;
-        // A second pod in which a job finds no store is its end: one pod counts for one job.
-        let mut counts = storeless;
         for id in &pod.attempts {
             let Some(served) = self.serving.attempts.get_mut(id) else { continue };
-            served.at = At::Left { node: node.clone(), removed, storeless: std::mem::take(&mut counts) };
+            served.at = At::Left { node: node.clone(), removed, storeless };
             let word = served.word.to_string();
             let failure = match failure.kind {
                 FailureKind::OutOfMemory if is_shared => self.in_company(id, failure.clone()),

@@ -149,7 +149,10 @@ fn reporter(
     Arc::new(move |report| match report {
         Report::Finished(id, outcome) => {
             let known = words.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let Some(Word { word, is_cancelled }) = known else { return };
+            let Some(Word { word, is_cancelled, is_left }) = known else { return };
+            if is_left && !matches!(outcome, Outcome::Done(_)) {
+                return;
+            }
             let outcome = as_worker(outcome, is_cancelled, &memory);
             let published = results.publish(&word, &id, &nonce, &outcome).inspect(|_| reach.stored());
             let unstored = published.err().map(|error| {
@@ -168,6 +171,8 @@ type Words = Arc<Mutex<HashMap<AttemptId, Word>>>;
 struct Word {
     word: Arc<str>,
     is_cancelled: bool,
+    /// The worker ends, and not for its sake: what becomes of it by that is not what came of it.
+    is_left: bool,
 }
 
 impl<'a> Serving<'a> {
@@ -241,8 +246,8 @@ impl<'a> Serving<'a> {
         self.here();
         let end = self.until_the_end(events);
         if end.is_err() {
-            // What becomes of attempts by this end is not what came of them.
-            self.words.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+            words.values_mut().for_each(|word| word.is_left = true);
         }
         self.executor.shut_down();
         self.bench.close(&self.settings, true);
@@ -348,11 +353,7 @@ impl<'a> Serving<'a> {
             Ok(Some(attempt)) => attempt,
             // The line with its tool is lost. The leader tells again what is not heard of.
             Ok(None) => return Ok(()),
-            Err(ended)
-                if ended.code == ExitCode::NO_STORE && !self.reach.is_known() && self.active.is_empty() =>
-            {
-                return Err(ended);
-            }
+            Err(ended) if ended.code == ExitCode::NO_STORE && !self.reach.is_known() => return Err(ended),
             Err(Ended { failure, .. }) => {
                 // Who it is cannot be told, and so not stored: the leader hears it, and it is no end of the attempt.
                 let outcome = Outcome::Failed(Box::new(failure));
@@ -368,7 +369,7 @@ impl<'a> Serving<'a> {
         needed.push(&attempt.job.inputs);
         self.downloads.make_room(&needed, self.room);
         let (id, inputs) = (attempt.id.clone(), attempt.job.inputs.clone());
-        let known = Word { word: Arc::clone(&word), is_cancelled: false };
+        let known = Word { word: Arc::clone(&word), is_cancelled: false, is_left: false };
         self.words.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), known);
         self.active.insert(id, Active { word, inputs, rate: Rate::new(Instant::now().into()) });
         self.reach.begins(&self.records, &self.sender);
@@ -404,7 +405,10 @@ impl<'a> Serving<'a> {
                     self.reach.is_seen();
                     tool
                 }
-                Err(NoAttempt::NoTool { .. }) => return Ok(None),
+                Err(NoAttempt::NoTool { .. }) => {
+                    self.reach.is_seen();
+                    return Ok(None);
+                }
                 Err(error) => return Err(unread(error)),
             },
         };
@@ -455,7 +459,8 @@ impl<'a> Serving<'a> {
         }
         // What is not stored is not told: another leader would not know of it.
         if let Some(failure) = unstored {
-            return Err(if self.reach.has_stored() { failure.into() } else { no_store(failure) });
+            let is_plain = self.reach.has_stored() || self.finishing;
+            return Err(if is_plain { failure.into() } else { no_store(failure) });
         }
         self.over.insert(Arc::clone(&active.word));
         self.ended.insert(Arc::clone(&active.word), outcome.clone());
