@@ -228,3 +228,25 @@ fn a_leader_that_has_just_begun_is_seen_and_one_that_has_ended_is_not_waited_for
         assert!(second.status.success(), "{store}: {}", told(&second));
     }
 }
+
+/// The bucket goes with the run that another leader has finished: then that is told, not that a bucket is missing.
+#[test]
+fn a_leader_whose_run_is_gone_with_its_bucket_says_so() {
+    const NO_BUCKET: Fault = Fault::Refuse { status: 404, code: "NoSuchBucket" };
+    for store in STORES {
+        let (sandbox, server) = place();
+        let gate = Gate::default();
+        let is_output = |call: &Call| call.target.contains("/files/");
+        server.hooks().inject(0..1, is_output, Fault::PauseBefore(gate.clone()));
+        let output = std::thread::scope(|scope| {
+            let run = scope.spawn(|| run(&sandbox, &server, store, ""));
+            gate.wait_for_call();
+            server.hooks().inject(0..100, |_| true, NO_BUCKET);
+            gate.open();
+            run.join().expect("it ends")
+        });
+        let said = told(&output);
+        assert!(!is_told(&output, store) && said.contains("was removed by somebody else"), "{store}: {said}");
+        assert_eq!(sandbox.read("ran"), "ran\n", "{store}");
+    }
+}
