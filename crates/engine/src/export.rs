@@ -137,7 +137,7 @@ fn one_by_one(actions: &[Action], outdir: &Path, moves: &[Moved]) -> Result<(), 
             Action::Bring { from, to, may_move } => {
                 let brought = bring(from, to, *may_move);
                 // A leader that slept in its export, and woke up when this one had taken over, may have moved it.
-                let is_there = brought.is_err() && undo::is_moved(moves, from, to);
+                let is_there = brought.is_err() && undo::moved(moves, from, to).is_some();
                 (to, if is_there { Ok(()) } else { brought })
             }
             Action::Copy { location, .. } => return Err(not_local(location)),

@@ -59,7 +59,12 @@ impl Memo {
                 }
                 Record::JobFinished { attempt, result } => {
                     if let Some((key, ..)) = open.remove(&attempt) {
-                        memo.results.entry(key.hash).or_default().push(Recorded { attempt, result });
+                        let results = memo.results.entry(key.hash).or_default();
+                        // It ran again since what it had given before was lost.
+                        if attempt.number > 1 {
+                            results.retain(|recorded| recorded.attempt.job != attempt.job);
+                        }
+                        results.push(Recorded { attempt, result });
                     }
                 }
                 Record::AttemptFailed { attempt, .. } => drop(open.remove(&attempt)),

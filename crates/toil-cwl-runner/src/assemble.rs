@@ -1,14 +1,11 @@
 //! Joins the parts for one run: documents, inputs, engine, executor, export.
 
-use std::fs;
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use moil_cwl::document::LoadOptions;
 use moil_cwl::expression::{Limits, Listener};
-use moil_cwl::files::{Entry, Files};
 use moil_cwl::inherit::Inherited;
 use moil_cwl::load::{self, Loaded};
 use moil_cwl::ontology::LazyOntology;
@@ -17,15 +14,12 @@ use moil_cwl::resource_request::Defaults;
 use moil_cwl::value::Value;
 use moil_engine::admission::Capacity;
 use moil_engine::evaluator::{self, Evaluators};
-use moil_engine::fold::messages;
-use moil_engine::fold::statistics::Statistics;
 use moil_engine::generator::Load;
 use moil_engine::graph::Node;
 use moil_engine::journal::Journal;
-use moil_engine::leader::{Helpers, Leader, Message, Policy, RunEnd};
+use moil_engine::leader::{Helpers, Leader, Message, Policy};
 use moil_engine::plan::Plan;
 use moil_engine::retry::RetryPolicy;
-use moil_job::event::Event;
 use moil_job::executor::{Executor, Report, Reporter};
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::secret::SecretStore;
@@ -35,15 +29,17 @@ use moil_salad::fetch::Fetch;
 use moil_salad::reader;
 use moil_salad::source::Source;
 use moil_worker::config::WorkerConfig;
-use moil_worker::downloads::{Downloads, Identity};
+use moil_worker::downloads::Downloads;
 use moil_worker::local::LocalExecutor;
 use moil_worker::machine::Machine;
 use moil_worker::spawner::Spawner;
 
 use crate::argparse::InputWord;
+use crate::audience::{self, Audience};
 use crate::cache;
 use crate::containers;
 use crate::definition::Definition;
+use crate::downloader::Downloader;
 use crate::elsewhere;
 use crate::generated;
 use crate::home;
@@ -51,9 +47,8 @@ use crate::inputs::Prepared;
 use crate::job_store::JobStore;
 use crate::keys;
 use crate::left_logs::{self, Fetcher};
-use crate::log::{Level, Log};
+use crate::log::Log;
 use crate::mpi_config;
-use crate::progress::{self, Display};
 use crate::settings::{BatchSystem, HandOver, Keep, Settings};
 use crate::signals::Signals;
 use crate::watched_inputs::WatchedInputs;
@@ -152,12 +147,32 @@ pub fn run(
     mut store: Option<JobStore>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Finished, Failure> {
+    match lead(settings, loaded, prepared, remote, &mut store, surroundings) {
+        Ok(finished) => Ok(Finished { store, ..finished }),
+        Err(failure) => Err(match store {
+            Some(store) => store.unless_taken(failure),
+            None => failure,
+        }),
+    }
+}
+
+/// As [`run`]; the store is closed by whoever calls this, and told of.
+fn lead(
+    settings: &Settings,
+    loaded: &Loaded,
+    prepared: Prepared,
+    remote: &Arc<Remote>,
+    store: &mut Option<JobStore>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Finished, Failure> {
     // What would keep the results from being brought home is found before days of work, not after.
     if settings.files.hand_over != HandOver::Leave {
         home::check(settings, remote)?;
     }
     let mut audience = Audience::new(settings, surroundings.log)?;
-    store.iter_mut().for_each(JobStore::begin);
+    if let Some(store) = store {
+        store.begin();
+    }
     let watched = WatchedInputs::new(&prepared.values);
     let work = WorkDirectory::make(settings, store.as_ref().and_then(JobStore::work_directory))?;
     let (sender, receiver) = channel::<Message>();
@@ -173,7 +188,7 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(message);
         })
     };
-    if let Some(store) = &mut store {
+    if let Some(store) = store {
         let definition = Definition::of(settings, loaded, &prepared, remote);
         let form = elsewhere::form(settings)?;
         let sender = Mutex::new(sender.clone());
@@ -192,13 +207,13 @@ pub fn run(
         cache::open(settings, loaded, &work.path, remote, store.as_ref(), &downloads, surroundings.log)?;
     let mut evaluation = evaluator_settings(settings, loaded, remote, &prepared.secrets, load);
     evaluation.console.clone_from(&console);
-    let logs = match &store {
+    let logs = match &*store {
         Some(_) => Fetcher::start(settings, remote, surroundings.log).map_err(no_thread)?,
         None => None,
     };
     let exchange = store.as_ref().map(JobStore::exchange);
     evaluation.exchange = exchange.map(|exchange| left_logs::take_from(exchange, logs.as_ref()));
-    if let Some(store) = &store {
+    if let Some(store) = &*store {
         evaluation.keys = Some(Arc::new(keys::keying(settings, store, remote, cache.root.as_deref())));
         if store.is_in_doubt() {
             evaluation.files = Box::new(keys::Hashed(Arc::clone(remote)));
@@ -208,7 +223,7 @@ pub fn run(
     evaluation.cache.clone_from(&cache.cached);
     let evaluators = Evaluators::start(evaluation, &sender)
         .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
-    let journal = match &store {
+    let journal = match &*store {
         None => None,
         Some(store) => Some(Journal::start(store.journal(), sender.clone()).map_err(no_thread)?),
     };
@@ -227,7 +242,7 @@ pub fn run(
             _ = sender.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Report(report));
         })
     };
-    let mut executor: Box<dyn Executor> = match &store {
+    let mut executor: Box<dyn Executor> = match &*store {
         Some(store) if settings.batch == BatchSystem::Processes => {
             Box::new(elsewhere::processes(settings, store, surroundings.executable, reporter)?)
         }
@@ -266,15 +281,15 @@ pub fn run(
     }
     // From here on a signal ends the program at once: there is nobody left to tell.
     drop(guard);
-    audience.leave(settings)?;
+    audience.leave(settings);
     if let Some(logs) = logs {
         logs.finish();
     }
-    tell_failures(&end, surroundings.log);
+    audience::tell_failures(&end, surroundings.log);
     if let Some(sentence) = watched.changed() {
         surroundings.log.warning(sentence);
     }
-    if let (Some(store), Some(refusal)) = (&store, &end.refusal)
+    if let (Some(store), Some(refusal)) = (&*store, &end.refusal)
         && let Some(failure) = store.taken(refusal)
     {
         return Err(failure);
@@ -283,10 +298,6 @@ pub fn run(
         Some(outputs) => {
             let home = home::bring(settings, outputs, &work.path, remote, &downloads, store.as_ref());
             Some(home.map_err(|failure| {
-                let failure = match &store {
-                    Some(store) => store.unless_fenced(failure),
-                    None => failure,
-                };
                 let (place, work) = (home::place(settings), work.path.display());
                 match failure.advice {
                     None => {
@@ -298,7 +309,7 @@ pub fn run(
         }
         None => None,
     };
-    if let (Some(store), Some(outputs)) = (&store, &outputs) {
+    if let (Some(store), Some(outputs)) = (&*store, &outputs) {
         store.succeeded(settings, outputs)?;
     }
     work.clean(settings, end.failures.is_empty());
@@ -307,7 +318,7 @@ pub fn run(
         outputs,
         unsupported: end.failures.iter().any(|(_, failure)| failure.kind == FailureKind::Unsupported),
         signal: signal.filter(|_| end.interrupted),
-        store,
+        store: None,
     })
 }
 
@@ -439,162 +450,4 @@ pub fn worker_config(
         (settings.files.tmpdir != settings.files.tmp_outdir).then(|| settings.files.tmpdir.dir.clone());
     config.download = Some(Arc::new(Downloader(Arc::clone(remote))));
     Ok(config)
-}
-
-/// Fetches what is not on this machine.
-pub(crate) struct Downloader(pub(crate) Arc<Remote>);
-
-impl moil_worker::downloads::Download for Downloader {
-    fn is_elsewhere(&self, location: &str) -> bool {
-        self.0.is_elsewhere(location)
-    }
-
-    fn identify(&self, location: &str, as_directory: bool) -> Option<Identity> {
-        let identity = self.0.identity(location, as_directory)?;
-        Some(Identity {
-            name: identity.name,
-            sha256: identity.sha256,
-            size: identity.size,
-            version: identity.etag,
-        })
-    }
-
-    fn download_version(
-        &self,
-        location: &str,
-        identity: &Identity,
-        to: &Path,
-        cancel: &moil_worker::cancel::Cancel,
-    ) -> Result<bool, String> {
-        let Some(version) = identity.version.clone() else {
-            return self.download(location, to, cancel).map(|()| true);
-        };
-        let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
-        patiently(cancel, move || remote.download_version(&location, &version, &to))
-    }
-
-    fn list(&self, location: &str) -> Result<Option<Vec<Entry>>, String> {
-        if remote::is_http(location) {
-            return Ok(None);
-        }
-        Files::list(&*self.0, location).map(Some).map_err(|error| error.to_string())
-    }
-
-    fn download(
-        &self,
-        location: &str,
-        to: &Path,
-        cancel: &moil_worker::cancel::Cancel,
-    ) -> Result<(), String> {
-        let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
-        patiently(cancel, move || remote.download(&location, &to))
-    }
-
-    fn download_directory(
-        &self,
-        location: &str,
-        to: &Path,
-        cancel: &moil_worker::cancel::Cancel,
-    ) -> Result<bool, String> {
-        let (remote, location, to) = (Arc::clone(&self.0), location.to_owned(), to.to_owned());
-        patiently(cancel, move || remote.download_directory(&location, &to))
-    }
-}
-
-/// Waits for something on a thread of its own: a server may be silent for a minute, and whoever cancels should not wait
-/// for it.
-fn patiently<T: Send + 'static>(
-    cancel: &moil_worker::cancel::Cancel,
-    work: impl FnOnce() -> Result<T, moil_cwl::error::Error> + Send + 'static,
-) -> Result<T, String> {
-    let (sender, done) = channel();
-    std::thread::Builder::new()
-        .name("download".to_owned())
-        .spawn(move || sender.send(work()))
-        .map_err(|error| error.to_string())?;
-    loop {
-        match done.recv_timeout(Duration::from_millis(100)) {
-            Ok(result) => return result.map_err(|error| error.to_string()),
-            Err(RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
-            Err(_) => return Err("it was given up".to_owned()),
-        }
-    }
-}
-
-/// Those who are told what happens: the log, the display, the file of messages, the statistics.
-struct Audience<'a> {
-    log: &'a Log,
-    display: Option<Display>,
-    messages: Option<fs::File>,
-    statistics: Statistics,
-    start: Instant,
-}
-
-impl<'a> Audience<'a> {
-    fn new(settings: &Settings, log: &'a Log) -> Result<Self, Failure> {
-        let messages = match &settings.log.messages {
-            Some(path) => Some(fs::File::create(path).map_err(|error| {
-                Failure::new(FailureKind::System, format!("cannot write {}", path.display()))
-                    .with_cause(error)
-            })?),
-            None => None,
-        };
-        Ok(Self {
-            log,
-            display: (settings.log.progress && log.enabled(Level::Info)).then(Display::default),
-            messages,
-            statistics: Statistics::default(),
-            start: Instant::now(),
-        })
-    }
-
-    fn hear(&mut self, event: &Event) {
-        use std::io::Write;
-        if let Some(file) = &mut self.messages
-            && let Some(message) = messages::message(event, self.start.elapsed().as_secs_f64())
-        {
-            // Told once: a full disk stays full.
-            if let Err(error) = writeln!(file, "{message}") {
-                self.messages = None;
-                self.log.warning(format_args!("messages are written no more: {error}"));
-            }
-        }
-        self.statistics.take(event);
-        let said = progress::said(event);
-        match &mut self.display {
-            Some(display) => {
-                if !said.is_empty() {
-                    self.log.with_stderr(|stderr| _ = display.clear(stderr));
-                }
-                said.iter().for_each(|(level, line)| self.log.log(*level, line));
-                self.log.with_stderr(|stderr| _ = display.take(event, stderr));
-            }
-            None => {
-                said.iter().for_each(|(level, line)| self.log.log(*level, line));
-                if self.log.enabled(Level::Info)
-                    && let Some(line) = progress::plain_line(event)
-                {
-                    self.log.info(line);
-                }
-            }
-        }
-    }
-
-    fn leave(mut self, settings: &Settings) -> Result<(), Failure> {
-        if let Some(display) = &mut self.display {
-            self.log.with_stderr(|stderr| _ = display.clear(stderr));
-        }
-        if settings.store.stats {
-            self.log.text(&format!("{:#}\n", self.statistics.to_json()));
-        }
-        Ok(())
-    }
-}
-
-fn tell_failures(end: &RunEnd, log: &Log) {
-    for (what, failure) in &end.failures {
-        for line in crate::failure_report::lines(what, failure) {
-            log.error(line);
-        }
-    }
 }

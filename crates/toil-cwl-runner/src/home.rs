@@ -19,7 +19,7 @@ use moil_jobstore::remote::Remote;
 use moil_worker::cancel::Cancel;
 use moil_worker::downloads::Downloads;
 
-use crate::assemble::Downloader;
+use crate::downloader::Downloader;
 use crate::job_store::JobStore;
 use crate::settings::{BatchSystem, HandOver, Settings};
 
@@ -102,7 +102,10 @@ pub fn bring(
     let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());
     let export = Export { outdir: settings.files.outdir.clone(), url: None, own };
     let (value, actions) = export::plan(outputs, &export, remote)?;
-    let moves = store.map(|store| store.directory().map(|_| undo::moves(&actions)).unwrap_or_default());
+    let moves = store.map(|store| match store.directory() {
+        Some(_) => undo::moves(&actions, store.planned()),
+        None => Vec::new(),
+    });
     if let (Some(store), Some(moves)) = (store, &moves) {
         store.record(Record::ExportPlanned {
             outputs: outputs.clone(),

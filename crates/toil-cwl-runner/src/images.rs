@@ -21,9 +21,10 @@ use moil_worker::image_source::Wanted;
 use serde_json::json;
 
 use crate::argparse::{self, Immediate, UsageError};
-use crate::assemble::{self, Downloader};
+use crate::assemble;
 use crate::commands::answer;
 use crate::containers;
+use crate::downloader::Downloader;
 use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 use crate::invocation::Invocation;

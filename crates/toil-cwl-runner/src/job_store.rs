@@ -29,7 +29,7 @@ use moil_jobstore::records::Records;
 use moil_jobstore::remote::elsewhere::Elsewhere;
 use moil_jobstore::who::Who;
 
-use self::taken::refused;
+use self::taken::{refused, removed};
 use crate::aws::Buckets;
 use crate::definition::Definition;
 use crate::log::Log;
@@ -137,6 +137,11 @@ impl JobStore {
         if let Some((moves, cut)) = self.last_export() {
             undo::undo(moves, cut);
         }
+    }
+
+    /// What the last leader was to move to the output directory.
+    pub fn planned(&self) -> &[Moved] {
+        self.last_export().map_or(&[], |(moves, _)| moves)
     }
 
     /// What the last leader exported, if it came to the end of it.
@@ -322,7 +327,7 @@ impl JobStore {
         self.append(records)?;
         self.kept
             .check_current()
-            .map_err(|error| if self.kept.is_removed() { self.removed() } else { refused(error) })
+            .map_err(|error| if self.kept.is_removed() { removed(&self.name) } else { refused(error) })
     }
 
     fn append(&self, records: &[Record]) -> Result<(), Failure> {
@@ -331,7 +336,11 @@ impl JobStore {
             if failure.advice.is_some() {
                 return failure;
             }
-            if self.kept.is_removed() { self.removed() } else { failure.with_advice(self.how_to_go_on()) }
+            if self.kept.is_removed() {
+                removed(&self.name)
+            } else {
+                failure.with_advice(self.how_to_go_on())
+            }
         })
     }
 
@@ -354,7 +363,7 @@ impl JobStore {
         self.append(&records.collect::<Vec<_>>())?;
         // What cannot be found out is no reason to deny what is recorded.
         if self.kept.check_current().is_err() && self.kept.is_removed() {
-            return Err(self.removed());
+            return Err(removed(&self.name));
         }
         Ok(())
     }

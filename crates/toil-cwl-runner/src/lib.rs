@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`run`] | one run, from the command line to the exit code |
 //! | [`assemble`] | joins the parts for one run |
+//! | `audience` | those who are told what happens in a run |
+//! | `downloader` | fetches what jobs need and is not on this machine |
 //! | [`aws`] | how S3 is reached |
 //! | [`job_store`] | the job store of a run |
 //! | [`keys`] | what decides the results of jobs |
@@ -45,6 +47,7 @@
 
 pub mod argparse;
 pub mod assemble;
+mod audience;
 #[cfg(feature = "aws")]
 pub mod aws;
 #[cfg(not(feature = "aws"))]
@@ -56,6 +59,7 @@ pub mod config_file;
 mod containers;
 pub mod definition;
 pub mod docs;
+mod downloader;
 mod elsewhere;
 pub mod environment;
 pub mod exit_code;

@@ -138,7 +138,7 @@ fn resume(
         Opened::Finished(ended) => return Ok(Err(ended)),
         Opened::None => return Err(Failure::new(FailureKind::Internal, "there is no job store")),
     };
-    let definition = store.definition()?.ok_or_else(|| {
+    let definition = store.definition().map_err(|failure| store.unless_taken(failure))?.ok_or_else(|| {
         let message =
             format!("{why}, and the job store {} does not keep the documents of its run", store.name());
         Failure::new(FailureKind::BadInput, message).with_advice("give the workflow and its inputs again")
@@ -268,7 +268,11 @@ fn workflow(
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => {
-            tell(log, "inputs", &refused.failure);
+            let failure = match &store {
+                Some(store) => store.unless_taken(refused.failure),
+                None => refused.failure,
+            };
+            tell(log, "inputs", &failure);
             return refused.code;
         }
     };

@@ -10,28 +10,28 @@ use moil_job::moved::Moved;
 
 use super::Action;
 
-/// What the actions of an export will move: recorded before any of them is done.
-pub fn moves(actions: &[Action]) -> Vec<Moved> {
+/// What the actions of an export will move: recorded before any of them is done. `planned` is what the last leader was to
+/// move: if that one slept in its export, and woke up, it may have moved it by now.
+pub fn moves(actions: &[Action], planned: &[Moved]) -> Vec<Moved> {
     actions
         .iter()
         .filter_map(|action| match action {
-            Action::Bring { from, to, may_move: true } => {
-                // What is not there fails when it is to be moved.
-                let (size, modified) = identity(from).ok()?;
-                Some(Moved { from: from.clone(), to: to.clone(), size, modified })
-            }
+            Action::Bring { from, to, may_move: true } => match identity(from) {
+                Ok((size, modified)) => Some(Moved { from: from.clone(), to: to.clone(), size, modified }),
+                // What is in neither place fails when it is to be moved.
+                Err(_) => moved(planned, from, to).cloned(),
+            },
             _ => None,
         })
         .collect()
 }
 
-/// Whether a file was moved just as it was to be.
-pub(super) fn is_moved(moves: &[Moved], from: &Path, to: &Path) -> bool {
-    moves.iter().any(|moved| {
-        (&*moved.from, &*moved.to) == (from, to)
-            && fs::symlink_metadata(from).is_err()
-            && identity(to).is_ok_and(|identity| identity == (moved.size, moved.modified))
-    })
+/// What was to be moved so, if it was moved just as it was to be.
+pub(super) fn moved<'a>(moves: &'a [Moved], from: &Path, to: &Path) -> Option<&'a Moved> {
+    let moved = moves.iter().find(|moved| (&*moved.from, &*moved.to) == (from, to))?;
+    let is_there = fs::symlink_metadata(from).is_err()
+        && identity(to).is_ok_and(|identity| identity == (moved.size, moved.modified));
+    is_there.then_some(moved)
 }
 
 /// Takes from the actions of an export what an earlier one has done, of which these are the `moves`, and [`undo`] has copied
@@ -131,7 +131,7 @@ mod tests {
                 Action::Bring { from: store.join(format!("{i}")), to, may_move: true }
             })
             .collect();
-        let moves = moves(&actions);
+        let moves = moves(&actions, &[]);
         act(&actions[..done], &dir.join("out"), Some(&[])).expect("they are moved");
         (moves, (0..3).map(|i| store.join(format!("{i}"))).collect())
     }
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(undo(&moves, false), 3);
         assert_eq!((left(&moves), left(&moves[1..])), (0, 1));
         // It goes on so: nothing is copied a second time.
-        assert_eq!(self::moves(&again), moves);
+        assert_eq!(self::moves(&again, &[]), moves);
         assert_eq!(undo(&moves, false), 0);
         // A job may have made something else of one, or people of the other.
         fs::write(&sources[0], "0 and more").expect("it is written");
@@ -215,11 +215,13 @@ mod tests {
         fs::create_dir_all(&out).expect("it is made");
         fs::write(store.join("x"), "new").expect("it is written");
         let action = Action::Bring { from: store.join("x"), to: out.join("x"), may_move: true };
-        let planned = moves(std::slice::from_ref(&action));
+        let planned = moves(std::slice::from_ref(&action), &[]);
         fs::rename(store.join("x"), out.join("x")).expect("it is moved");
+        assert_eq!(moves(std::slice::from_ref(&action), &planned), planned, "also before it was planned");
         act(std::slice::from_ref(&action), &out, Some(&planned)).expect("it is there");
         // Another file of that name is not taken for it.
         fs::write(out.join("x"), "older").expect("it is written");
+        assert_eq!(moves(std::slice::from_ref(&action), &planned), []);
         act(&[action], &out, Some(&planned)).expect_err("it is gone");
     }
 }

@@ -1,36 +1,55 @@
 //! What a leader is told whose run is another one's now, or gone.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
 use moil_job::failure::{Failure, FailureKind};
 use moil_job::store::StoreError;
 
 use super::JobStore;
 
+/// How long a failure waits for what the store says of it: less than a server that is away is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl JobStore {
-    /// What is told of something that failed when the run was at its end: most often, if that is so, that another leader
-    /// has taken over.
-    pub fn unless_fenced(&self, failure: Failure) -> Failure {
-        match self.kept.ledger().probe() {
-            Err(StoreError::Fenced { leader }) => fenced(&leader),
-            _ if self.kept.is_removed() => self.removed(),
-            _ => failure,
+    /// What is told of something that failed: that another leader has taken over, or that the store is gone, if that is
+    /// so, since files of the run go away then. A store that does not answer in time is no reason to keep quiet.
+    pub fn unless_taken(&self, failure: Failure) -> Failure {
+        // Nobody takes what is not there yet.
+        if self.unused || self.kept.is_coming() {
+            return failure;
         }
+        let (kept, name) = (Arc::clone(&self.kept), self.name.clone());
+        let (sender, answer) = channel();
+        let ask = move || {
+            let taken = match kept.ledger().probe() {
+                Err(StoreError::Fenced { leader }) => Some(fenced(&leader)),
+                _ => kept.is_removed().then(|| removed(&name)),
+            };
+            // Nobody listens once it is too late.
+            _ = sender.send(taken);
+        };
+        let asked = thread::Builder::new().name("taken".to_owned()).spawn(ask);
+        let taken = asked.ok().and_then(|_| answer.recv_timeout(PATIENCE).ok()).flatten();
+        taken.unwrap_or(failure)
     }
 
     /// Why the store has refused a record, if it was that the run is another leader's, or gone.
     pub fn taken(&self, refusal: &StoreError) -> Option<Failure> {
         match refusal {
             StoreError::Fenced { leader } => Some(fenced(leader)),
-            StoreError::Failed { .. } => self.kept.is_removed().then(|| self.removed()),
+            StoreError::Failed { .. } => self.kept.is_removed().then(|| removed(&self.name)),
         }
     }
+}
 
-    pub(super) fn removed(&self) -> Failure {
-        let message =
-            format!("the job store {} was removed by somebody else while this run was at work", self.name);
-        Failure::new(FailureKind::System, message).with_advice(
-            "another leader has finished the run, or somebody has given it up; this one has stopped",
-        )
-    }
+/// The failure of a leader whose run is gone.
+pub(super) fn removed(name: &str) -> Failure {
+    let message = format!("the job store {name} was removed by somebody else while this run was at work");
+    Failure::new(FailureKind::System, message)
+        .with_advice("another leader has finished the run, or somebody has given it up; this one has stopped")
 }
 
 /// What is told when nothing can be recorded.

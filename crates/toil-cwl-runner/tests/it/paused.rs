@@ -178,6 +178,39 @@ fn round(words: &[String], moment: Moment, wakes: Wakes, clean: &str) -> Option<
     Some(ends)
 }
 
+/// The leader that sleeps waits for a file that is read when its run is announced, before anything runs; it is no good, so
+/// that something fails when it wakes up.
+#[test]
+fn what_fails_when_a_leader_wakes_up_is_put_down_to_who_has_its_run() {
+    for (clean, told) in [("onSuccess", "was removed by somebody else"), ("never", "has taken over this run")]
+    {
+        let sandbox = words();
+        job(&sandbox, "a, b", false);
+        let pipe = sandbox.path("mpi.yml");
+        assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
+        let args = ["--mpi-config-file", "mpi.yml", "--jobStore", "store", "main.cwl", "job.yml"];
+        let one = sandbox.program(&args).spawn().expect("it starts");
+        // It is read twice: for the keys of jobs, and then for how they are started. Writing waits for who reads.
+        fs::write(&pipe, "runner: mpirun\n").expect("it is read");
+        let descriptors = PathBuf::from(format!("/proc/{}/fd", one.id()));
+        let reads = || entries(&descriptors).iter().any(|fd| fs::read_link(fd).is_ok_and(|to| to == pipe));
+        while reads() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        signal(&one, "-STOP");
+        forget_signs_of_life(&sandbox);
+        let other = start(&sandbox, clean).wait_with_output().expect("it ends");
+        assert_eq!(end(&other, clean), End::Success);
+        signal(&one, "-CONT");
+        fs::write(&pipe, "no such setting: 1\n").expect("it is read");
+        let one = one.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&one.stderr);
+        assert!(said.contains(told) && !said.contains("no such setting"), "{said}");
+        assert_ne!(end(&one, clean), End::Success);
+        assert_eq!(sandbox.read("out/all.txt"), "a\nb\n");
+    }
+}
+
 #[test]
 fn of_two_leaders_the_one_that_slept_spoils_nothing() {
     let words: Vec<String> = (0..40).map(|number| format!("w{number}")).collect();

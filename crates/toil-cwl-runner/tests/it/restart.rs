@@ -74,11 +74,14 @@ fn a_result_whose_file_was_removed_is_made_again() {
     remove_one(&sandbox.path("store"), &mut removed);
     assert!(removed);
     job(&sandbox, "a, b, c", false);
-    let answer = sandbox.run(&args(&["--restart"]));
+    let answer = sandbox.run(&args(&["--restart", "--clean", "never"]));
     assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
     assert!(answer.stderr.contains("runs again: file:///"), "{}", answer.stderr);
     assert_eq!(ran(&sandbox).len(), 1);
     assert_eq!(sandbox.read("out/all.txt"), "a\nb\nc\n");
+    let answer = sandbox.run(&args(&["--restart"]));
+    assert_eq!(answer.code, ExitCode::SUCCESS, "{}", answer.stderr);
+    assert_eq!(ran(&sandbox), [""; 0], "the new one counts: {}", answer.stderr);
 }
 
 /// Removes the first output file that it finds.
