@@ -93,17 +93,23 @@ pub fn plan(outputs: &Value, export: &Export, files: &dyn Files) -> Result<(Valu
     Ok((value, actions))
 }
 
+/// What is asked before each action: whether the run is still this leader's.
+pub type Ours<'a> = dyn Fn() -> Result<(), Failure> + Sync + 'a;
+
 /// Makes the output directory, and does what [`plan`] decided. Files are made writable for their owner where they come
-/// from a job store, which protects what it keeps: then `moves` are those that were recorded.
+/// from a job store, which protects what it keeps: then `kept` are the moves that were recorded, and who is asked whether
+/// the run has another leader.
 ///
 /// # Errors
-/// What the system refused, with the path.
-pub fn act(actions: &[Action], outdir: &Path, moves: Option<&[Moved]>) -> Result<(), Failure> {
+/// What the system refused, with the path; the run is another leader's.
+pub fn act(actions: &[Action], outdir: &Path, kept: Option<(&[Moved], &Ours<'_>)>) -> Result<(), Failure> {
+    let (moves, ours): (&[Moved], &Ours<'_>) = kept.unwrap_or((&[], &|| Ok(())));
+    ours()?;
     let whole = !outdir.exists() && whole::take(actions, outdir);
     if !whole {
-        one_by_one(actions, outdir, moves.unwrap_or_default())?;
+        one_by_one(actions, outdir, moves, ours)?;
     }
-    if moves.is_some() {
+    if kept.is_some() {
         for action in actions {
             if let Action::Bring { to, .. } = action {
                 release(to).map_err(|error| failed(to, error))?;
@@ -126,12 +132,13 @@ fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::new(FailureKind::System, format!("cannot write the output {}", path.display())).with_cause(error)
 }
 
-fn one_by_one(actions: &[Action], outdir: &Path, moves: &[Moved]) -> Result<(), Failure> {
+fn one_by_one(actions: &[Action], outdir: &Path, moves: &[Moved], ours: &Ours<'_>) -> Result<(), Failure> {
     fs::create_dir_all(outdir).map_err(|error| {
         let message = format!("cannot make the output directory {}", outdir.display());
         Failure::new(FailureKind::System, message).with_cause(error)
     })?;
     for action in actions {
+        ours()?;
         let (path, result) = match action {
             Action::MakeDirectory(path) => (path, fs::create_dir_all(path)),
             Action::Bring { from, to, may_move } => {

@@ -438,13 +438,7 @@ impl<'a> Leader<'a> {
             }
             Answer::Prepared(element, prepared) => self.observed(element, prepared),
             Answer::Verified { run, recorded, missing: None } => self.reuse(*run, *recorded),
-            Answer::Verified { run, recorded, missing: Some(why) } => {
-                let why = format!("{why} of {}", recorded.attempt);
-                let text = format!("runs again: {why}");
-                self.plan_event(Event::Note { name: run.name.as_str().into(), text });
-                let id = JobId(run.path.as_str().into());
-                self.queue_new(*run, id, Some(why));
-            }
+            Answer::Verified { run, recorded, missing: Some(why) } => self.lost(*run, *recorded, &why),
             Answer::Recovered { run, unfinished, found } => self.recovered(*run, unfinished, found),
             Answer::NextRound(element, next) => self.observed_round(element, next),
             Answer::Found { run, found } => self.found(*run, found),

@@ -1,6 +1,6 @@
 //! What earlier leaders of a run recorded: results by the keys of their jobs, each for at most one job.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use moil_cwl::error::Error;
@@ -16,7 +16,7 @@ use moil_job::spec::{AttemptId, JobId};
 #[derive(Debug, Default)]
 pub struct Memo {
     /// By the hash of the key.
-    results: HashMap<String, Vec<Recorded>>,
+    results: HashMap<String, VecDeque<Recorded>>,
     /// What was started and has no recorded end, by the hash of the key.
     unfinished: HashMap<String, Vec<Unfinished>>,
     /// How often each job was tried: the numbers of attempts go on from there.
@@ -59,12 +59,7 @@ impl Memo {
                 }
                 Record::JobFinished { attempt, result } => {
                     if let Some((key, ..)) = open.remove(&attempt) {
-                        let results = memo.results.entry(key.hash).or_default();
-                        // It ran again since what it had given before was lost.
-                        if attempt.number > 1 {
-                            results.retain(|recorded| recorded.attempt.job != attempt.job);
-                        }
-                        results.push(Recorded { attempt, result });
+                        memo.results.entry(key.hash).or_default().push_back(Recorded { attempt, result });
                     }
                 }
                 Record::AttemptFailed { attempt, .. } => drop(open.remove(&attempt)),
@@ -101,9 +96,14 @@ impl Memo {
 
     /// Takes a result that a job of this key gave; one of a job at the same position first.
     pub fn take(&mut self, key: &Key, job: &JobId) -> Option<Recorded> {
+        self.take_own(key, job).or_else(|| self.results.get_mut(&key.hash)?.pop_front())
+    }
+
+    /// Takes a result of this key that the job at this position gave.
+    pub fn take_own(&mut self, key: &Key, job: &JobId) -> Option<Recorded> {
         let results = self.results.get_mut(&key.hash)?;
-        let index = results.iter().position(|recorded| recorded.attempt.job == *job).unwrap_or(0);
-        if results.is_empty() { None } else { Some(results.swap_remove(index)) }
+        let index = results.iter().position(|recorded| recorded.attempt.job == *job)?;
+        results.remove(index)
     }
 
     /// Takes an attempt at a job of this key that may not be over; one at the same position first.

@@ -243,7 +243,7 @@ impl Kept {
     /// Whether it is known that somebody has removed this run.
     pub fn is_removed(&self) -> bool {
         match self {
-            Self::File(store) => !FileRecords::is_at(store.directory()),
+            Self::File(store) => FileRecords::is_gone_from(store.directory()),
             #[cfg(feature = "aws")]
             Self::Bucket(store) => store.is_removed().unwrap_or(false),
         }

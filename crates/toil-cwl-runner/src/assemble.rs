@@ -285,14 +285,14 @@ fn lead(
     if let Some(logs) = logs {
         logs.finish();
     }
-    audience::tell_failures(&end, surroundings.log);
-    if let Some(sentence) = watched.changed() {
-        surroundings.log.warning(sentence);
-    }
     if let (Some(store), Some(refusal)) = (&*store, &end.refusal)
         && let Some(failure) = store.taken(refusal)
     {
         return Err(failure);
+    }
+    audience::tell_failures(&end, surroundings.log);
+    if let Some(sentence) = watched.changed() {
+        surroundings.log.warning(sentence);
     }
     let outputs = match &end.outputs {
         Some(outputs) => {

@@ -20,7 +20,7 @@ use moil_worker::cancel::Cancel;
 use moil_worker::downloads::Downloads;
 
 use crate::downloader::Downloader;
-use crate::job_store::JobStore;
+use crate::job_store::{JobStore, Still};
 use crate::settings::{BatchSystem, HandOver, Settings};
 
 /// Whether outputs can be written to their place.
@@ -101,6 +101,8 @@ pub fn bring(
         .map_err(|failure| *failure)?;
     let own = (settings.files.hand_over == HandOver::Move).then(|| made.to_owned());
     let export = Export { outdir: settings.files.outdir.clone(), url: None, own };
+    // A leader that slept in its export and woke up since has moved some of it: directories are listed now.
+    store.inspect(|store| store.undo_cut_export());
     let (value, actions) = export::plan(outputs, &export, remote)?;
     let moves = store.map(|store| match store.directory() {
         Some(_) => undo::moves(&actions, store.planned()),
@@ -114,7 +116,9 @@ pub fn bring(
         })?;
     }
     let actions = undo::without_done(actions, store.map(JobStore::exported).unwrap_or_default());
-    export::act(&actions, &export.outdir, moves.as_deref())?;
+    let still = store.map(JobStore::still);
+    let ours = || still.as_ref().map_or(Ok(()), Still::ours);
+    export::act(&actions, &export.outdir, moves.as_deref().map(|moves| (moves, &ours as _)))?;
     // What was brought from elsewhere, or changed in place since, is measured where it is now.
     let never = moil_worker::cancel::Cancel::new();
     let measures = moil_worker::measure::Measures::new(settings.files.checksums, &never);

@@ -36,6 +36,7 @@ use crate::log::Log;
 use crate::settings::{BatchSystem, Clean, HandOver, Restart, Settings};
 
 pub use ended::Ended;
+pub use taken::Still;
 
 /// How often a leader gives a sign of life.
 const BEAT: Duration = Duration::from_secs(10);
@@ -136,6 +137,13 @@ impl JobStore {
     fn undo_export(&self) {
         if let Some((moves, cut)) = self.last_export() {
             undo::undo(moves, cut);
+        }
+    }
+
+    /// What was taken away since by an export that was under way.
+    pub fn undo_cut_export(&self) {
+        if let Some((moves, true)) = self.last_export() {
+            undo::undo(moves, true);
         }
     }
 
@@ -368,6 +376,12 @@ impl JobStore {
         Ok(())
     }
 
+    /// Records the end of a run that failed.
+    fn record_end(&self, settings: &Settings) -> Result<(), StoreError> {
+        self.kept.append(&self.end(settings, None).collect::<Vec<_>>())?;
+        self.kept.check_current()
+    }
+
     /// What is recorded at the end of a run. `outputs` is the output object of a success.
     fn end(&self, settings: &Settings, outputs: Option<&Value>) -> impl Iterator<Item = Record> {
         let retirement = removes(settings, outputs.is_some()).then(|| self.kept.retirement(outputs.cloned()));
@@ -384,13 +398,16 @@ impl JobStore {
         // It cannot be recorded most often for the reason for which the run failed, which was told.
         // If it was a success that could not be told, that is recorded, and told by whoever goes on.
         if !success {
-            let ended = self.kept.ledger().retired().is_some()
-                || self.record_all(&self.end(settings, None).collect::<Vec<_>>()).is_err();
-            if ended {
-                if !self.kept.is_removed() {
+            if self.kept.ledger().retired().is_some() {
+                log.warning(self.how_to_go_on());
+                return Ok(());
+            }
+            if let Err(refusal) = self.record_end(settings) {
+                let taken = self.taken(&refusal);
+                if taken.is_none() {
                     log.warning(self.how_to_go_on());
                 }
-                return Ok(());
+                return taken.map_or(Ok(()), Err);
             }
         }
         if removes(settings, success) {

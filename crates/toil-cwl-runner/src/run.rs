@@ -138,11 +138,13 @@ fn resume(
         Opened::Finished(ended) => return Ok(Err(ended)),
         Opened::None => return Err(Failure::new(FailureKind::Internal, "there is no job store")),
     };
-    let definition = store.definition().map_err(|failure| store.unless_taken(failure))?.ok_or_else(|| {
+    let missing = || {
         let message =
             format!("{why}, and the job store {} does not keep the documents of its run", store.name());
         Failure::new(FailureKind::BadInput, message).with_advice("give the workflow and its inputs again")
-    })?;
+    };
+    let definition = store.definition().and_then(|definition| definition.ok_or_else(missing));
+    let definition = definition.map_err(|failure| store.unless_taken(failure))?;
     log.warning(format_args!(
         "{why}: the run goes on with {} as the job store keeps it",
         definition.process()
@@ -268,9 +270,10 @@ fn workflow(
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => {
+            // Other codes say what nobody can have taken away.
             let failure = match &store {
-                Some(store) => store.unless_taken(refused.failure),
-                None => refused.failure,
+                Some(store) if refused.code == ExitCode::FAILURE => store.unless_taken(refused.failure),
+                _ => refused.failure,
             };
             tell(log, "inputs", &failure);
             return refused.code;

@@ -132,7 +132,7 @@ mod tests {
             })
             .collect();
         let moves = moves(&actions, &[]);
-        act(&actions[..done], &dir.join("out"), Some(&[])).expect("they are moved");
+        act(&actions[..done], &dir.join("out"), Some((&[], &|| Ok(())))).expect("they are moved");
         (moves, (0..3).map(|i| store.join(format!("{i}"))).collect())
     }
 
@@ -160,7 +160,7 @@ mod tests {
             .iter()
             .map(|moved| Action::Bring { from: moved.from.clone(), to: moved.to.clone(), may_move: true })
             .collect();
-        act(&again, &dir.path().join("out"), Some(&[])).expect("they are moved");
+        act(&again, &dir.path().join("out"), Some((&[], &|| Ok(())))).expect("they are moved");
         assert_eq!(fs::read_to_string(dir.path().join("out/2")).expect("it is there"), "2");
         drop(sources);
     }
@@ -218,10 +218,10 @@ mod tests {
         let planned = moves(std::slice::from_ref(&action), &[]);
         fs::rename(store.join("x"), out.join("x")).expect("it is moved");
         assert_eq!(moves(std::slice::from_ref(&action), &planned), planned, "also before it was planned");
-        act(std::slice::from_ref(&action), &out, Some(&planned)).expect("it is there");
+        act(std::slice::from_ref(&action), &out, Some((&planned, &|| Ok(())))).expect("it is there");
         // Another file of that name is not taken for it.
         fs::write(out.join("x"), "older").expect("it is written");
         assert_eq!(moves(std::slice::from_ref(&action), &planned), []);
-        act(&[action], &out, Some(&planned)).expect_err("it is gone");
+        act(&[action], &out, Some((&planned, &|| Ok(())))).expect_err("it is gone");
     }
 }

@@ -73,6 +73,19 @@ impl Leader<'_> {
         }
     }
 
+    /// A recorded result cannot be used. Another one of the same job may, since a leader in between had it run again.
+    pub(super) fn lost(&mut self, run: Run, recorded: Recorded, why: &str) {
+        let id = JobId(run.path.as_str().into());
+        let key = run.key.as_ref().and_then(|key| key.as_ref().ok());
+        if let Some(other) = key.and_then(|key| self.helpers.memo.take_own(key, &id)) {
+            return self.evaluate(Task::Verify { run: Box::new(run), recorded: Box::new(other) });
+        }
+        let why = format!("{why} of {}", recorded.attempt);
+        let text = format!("runs again: {why}");
+        self.plan_event(Event::Note { name: run.name.as_str().into(), text });
+        self.queue_new(run, id, Some(why));
+    }
+
     pub(super) fn reuse(&mut self, run: Run, recorded: Recorded) {
         if let Some(journal) = &mut self.helpers.journal {
             let job = JobId(run.path.as_str().into());

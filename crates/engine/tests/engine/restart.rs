@@ -128,6 +128,23 @@ steps:
     assert_eq!(submitted(&ended).len(), 1);
 }
 
+#[test]
+fn equal_jobs_have_a_result_each_wherever_the_journal_is_cut() {
+    let equal = "
+class: Workflow
+inputs: {x: {type: {type: array, items: Any}}}
+outputs: {r: {type: Any, outputSource: a/o}}
+steps:
+  a: {run: TOOL, in: {n: x, i: {valueFrom: equal}}, out: [o], scatter: n}
+";
+    let (_, recorded) = run(equal, Vec::new(), |_| Act::Done);
+    for cut in 0..=recorded.len() {
+        let (_, after) = run(equal, recorded[..cut].to_vec(), |_| Act::Done);
+        let (third, _) = run(equal, after, |_| Act::Done);
+        assert_eq!(submitted(&third), [""; 0], "cut at {cut}");
+    }
+}
+
 /// Everything that expressions can do with the clock and random numbers, and jobs that depend on it.
 const VOLATILE: &str = "
 class: Workflow

@@ -64,6 +64,12 @@ impl FileRecords {
         root.join(SCRATCH).is_dir()
     }
 
+    /// Whether it is known that a directory is none that keeps records: it may also be out of reach.
+    pub fn is_gone_from(root: &Path) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        fs::metadata(root.join(SCRATCH)).is_err_and(|error| matches!(error.kind(), NotFound | NotADirectory))
+    }
+
     /// The records of a directory, where [`FileRecords::create`] was called once. What writers that died left behind
     /// is removed.
     pub fn open(root: &Path, durability: Durability) -> Self {
@@ -427,5 +433,17 @@ mod tests {
         }
         assert!(!root.exists());
         assert_eq!(records.get("journal/1"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_not_taken_for_gone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("kept")).expect("it is made");
+        FileRecords::create(&at("kept"), Durability::Process).expect("it is made");
+        std::os::unix::fs::symlink("loop", at("loop")).expect("it is linked");
+        fs::write(at("file"), "").expect("it is written");
+        let gone = ["kept", "loop", "file", "none"].map(|name| FileRecords::is_gone_from(&at(name)));
+        assert_eq!(gone, [false, false, true, true]);
     }
 }

@@ -21,7 +21,7 @@ use moil_jobstore::remote::Remote;
 use moil_jobstore::s3::Bucket;
 use moil_jobstore::s3::transfer::Content;
 
-use crate::job_store::JobStore;
+use crate::job_store::{JobStore, Still};
 use crate::settings::{BucketPrefix, Settings};
 
 /// How many files are on their way at once.
@@ -87,7 +87,8 @@ pub(super) fn bring(
             moves: Vec::new(),
         })?;
     }
-    let exporter = Exporter { place, bucket: &bucket, remote, scratch: work };
+    let still = store.map(JobStore::still);
+    let exporter = Exporter { place, bucket: &bucket, remote, scratch: work, still };
     let stored = exporter.act(&actions)?;
     let Ok(value) = value.try_map_files::<Infallible>(&mut |item| {
         Ok(match item {
@@ -119,6 +120,8 @@ struct Exporter<'a> {
     bucket: &'a Bucket,
     remote: &'a Remote,
     scratch: &'a Path,
+    /// What is asked before each action.
+    still: Option<Still<'a>>,
 }
 
 impl Exporter<'_> {
@@ -157,6 +160,7 @@ impl Exporter<'_> {
     }
 
     fn one(&self, action: &Action, empty: &HashSet<&Path>) -> Result<Option<(String, Stored)>, Failure> {
+        self.still.as_ref().map_or(Ok(()), Still::ours)?;
         let (to, copied) = match action {
             Action::MakeDirectory(path) if !empty.contains(path.as_path()) => return Ok(None),
             Action::MakeDirectory(path) => {

@@ -211,6 +211,61 @@ fn what_fails_when_a_leader_wakes_up_is_put_down_to_who_has_its_run() {
     }
 }
 
+/// Many outputs, which are written one after the other.
+const TEXTS: &str = r#"
+cwlVersion: v1.2
+class: ExpressionTool
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {text: string}
+outputs: {texts: "File[]"}
+expression: |
+  ${
+    var texts = [];
+    for (var i = 0; i < 5000; i++) {
+      texts.push({class: "File", basename: i + ".txt", contents: inputs.text});
+    }
+    return {texts: texts};
+  }
+"#;
+
+/// A leader that is stopped when it has written some of its outputs, not all.
+fn stopped_in_its_export() -> (Sandbox, Child) {
+    for _ in 0..10 {
+        let sandbox = Sandbox::with(TEXTS);
+        sandbox.write("job.yml", "text: old");
+        let one = start(&sandbox, "never");
+        let written = || entries(&sandbox.path("out")).len();
+        while written() == 0 {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        signal(&one, "-STOP");
+        if written() < 5000 {
+            return (sandbox, one);
+        }
+        signal(&one, "-CONT");
+        one.wait_with_output().expect("it ends");
+    }
+    panic!("it was too quick to be stopped");
+}
+
+#[test]
+fn who_sleeps_in_an_export_leaves_the_rest_as_another_leader_made_it() {
+    let (sandbox, one) = stopped_in_its_export();
+    forget_signs_of_life(&sandbox);
+    sandbox.write("job.yml", "text: new");
+    let other = start(&sandbox, "never").wait_with_output().expect("it ends");
+    assert!(other.status.success(), "{}", String::from_utf8_lossy(&other.stderr));
+    // Nobody takes a run over in less than a second in earnest, which is how often is asked.
+    std::thread::sleep(Duration::from_secs(1));
+    signal(&one, "-CONT");
+    let one = one.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&one.stderr);
+    assert!(!one.status.success() && told.contains("has taken over this run"), "{told}");
+    let texts = entries(&sandbox.path("out"));
+    let old = texts.iter().filter(|path| fs::read_to_string(path).expect("it is read") != "new");
+    assert!(texts.len() == 5000 && old.count() <= 1, "only what was being written is another one's");
+}
+
 #[test]
 fn of_two_leaders_the_one_that_slept_spoils_nothing() {
     let words: Vec<String> = (0..40).map(|number| format!("w{number}")).collect();
