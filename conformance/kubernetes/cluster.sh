@@ -109,7 +109,7 @@ up() {
         echo $! >pid
     )
     local try
-    for try in $(seq 600); do
+    for try in $(seq 2400); do
         if [ -e "$state/started" ]; then
             within kubectl get nodes 2>/dev/null | grep -q ' Ready' &&
                 within kubectl get serviceaccount default >/dev/null 2>&1 && return

@@ -39,7 +39,7 @@ start() {
         component controller-manager "$programs/kube-controller-manager" --kubeconfig=kubeconfig \
             --service-account-private-key-file=pki/sa.key --root-ca-file=pki/apiserver.crt \
             --use-service-account-credentials=true --bind-address=127.0.0.1 --leader-elect=false \
-            --kube-api-qps="$often" --kube-api-burst="$often"
+            --node-monitor-grace-period=600s --kube-api-qps="$often" --kube-api-burst="$often"
         ;;
     scheduler)
         component scheduler "$programs/kube-scheduler" --kubeconfig=kubeconfig --bind-address=127.0.0.1 \
@@ -164,7 +164,7 @@ surroundings() {
 
 # answers URL
 answers() {
-    for _ in $(seq 300); do
+    for _ in $(seq 1200); do
         curl -ksf "$1" >/dev/null && return 0
         sleep 0.1
     done

@@ -13,8 +13,9 @@ space=moil-suite bucket=moil-suite-$$
 shared=$(mktemp -d)
 # Pods that are about to end still write there.
 end() {
-    kubectl delete namespace "$space" --timeout=120s >/dev/null
-    rm -rf "$shared"
+    # What is left goes with the cluster, and says nothing of the tests.
+    kubectl delete namespace "$space" --timeout=600s >/dev/null || true
+    rm -rf "$shared" || true
 }
 trap end EXIT
 chmod 1777 "$shared"

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use moil_appliance::credentials::Places;
@@ -31,6 +32,14 @@ impl Drop for Registry {
     }
 }
 
+/// A free port that the system gives to nobody who asks for any: for a program that cannot be asked for one.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
+    let mut ports = (0..100).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % 100);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
+}
+
 /// Starts one; `None` where it is not installed.
 fn start(with_password: bool) -> Option<Registry> {
     if which::which("docker-registry").is_err() {
@@ -43,8 +52,7 @@ fn start(with_password: bool) -> Option<Registry> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let address = format!("127.0.0.1:{}", free_port());
     let place = folder.path().display();
     let mut settings = format!(
         "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {place}}}}}\nhttp: {{addr: \"{address}\"}}\n"
@@ -62,7 +70,7 @@ fn start(with_password: bool) -> Option<Registry> {
         .spawn()
         .unwrap();
     let registry = Registry { process, address, _folder: folder };
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if TcpStream::connect(&registry.address).is_ok() {
             return Some(registry);
         }

@@ -1,6 +1,8 @@
 //! Many that want the same.
 
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::child;
 use crate::fixture::{Place, assert_runs, eventually, get, has_engine, is_there, with_image};
@@ -97,14 +99,20 @@ fn two_names_of_one_digest_are_downloaded_once() {
     paths.iter().for_each(|path| assert_runs(&place, path));
 }
 
+/// A free port that the system gives to nobody who asks for any: for a program that cannot be asked for one.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
+    let mut ports = (0..100).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % 100);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
+}
+
 #[test]
 fn sixteen_processes_and_a_registry_of_others() {
     if !has_engine() || !is_there("docker-registry", &["docker-registry", "skopeo"]) {
         return;
     }
-    // A free port: the registry cannot be asked for one.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let address = format!("127.0.0.1:{}", free_port());
     let place = Place::new(&address);
     let configuration = format!(
         "{{version: 0.1, log: {{accesslog: {{disabled: true}}, level: info}}, storage: {{filesystem: \

@@ -427,7 +427,7 @@ fn what_is_told_to_one_slows_all_down() {
     let server = server();
     let bucket = bucket(&server);
     let patience =
-        Patience { tries: 8, first_wait: Duration::from_secs(3), longest_wait: Duration::from_secs(3) };
+        Patience { tries: 8, first_wait: Duration::from_secs(6), longest_wait: Duration::from_secs(6) };
     let slow = S3::new(Settings { patience, ..settings(&server) }).bucket("runs--toil");
     bucket.put("k", b"x").unwrap();
     slow.get("k").unwrap();
@@ -438,8 +438,8 @@ fn what_is_told_to_one_slows_all_down() {
         while server.hooks().count("GetObject") == 0 {
             std::thread::yield_now();
         }
-        // The answer is on its way; whoever comes now or a little later waits with the first.
-        std::thread::sleep(Duration::from_millis(50));
+        // When the answer has come, whoever comes now or a little later waits with the first.
+        std::thread::sleep(Duration::from_secs(1));
         let others: Vec<_> = (0..4).map(|_| scope.spawn(|| slow.head("k"))).collect();
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(server.hooks().calls().len(), 1, "nobody asks meanwhile");

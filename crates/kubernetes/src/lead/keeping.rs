@@ -11,7 +11,7 @@ use crate::events;
 use crate::room::Wanted;
 
 /// How long a worker may take to be ready for another run.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After as many pods were removed as others need, when to look whether more have to go: by then they are gone.
 const AGAIN: Duration = Duration::from_secs(5);

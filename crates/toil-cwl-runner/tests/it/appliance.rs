@@ -88,7 +88,7 @@ fn run_pod(name: &str, image: &str, user: u32, script: &str) -> String {
             "wait",
             &format!("pod/{name}"),
             "--for=jsonpath={.status.containerStatuses[0].state.terminated}",
-            "--timeout=120s",
+            "--timeout=600s",
         ],
         "",
     );

@@ -241,7 +241,13 @@ fn leaders_and_workers_that_are_killed_a_hundred_times_lose_and_double_nothing()
     let mut random = Random::new();
     eprintln!("seed {}", random.0);
     let mut kills = [0, 0];
-    while kills.iter().sum::<u32>() < 100 {
+    let is_enough = |kills: &[u32]| kills.iter().sum::<u32>() >= 100 && kills.iter().all(|kills| *kills > 10);
+    let mut rounds = 0;
+    while !is_enough(&kills) {
+        rounds += 1;
+        assert!(rounds < 100, "both must be hit: {kills:?}");
+        // A slow machine comes to the end, too.
+        let mut patience = 500;
         let sandbox = self::words();
         sandbox.write("go", "");
         let job = sandbox.read("job.yml").replace("a, b, c", &words.join(", "));
@@ -249,7 +255,8 @@ fn leaders_and_workers_that_are_killed_a_hundred_times_lose_and_double_nothing()
         loop {
             // Of losses a job may have some; of one run's workers no more are killed than that.
             let mut child = start(&sandbox, &["--jobStore", "store", "--restart=auto"]);
-            std::thread::sleep(Duration::from_millis(random.below(500)));
+            std::thread::sleep(Duration::from_millis(random.below(patience)));
+            patience += 20;
             for _ in 0..3 {
                 let workers = workers(&sandbox.path("store"));
                 if !workers.is_empty() {
@@ -260,7 +267,7 @@ fn leaders_and_workers_that_are_killed_a_hundred_times_lose_and_double_nothing()
                 }
                 std::thread::sleep(Duration::from_millis(random.below(100)));
             }
-            if child.try_wait().expect("it can be asked").is_none() {
+            if !is_enough(&kills) && child.try_wait().expect("it can be asked").is_none() {
                 signal(child.id(), "-KILL");
                 kills[0] += 1;
             }
@@ -277,7 +284,6 @@ fn leaders_and_workers_that_are_killed_a_hundred_times_lose_and_double_nothing()
         assert!(!sandbox.path("store").exists());
         eventually("the stragglers are gone", || workers(&sandbox.path("store")).is_empty());
     }
-    assert!(kills.iter().all(|kills| *kills > 10), "both must be hit: {kills:?}");
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn kubernetes_runs_a_workflow_with_inputs_and_secrets() {
 fn kubernetes_leaders_follow_one_another_and_nothing_runs_twice() {
     let Some((registry, _whole)) = cluster() else { return };
     for (owner, signal) in [("moil-killed", "-KILL"), ("moil-drained", "-TERM")] {
-        let sandbox = words(8);
+        let sandbox = words(20);
         let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
         eventually("all pods are at work", || running(owner) == 3);
         let before = pods(owner);
@@ -205,7 +205,7 @@ fn kubernetes_leaders_follow_one_another_and_nothing_runs_twice() {
 #[test]
 fn kubernetes_pods_that_ended_without_a_leader_count() {
     let Some((registry, _whole)) = cluster() else { return };
-    let (sandbox, owner) = (words(3), "moil-alone");
+    let (sandbox, owner) = (words(15), "moil-alone");
     let child = program(&sandbox, &registry, owner, &[]).spawn().expect("it starts");
     eventually("all pods are at work", || running(owner) == 3);
     let killed = Command::new("kill").args(["-KILL", &child.id().to_string()]).status();

@@ -110,8 +110,9 @@ fn end(output: &Output, what: &str) -> End {
         assert!(!told.contains("what is done is kept"), "{what}: {told}");
     }
     let is_said = |words: &[&str]| words.iter().any(|words| told.contains(words));
-    if is_said(&["has taken over this run", "the job store refused a record", "cannot remove the job store"])
-    {
+    let fenced =
+        ["has taken over this run", "was removed by somebody else", "the job store refused a record"];
+    if is_said(&fenced) || is_said(&["cannot remove the job store"]) {
         return End::Fenced;
     }
     assert!(is_said(&["the job store", "is another leader"]), "{what}: {told}");
@@ -272,7 +273,11 @@ fn of_two_leaders_the_one_that_slept_spoils_nothing() {
     let mut random = Random::new();
     eprintln!("seed {}", random.0);
     let (mut hits, mut fenced) = (0, 0);
-    for number in 0..30 {
+    for number in 0..300 {
+        // On a slow machine more of them begin too late.
+        if number >= 30 && hits > 8 && fenced > 4 {
+            break;
+        }
         let moment = match number % 5 {
             0 => Moment::After(random.below(400)),
             1 => Moment::TakingOver(random.below(150)),

@@ -254,7 +254,8 @@ fn a_leader_that_is_killed_a_hundred_times_loses_and_doubles_nothing() {
         loop {
             let mut child = sandbox.program(&args(&["--restart=auto"])).spawn().expect("it starts");
             std::thread::sleep(Duration::from_millis(random.below(400)));
-            if child.try_wait().expect("it can be asked").is_none() {
+            // The last run comes to its end, however slow the machine is.
+            if kills < 100 && child.try_wait().expect("it can be asked").is_none() {
                 signal(&child, "-KILL");
                 kills += 1;
             }

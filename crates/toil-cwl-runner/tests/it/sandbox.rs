@@ -147,7 +147,7 @@ pub fn processes_with(word: &str) -> Vec<String> {
 
 /// Waits for something to become true.
 pub fn eventually(what: &str, mut test: impl FnMut() -> bool) {
-    for _ in 0..1500 {
+    for _ in 0..9000 {
         if test() {
             return;
         }

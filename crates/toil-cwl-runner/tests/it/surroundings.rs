@@ -155,7 +155,7 @@ fn few_open_files_are_enough_and_leave_no_process() {
 fn hang_up(start: &str) -> (Option<i32>, usize) {
     let (sandbox, mark) = (
         Sandbox::with(
-            "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [sh, -c, 'sleep 1; exec sleep 0'], \
+            "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [sh, -c, 'sleep 5; exec sleep 0'], \
              inputs: {mark: string}, arguments: [$(inputs.mark)], outputs: []}",
         ),
         mark(),

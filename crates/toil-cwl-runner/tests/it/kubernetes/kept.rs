@@ -15,7 +15,7 @@ use super::{cluster, kubectl, told};
 /// One job whose pod is kept, and that tells where it ran.
 fn kept(name: &str, registry: &str) -> Shared {
     let line = format!("hostname >>/marks/where; {SAY}");
-    Shared::new(name, registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "60"])
+    Shared::new(name, registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "600"])
 }
 
 impl Shared {
@@ -142,14 +142,14 @@ fn kubernetes_kept_pods_that_were_taken_over_make_no_room() {
     let Some((registry, _whole)) = cluster() else { return };
     let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
     let shared =
-        Shared::new("kept-late", &registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "60"]);
+        Shared::new("kept-late", &registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "600"]);
     shared.sandbox.write("marks/go", "");
     ended(shared.run(1, &[]), 0);
     // A larger pod finds no room, and its leader is about to remove the one that waits.
     shared.space.quota(&serde_json::json!({"pods": "1"}));
     let document = shared.sandbox.read("main.cwl");
     shared.wants("ramMin: 1500", "ramMin: 1600");
-    let delay = Duration::from_secs(10);
+    let delay = Duration::from_secs(20);
     let slow = Rule { begins: "DELETE", has: "/jobs", times: 99, fault: Fault::Delay(delay) };
     let proxy = Proxy::start(&shared.space.name, vec![slow]);
     shared.sandbox.write("proxy", proxy.kubeconfig());
@@ -174,7 +174,7 @@ fn kubernetes_kept_pods_and_small_ones_stand_back_where_others_find_no_room() {
     let Some((registry, _whole)) = cluster() else { return };
     let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
     let shared =
-        Shared::new("kept-crowd", &registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "60"]);
+        Shared::new("kept-crowd", &registry, 1, Some(ALONE), &line).with(&["--kubernetesPodKeep", "600"]);
     // Two have no room on the node.
     let machine = std::fs::read_to_string("/proc/meminfo").expect("it is there");
     let total = machine.split_whitespace().nth(1).and_then(|total| total.parse::<u64>().ok()).expect("KiB");
@@ -208,7 +208,7 @@ fn kubernetes_kept_pods_take_jobs_of_another_size() {
     let small = "{coresMin: 0.1, ramMin: 200, tmpdirMin: 10, outdirMin: 10}";
     let line = format!("hostname >>/marks/where; until [ -e /marks/go ]; do sleep 0.1; done; {SAY}");
     let shared =
-        Shared::new("kept-size", &registry, 1, Some(small), &line).with(&["--kubernetesPodKeep", "60"]);
+        Shared::new("kept-size", &registry, 1, Some(small), &line).with(&["--kubernetesPodKeep", "600"]);
     // Jobs of runs at the same time, which end when all have begun.
     let mut number = 0;
     let mut run = |runs: usize, jobs: &str| {

@@ -84,7 +84,7 @@ fn kubernetes_leaders_in_the_cluster_are_replaced_and_go_on() {
     // As when its node is drained: it gets SIGTERM, and leaves its workers at work.
     space.kubectl(&["delete", first, "--wait=true"], "").expect("it is deleted");
     assert_eq!(worker(), before);
-    let wait = ["wait", "job/moil-leader", "--for=condition=complete", "--timeout=120s"];
+    let wait = ["wait", "job/moil-leader", "--for=condition=complete", "--timeout=600s"];
     let done = space.kubectl(&wait, "");
     let said = logs().expect("they have logs");
     assert!(done.is_ok(), "{done:?}: {said}");

@@ -73,7 +73,7 @@ fn kubernetes_runs_outlive_s3_for_a_minute() {
     let Some(registry) = registry() else { return };
     let _alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
     let space = Space::new("s3", &[]);
-    let (child, _sandbox) = at_work(&space, &registry, 3, 5, &[]);
+    let (child, _sandbox) = at_work(&space, &registry, 3, 20, &[]);
     component("pause", "s3");
     std::thread::sleep(Duration::from_secs(60));
     component("resume", "s3");

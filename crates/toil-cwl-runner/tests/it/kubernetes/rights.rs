@@ -63,7 +63,7 @@ fn kubernetes_people_with_a_printed_role_can_run_watch_restart_and_clean() {
         let space = Space::new(&format!("role-{name}"), &[]);
         space.kubectl(&["apply", "-f", "-"], &role).expect("it is applied");
         bind(&space, name, "ada");
-        let sandbox = words(6);
+        let sandbox = words(15);
         let ada = kubeconfig(&sandbox, "ada");
         let start = |more: &[&str]| -> Child {
             let mut program = space.program(&sandbox, &registry, more);
