@@ -1,7 +1,7 @@
 //! The API server: a client that is patient with it.
 
 mod errors;
-mod keeping;
+pub mod keeping;
 pub mod removal;
 
 use std::collections::HashSet;

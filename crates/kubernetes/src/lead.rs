@@ -81,19 +81,44 @@ enum For {
 /// What tasks of this one tell it.
 enum Told {
     /// The Job of an attempt is there.
-    Made { id: For, made: Made, turn: OwnedSemaphorePermit },
+    Made {
+        id: For,
+        made: Made,
+        turn: OwnedSemaphorePermit,
+    },
     /// It will not be.
-    NotMade { id: For, failure: Box<Failure> },
+    NotMade {
+        id: For,
+        failure: Box<Failure>,
+    },
+    Spoilt {
+        id: For,
+    },
     /// What came of an attempt.
-    Over { id: AttemptId, outcome: Outcome },
+    Over {
+        id: AttemptId,
+        outcome: Outcome,
+    },
     /// The namespace has no room for a Job, in the server's words.
-    NoRoom { id: For, words: String },
+    NoRoom {
+        id: For,
+        words: String,
+    },
     /// A Job is removed or over; if it has no pod, none will come.
-    NoPod { id: For, why: &'static str },
+    NoPod {
+        id: For,
+        why: &'static str,
+    },
     /// An attempt is ready to be told to a worker.
-    Written { id: AttemptId, written: Result<exchange::Told, Box<Failure>> },
+    Written {
+        id: AttemptId,
+        written: Result<exchange::Told, Box<Failure>>,
+    },
     /// From a worker that takes more than one.
-    Heard { pod: u64, heard: Heard },
+    Heard {
+        pod: u64,
+        heard: Heard,
+    },
     /// A pod that waits for another run is out of the books.
     Kept,
     /// The pods that wait for another run do not make enough room.
@@ -115,6 +140,8 @@ struct Active {
     turn: Option<OwnedSemaphorePermit>,
     /// Its result is being read.
     ending: bool,
+    /// It ended before it was told that its Job is made, and whether by itself: what is told then counts first.
+    ended: Option<(Failure, bool)>,
     /// The watch has told of its Job, and will tell of its end.
     watched: bool,
     /// Somebody has removed its Job.
@@ -401,34 +428,10 @@ impl Lead {
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Made { id, made: Made { word, job, secret, kept }, turn } => {
-                let Some(active) = self.active.get_mut(&id) else { return };
-                let pod = match &id {
-                    For::Many(pod) => self.serving.pods.get_mut(pod),
-                    For::One(_) => None,
-                };
-                if let (Some(pod), Some(slots)) = (pod, kept) {
-                    (pod.was_kept, pod.slots) = (true, slots);
-                }
-                self.roomless.remove(&id);
-                active.word = Some(word.clone());
-                active.job = Some(job.clone());
-                active.secret = secret;
-                active.turn = Some(turn).filter(|_| !self.pods.contains_key(&word));
-                let cancelled = active.cancelled;
-                self.ids.insert(word.clone(), id.clone());
-                self.waits(&id, &job);
-                match cancelled {
-                    true => self.remove(id, job),
-                    false => self.look(&word),
-                }
-                if kept.is_some() {
-                    // It may have less room than was wanted.
-                    self.balance();
-                }
-            }
+            Told::Made { id, made, turn } => self.made(&id, made, turn),
             Told::NotMade { id: For::One(id), failure } => self.over(&id, Outcome::Failed(failure)),
             Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
+            Told::Spoilt { id } => self.spoilt(&id),
             Told::Over { id, outcome } => self.over(&id, outcome),
             Told::NoRoom { id, words } => self.no_room(id, &words),
             Told::NoPod { id, why } => self.no_pod(&id, why),
@@ -453,6 +456,10 @@ impl Lead {
     fn end(&mut self, id: &For, failure: Failure, by_itself: bool) {
         let Some(active) = self.active.get_mut(id) else { return };
         let Some(word) = active.word.clone() else { return };
+        if active.job.is_none() {
+            active.ended.get_or_insert((failure, by_itself));
+            return;
+        }
         if std::mem::replace(&mut active.ending, true) {
             return;
         }

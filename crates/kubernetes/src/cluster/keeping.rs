@@ -26,6 +26,10 @@ const MOST_AGE: Duration = Duration::from_secs(6 * 3600);
 /// For how long a pod that finds no node has the others of its owner stand back.
 const YIELDS: Duration = Duration::from_secs(30);
 
+/// A word that stands on a Job whose pod was gone when it was taken over: what is told of that Job must not be taken for news
+/// of another one.
+pub struct Spoilt;
+
 impl Cluster {
     /// Leaves a Job and its pod, which waits for so long, to other runs.
     ///
@@ -56,27 +60,34 @@ impl Cluster {
     }
 
     /// Takes over a Job whose pod waits, is like that of this one, and has room for attempts that want `each`, at most so
-    /// many side by side: its name, and for how many.
-    pub async fn take_over(&self, job: &Value, each: Room, most: u64) -> Option<(String, u64)> {
-        let like = job["metadata"]["labels"][names::LIKE].as_str()?;
+    /// many side by side: its name, and for how many. `Err`: one that was taken over was gone just then, with the word of
+    /// this one.
+    pub async fn take_over(
+        &self,
+        job: &Value,
+        each: Room,
+        most: u64,
+    ) -> Result<Option<(String, u64)>, Spoilt> {
+        let Some(like) = job["metadata"]["labels"][names::LIKE].as_str() else { return Ok(None) };
         let waiting = format!("{}={like},{}=true", names::LIKE, names::KEPT);
         let parameters = ListParams::default().labels(&waiting);
         // Without it pods are made as ever.
-        let found = self.patient(|| async { self.jobs().list(&parameters).await }).await.ok()?.items;
+        let found = self.patient(|| async { self.jobs().list(&parameters).await }).await;
         let now = now();
-        let found = found.into_iter().filter(|job| waits(job, now));
+        let found = found.into_iter().flatten().filter(|job| waits(job, now));
         let found = found.map(|job| (room(&job).holds(each, most), job));
         let mut found: Vec<(u64, Job)> = found.filter(|(count, _)| *count > 0).collect();
         // Of those that do, the one that has waited for the shortest time: who is not needed any more is seen by its wait.
         found.sort_by_key(|(count, job)| Reverse((*count, seconds(job, names::KEPT_SINCE))));
         for (count, there) in found {
-            let (name, pod) = (there.name_any(), there.annotations().get(names::KEPT_POD)?.clone());
+            let Some(pod) = there.annotations().get(names::KEPT_POD).cloned() else { continue };
+            let name = there.name_any();
             match self.change::<Job>(&name, &as_ours(job, there.resource_version())).await {
                 Ok(_) => {}
                 Err(error) if is_conflict(&error) || is_gone(&error) => continue,
                 Err(error) => {
                     self.complain(&self.failure("take over the Job", &name, &error));
-                    return None;
+                    return Ok(None);
                 }
             }
             let template = &job["spec"]["template"]["metadata"];
@@ -85,7 +96,7 @@ impl Cluster {
                 "annotations": {names::ATTEMPT: template["annotations"][names::ATTEMPT]},
             }});
             match self.change::<Pod>(&pod, &ours).await {
-                Ok(pod) if pod.metadata.deletion_timestamp.is_none() => return Some((name, count)),
+                Ok(pod) if pod.metadata.deletion_timestamp.is_none() => return Ok(Some((name, count))),
                 Ok(_) => {}
                 Err(error) if is_gone(&error) => {}
                 Err(error) => self.complain(&self.failure("take over the pod", &pod, &error)),
@@ -93,8 +104,9 @@ impl Cluster {
             if let Err(failure) = self.remove_job(&name).await {
                 self.complain(&failure);
             }
+            return Err(Spoilt);
         }
-        None
+        Ok(None)
     }
 
     /// Whether pods of other runs of the owner have found no node in the last moments. Those that wait for longer need more

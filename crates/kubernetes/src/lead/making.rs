@@ -11,11 +11,12 @@ use moil_job::result::Outcome;
 use moil_job::spec::Attempt;
 use moil_job::wire;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{Active, For, Lead, Told};
+use crate::cluster::keeping::Spoilt;
 use crate::cluster::{Cluster, Created};
 use crate::manifest::{self, Order};
 use crate::names;
@@ -82,6 +83,13 @@ pub(super) struct Made {
     pub(super) kept: Option<u64>,
 }
 
+/// Why there is no Job.
+enum NotMade {
+    Failed(Box<Failure>),
+    /// Another pod is to be made, with another word.
+    Spoilt,
+}
+
 impl Lead {
     pub(super) fn submit(&mut self, attempt: Attempt) {
         let id = For::One(attempt.id.clone());
@@ -125,27 +133,70 @@ impl Lead {
             let made = match making.acquire_owned().await {
                 Ok(turn) => maker.make().await.map(|made| (made, turn)),
                 // It is never closed.
-                Err(error) => Err(Box::new(defect(&error))),
+                Err(error) => Err(NotMade::Failed(Box::new(defect(&error)))),
             };
             let _ = told.send(match made {
                 Ok((made, turn)) => Told::Made { id, made, turn },
-                Err(failure) => Told::NotMade { id, failure },
+                Err(NotMade::Failed(failure)) => Told::NotMade { id, failure },
+                Err(NotMade::Spoilt) => Told::Spoilt { id },
             });
         });
     }
 }
 
+impl Lead {
+    /// A Job is there.
+    pub(super) fn made(&mut self, id: &For, made: Made, turn: OwnedSemaphorePermit) {
+        let Made { word, job, secret, kept } = made;
+        let Some(active) = self.active.get_mut(id) else { return };
+        let pod = match id {
+            For::Many(pod) => self.serving.pods.get_mut(pod),
+            For::One(_) => None,
+        };
+        if let (Some(pod), Some(slots)) = (pod, kept) {
+            (pod.was_kept, pod.slots) = (true, slots);
+        }
+        self.roomless.remove(id);
+        active.word = Some(word.clone());
+        active.job = Some(job.clone());
+        active.secret = secret;
+        active.turn = Some(turn).filter(|_| !self.pods.contains_key(&word));
+        let (cancelled, ended) = (active.cancelled, active.ended.take());
+        self.ids.insert(word.clone(), id.clone());
+        self.waits(id, &job);
+        match cancelled {
+            true => self.remove(id.clone(), job),
+            false => self.look(&word),
+        }
+        if let Some((failure, by_itself)) = ended {
+            self.end(id, failure, by_itself);
+        } else if kept.is_some() {
+            // It may have less room than was wanted.
+            self.balance();
+        }
+    }
+
+    /// A pod was gone when it was taken over.
+    pub(super) fn spoilt(&mut self, id: &For) {
+        let For::Many(number) = *id else { return };
+        if let Some(pod) = self.serving.pods.get_mut(&number) {
+            pod.was_kept = true;
+        }
+        self.pod_ended(number, Failure::new(FailureKind::Lost, "its pod was gone"), true);
+    }
+}
+
 impl Maker {
-    async fn make(self) -> Result<Made, Box<Failure>> {
+    async fn make(self) -> Result<Made, NotMade> {
         if self.stop.is_wanted() {
-            return Err(Box::new(was_cancelled()));
+            return Err(NotMade::Failed(Box::new(was_cancelled())));
         }
         let (word, job, secret) = match &self.what {
-            What::One(attempt) => self.for_attempt(attempt).await?,
+            What::One(attempt) => self.for_attempt(attempt).await.map_err(NotMade::Failed)?,
             What::Many { word, class, slots } => {
                 let job = self.for_many(word, class, *slots);
                 let each = Room::of(&class.granted(1));
-                if let Some((name, slots)) = self.take_over(&job, each, *slots).await {
+                if let Some((name, slots)) = self.take_over(&job, each, *slots).await? {
                     return Ok(Made { word: word.clone(), job: name, secret: None, kept: Some(slots) });
                 }
                 (word.clone(), job, None)
@@ -155,11 +206,11 @@ impl Maker {
         let mut said = false;
         loop {
             if self.stop.is_wanted() {
-                return Err(Box::new(was_cancelled()));
+                return Err(NotMade::Failed(Box::new(was_cancelled())));
             }
             match self.cluster.make(&job).await {
                 Created::Done => return Ok(Made { word, job: name, secret, kept: None }),
-                Created::Refused(failure) => return Err(failure),
+                Created::Refused(failure) => return Err(NotMade::Failed(failure)),
                 Created::NoRoom(words) => {
                     if !std::mem::replace(&mut said, true) {
                         let _ = self.told.send(Told::NoRoom { id: self.id.clone(), words });
@@ -176,16 +227,16 @@ impl Maker {
 
     /// Takes over a pod that another run has left. Where there is none, and another run waits for room, that is let go first:
     /// of pods that are small there may always be one, and a large one never finds room.
-    async fn take_over(&self, job: &Value, each: Room, slots: u64) -> Option<(String, u64)> {
+    async fn take_over(&self, job: &Value, each: Room, slots: u64) -> Result<Option<(String, u64)>, NotMade> {
         if self.settings.pod_keep.is_zero() {
-            return None;
+            return Ok(None);
         }
         let until = Instant::now() + COURTESY;
         loop {
-            let found = self.cluster.take_over(job, each, slots).await;
+            let found = self.cluster.take_over(job, each, slots).await.map_err(|Spoilt| NotMade::Spoilt)?;
             let is_late = self.stop.is_wanted() || Instant::now() > until;
             if found.is_some() || is_late || !self.cluster.is_crowded(&self.settings).await {
-                return found;
+                return Ok(found);
             }
             sleep(LOOK).await;
         }

@@ -117,6 +117,29 @@ fn kubernetes_kept_pods_that_do_not_answer_or_are_gone_cost_no_attempt() {
     assert_eq!(shared.pods_of_runs().len(), 3, "it ran once");
 }
 
+/// A pod goes between the two changes that take it over, and after the second one, before that is answered: what the watch
+/// tells comes first.
+#[test]
+fn kubernetes_kept_pods_that_go_while_they_are_taken_over_cost_no_attempt() {
+    let Some((registry, _whole)) = cluster() else { return };
+    for (name, has) in [("kept-gone", "/jobs"), ("kept-going", "/pods")] {
+        let shared = kept(name, &registry);
+        ended(shared.run(1, &[]), 0);
+        let late = Fault::LateAnswer(Duration::from_secs(20));
+        let proxy =
+            Proxy::start(&shared.space.name, vec![Rule { begins: "PATCH", has, times: 1, fault: late }]);
+        shared.sandbox.write("proxy", proxy.kubeconfig());
+        let proxied = shared.sandbox.path("proxy");
+        let other = shared.command_of(2, &[]).env("KUBECONFIG", proxied).spawn().expect("it starts");
+        in_time("it is taken over", 60, || proxy.left() == 0 && shared.waiting().is_empty());
+        let pods = shared.pods_of_runs();
+        kubectl(&["-n", &shared.space.name, "delete", "pod", &pods[0], "--now"], "").expect("deleted");
+        let said = ended(other, 0);
+        assert!(!said.contains("attempt 2"), "{name}: {said}");
+        assert_eq!(shared.pods_of_runs().len(), 2, "{name}: it ran once");
+    }
+}
+
 #[test]
 fn kubernetes_kept_pods_make_room_for_others() {
     let Some((registry, _whole)) = cluster() else { return };

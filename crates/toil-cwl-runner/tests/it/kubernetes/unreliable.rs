@@ -19,6 +19,8 @@ use super::space::{SAY, Space, in_time, scatter};
 pub enum Fault {
     /// It is carried out, and its answer is lost.
     LoseAnswer,
+    /// It is carried out, and its answer comes after so long.
+    LateAnswer(Duration),
     /// It is answered with this status and object, and not carried out.
     Answer(u16, Value),
     /// Its answer is cut after so long.
@@ -161,6 +163,10 @@ fn serve(mut client: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>, namesp
         Some(Fault::LoseAnswer) => {
             let mut answer = Vec::new();
             let _ = server.read_to_end(&mut answer);
+        }
+        Some(Fault::LateAnswer(time)) => {
+            thread::sleep(time);
+            let _ = std::io::copy(&mut server, &mut client);
         }
         Some(Fault::CutAfter(time)) => {
             let both = (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
