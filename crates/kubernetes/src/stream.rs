@@ -3,7 +3,7 @@
 
 use kube::api::AttachParams;
 use moil_job::frames::{self, Answer, Leader, Order};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
@@ -16,11 +16,14 @@ const SIGN: Duration = Duration::from_secs(10);
 /// After how long without a line of the worker the connection is taken for dead.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// How long attaching may take.
+/// How long attaching may take, and the connection may take nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Orders are not taken while so many bytes of those before are not sent.
+const UNSENT: usize = 64 << 10;
 
 /// The longest line of a worker, in bytes: those of tools have no limit, and what is longer is none of ours.
 const LONGEST_LINE: usize = 64 << 20;
@@ -59,12 +62,7 @@ pub async fn talk(
                 if let (Some(input), Some(output)) = (process.stdin(), process.stdout()) {
                     was_attached = true;
                     hear(Heard::Attached);
-                    let mut link = Link {
-                        leader: &leader,
-                        input,
-                        output: BufReader::new(output),
-                        heard: Instant::now(),
-                    };
+                    let link = Link::new(&leader, input, BufReader::new(output));
                     match link.talk(&hello, &mut orders, &hear).await {
                         End::NoOrders => return,
                         End::Cut(was_good) if was_good => pause = Duration::from_millis(100),
@@ -105,34 +103,54 @@ enum End {
     Cut(bool),
 }
 
-/// One connection.
+/// One connection. It is read and written at the same time: who writes takes nothing as long as what it has to say is not
+/// taken, so that two who only wrote would wait for one another.
 struct Link<'a, I, O> {
     leader: &'a Leader,
     input: I,
     output: O,
+    /// What is not written yet.
+    unsent: Vec<u8>,
+    /// When something was heard last.
     heard: Instant,
+    /// When something was written last, or there was nothing to be written.
+    took: Instant,
 }
 
-impl<I: tokio::io::AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'_, I, O> {
+impl<'a, I: AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'a, I, O> {
+    fn new(leader: &'a Leader, input: I, output: O) -> Self {
+        let now = Instant::now();
+        Self { leader, input, output, unsent: Vec::new(), heard: now, took: now }
+    }
+
     async fn talk(
-        &mut self,
+        mut self,
         hello: &Order,
         orders: &mut UnboundedReceiver<Order>,
         hear: &impl Fn(Heard),
     ) -> End {
         let mut was_good = false;
         // What a connection that was cut has left of a line ends here.
-        if !(self.write(b"\n").await && self.tell(hello).await) {
-            return End::Cut(was_good);
-        }
+        self.unsent.push(b'\n');
+        self.tell(hello);
         let (mut line, mut next_sign) = (Vec::new(), Instant::now() + SIGN);
+        let mut is_last = false;
         loop {
+            if is_last && self.unsent.is_empty() {
+                return End::NoOrders;
+            }
             tokio::select! {
-                order = orders.recv() => match order {
-                    None => return End::NoOrders,
-                    Some(order) => if !self.tell(&order).await {
-                        return End::Cut(was_good);
-                    },
+                order = orders.recv(), if self.unsent.len() < UNSENT && !is_last => match order {
+                    None => is_last = true,
+                    Some(order) => self.tell(&order),
+                },
+                // Nothing is written when another branch is faster.
+                written = self.input.write(&self.unsent), if !self.unsent.is_empty() => match written {
+                    Ok(length) if length > 0 => {
+                        self.unsent.drain(..length);
+                        self.took = Instant::now();
+                    }
+                    _ => return End::Cut(was_good),
                 },
                 // It keeps what it has read in `line` when another branch is faster.
                 read = self.output.read_until(b'\n', &mut line) => {
@@ -146,25 +164,73 @@ impl<I: tokio::io::AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'_, I, O> {
                     line.clear();
                 }
                 () = sleep_until(next_sign) => {
-                    if self.heard.elapsed() > SILENCE || line.len() > LONGEST_LINE || !self.tell(&Order::Alive).await {
+                    let is_stuck = !self.unsent.is_empty() && self.took.elapsed() > PATIENCE;
+                    if is_stuck || self.heard.elapsed() > SILENCE || line.len() > LONGEST_LINE {
                         return End::Cut(was_good);
                     }
+                    self.tell(&Order::Alive);
                     next_sign = Instant::now() + SIGN;
                 }
             }
         }
     }
 
-    /// Says whether it could be written.
-    async fn tell(&mut self, order: &Order) -> bool {
-        self.write(frames::write_order(self.leader, order).as_bytes()).await
+    /// What is said is on its way as soon as the connection takes it.
+    fn tell(&mut self, order: &Order) {
+        if self.unsent.is_empty() {
+            self.took = Instant::now();
+        }
+        self.unsent.extend_from_slice(frames::write_order(self.leader, order).as_bytes());
     }
+}
 
-    async fn write(&mut self, bytes: &[u8]) -> bool {
-        let write = async {
-            self.input.write_all(bytes).await?;
-            self.input.flush().await
-        };
-        matches!(timeout(PATIENCE, write).await, Ok(Ok(())))
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, duplex};
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    /// Both have more to say than the connection holds, and the worker's side takes nothing before all it says is taken.
+    #[test]
+    fn who_speaks_listens() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            let (leader, mark) = (Leader { term: "1-a".into(), mark: "m".into() }, "m");
+            let ((input, mut taken), (mut said, output)) = (duplex(1024), duplex(1024));
+            let worker = tokio::spawn(async move {
+                for number in 0..200 {
+                    let answer = Answer::ToolEnded { word: format!("{number}-{}", "x".repeat(500)).into() };
+                    said.write_all(frames::write_answer(mark, &answer).as_bytes())
+                        .await
+                        .expect("it is taken");
+                }
+                let mut heard = String::new();
+                taken.read_to_string(&mut heard).await.expect("it is text");
+                drop(said);
+                heard
+            });
+            let (give, mut orders) = unbounded_channel();
+            for number in 0..200 {
+                let word = format!("{number}-{}", "y".repeat(500)).into();
+                give.send(Order::Cancel { word }).expect("it is taken");
+            }
+            let (tell, mut told) = unbounded_channel();
+            let answered = tokio::spawn(async move {
+                let mut count = 0;
+                while count < 200 && told.recv().await.is_some() {
+                    count += 1;
+                }
+                drop(give);
+                count
+            });
+            let link = Link::new(&leader, input, BufReader::new(output));
+            let end = link.talk(&Order::Alive, &mut orders, &|heard| drop(tell.send(heard))).await;
+            assert!(matches!(end, End::NoOrders), "it was cut: each waited for the other");
+            assert_eq!(answered.await.expect("it ends"), 200);
+            let heard = worker.await.expect("it ends");
+            let words = heard.lines().filter(|line| line.contains("yyy"));
+            assert_eq!(words.count(), 200, "what was said last is said, too");
+        });
     }
 }
