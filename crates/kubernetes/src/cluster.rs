@@ -35,6 +35,9 @@ use crate::settings::Settings;
 /// on meanwhile.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
+/// How long one answer is waited for: a connection may be gone without a word.
+const ANSWER: Duration = Duration::from_secs(120);
+
 /// The same before it has ever answered.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -264,7 +267,8 @@ impl Cluster {
         let began = tokio::time::Instant::now();
         let mut pause = Duration::from_millis(250);
         loop {
-            let error = match call().await {
+            let answer = tokio::time::timeout(ANSWER, call()).await;
+            let error = match answer.unwrap_or_else(|_| Err(kube::Error::Service("no answer".into()))) {
                 Err(error) if passes(&error).is_some() => error,
                 answer => {
                     self.answers();

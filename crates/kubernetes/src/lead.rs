@@ -91,9 +91,7 @@ enum Told {
         id: For,
         failure: Box<Failure>,
     },
-    Spoilt {
-        id: For,
-    },
+    Spoilt(For),
     /// What came of an attempt.
     Over {
         id: AttemptId,
@@ -431,7 +429,7 @@ impl Lead {
             Told::Made { id, made, turn } => self.made(&id, made, turn),
             Told::NotMade { id: For::One(id), failure } => self.over(&id, Outcome::Failed(failure)),
             Told::NotMade { id: For::Many(pod), failure } => self.pod_ended(pod, *failure, true),
-            Told::Spoilt { id } => self.spoilt(&id),
+            Told::Spoilt(id) => self.spoilt(&id),
             Told::Over { id, outcome } => self.over(&id, outcome),
             Told::NoRoom { id, words } => self.no_room(id, &words),
             Told::NoPod { id, why } => self.no_pod(&id, why),

@@ -1,6 +1,8 @@
 //! What a leader and a worker that takes more than one job tell each other, through the API server: standard input and
 //! output of the pod (`pods/attach`). Attaches again where it was cut.
 
+use std::pin::pin;
+
 use kube::api::AttachParams;
 use moil_job::frames::{self, Answer, Leader, Order};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -63,7 +65,14 @@ pub async fn talk(
                     was_attached = true;
                     hear(Heard::Attached);
                     let link = Link::new(&leader, input, BufReader::new(output));
-                    match link.talk(&hello, &mut orders, &hear).await {
+                    let over = process.take_status();
+                    let is_lost = async {
+                        match over {
+                            Some(over) => over.await.is_none(),
+                            None => false,
+                        }
+                    };
+                    match link.talk(&hello, &mut orders, &hear, is_lost).await {
                         End::NoOrders => return,
                         End::Cut(was_good) if was_good => pause = Duration::from_millis(100),
                         End::Cut(_) => {}
@@ -128,8 +137,10 @@ impl<'a, I: AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'a, I, O> {
         hello: &Order,
         orders: &mut UnboundedReceiver<Order>,
         hear: &impl Fn(Heard),
+        is_lost: impl Future<Output = bool>,
     ) -> End {
-        let mut was_good = false;
+        let mut is_lost = pin!(is_lost);
+        let (mut was_good, mut is_over) = (false, false);
         // What a connection that was cut has left of a line ends here.
         self.unsent.push(b'\n');
         self.tell(hello);
@@ -163,6 +174,11 @@ impl<'a, I: AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'a, I, O> {
                     }
                     line.clear();
                 }
+                // A connection that breaks says nothing on its streams; one that is closed says so when all was read.
+                is_lost = &mut is_lost, if !is_over => match is_lost {
+                    true => return End::Cut(was_good),
+                    false => is_over = true,
+                },
                 () = sleep_until(next_sign) => {
                     let is_stuck = !self.unsent.is_empty() && self.took.elapsed() > PATIENCE;
                     if is_stuck || self.heard.elapsed() > SILENCE || line.len() > LONGEST_LINE {
@@ -186,6 +202,8 @@ impl<'a, I: AsyncWrite + Unpin, O: AsyncBufRead + Unpin> Link<'a, I, O> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::io::{AsyncReadExt as _, duplex};
     use tokio::sync::mpsc::unbounded_channel;
 
@@ -225,12 +243,45 @@ mod tests {
                 count
             });
             let link = Link::new(&leader, input, BufReader::new(output));
-            let end = link.talk(&Order::Alive, &mut orders, &|heard| drop(tell.send(heard))).await;
+            let end = link.talk(&Order::Alive, &mut orders, &|heard| drop(tell.send(heard)), pending()).await;
             assert!(matches!(end, End::NoOrders), "it was cut: each waited for the other");
             assert_eq!(answered.await.expect("it ends"), 200);
             let heard = worker.await.expect("it ends");
             let words = heard.lines().filter(|line| line.contains("yyy"));
             assert_eq!(words.count(), 200, "what was said last is said, too");
+        });
+    }
+
+    /// kube's side of a stream that breaks ends without a word on the stream.
+    #[test]
+    fn a_connection_that_breaks_is_cut_at_once_and_one_that_is_closed_when_all_was_read() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            let leader = Leader { term: "1-a".into(), mark: "m".into() };
+            for is_lost in [true, false] {
+                let ((input, _taken), (mut said, output)) = (duplex(1024), duplex(1024));
+                let (_give, mut orders) = unbounded_channel();
+                let (tell, mut told) = unbounded_channel();
+                let link = Link::new(&leader, input, BufReader::new(output));
+                let hear = |heard| drop(tell.send(heard));
+                let talk = link.talk(&Order::Alive, &mut orders, &hear, async { is_lost });
+                let rest = async {
+                    if is_lost {
+                        return pending().await;
+                    }
+                    tokio::task::yield_now().await;
+                    let answer = frames::write_answer("m", &Answer::Rests);
+                    said.write_all(answer.as_bytes()).await.expect("it is taken");
+                    drop(said);
+                    pending().await
+                };
+                let end = tokio::select! {
+                    end = talk => end,
+                    () = rest => unreachable!("it is pending"),
+                };
+                assert!(matches!(end, End::Cut(was_good) if was_good != is_lost));
+                assert_eq!(told.try_recv().is_ok(), !is_lost);
+            }
         });
     }
 }

@@ -11,7 +11,7 @@ use moil_job::failure::Failure;
 use serde_json::{Value, json};
 
 use super::removal::Whose;
-use super::{Cluster, has_ended, is_conflict, is_gone, is_refused};
+use super::{Cluster, has_ended, is_answer, is_conflict, is_gone, is_refused};
 use crate::names;
 use crate::outcome::{Standing, standing};
 use crate::room::{Room, Waiting, Wanted};
@@ -84,10 +84,12 @@ impl Cluster {
             let name = there.name_any();
             match self.change::<Job>(&name, &as_ours(job, there.resource_version())).await {
                 Ok(_) => {}
+                // The answer to a change that was made may have been lost.
+                Err(error) if is_conflict(&error) && self.has_word_of(job, &name).await => {}
                 Err(error) if is_conflict(&error) || is_gone(&error) => continue,
                 Err(error) => {
                     self.complain(&self.failure("take over the Job", &name, &error));
-                    return Ok(None);
+                    return if is_answer(&error) { Ok(None) } else { Err(Spoilt) };
                 }
             }
             let template = &job["spec"]["template"]["metadata"];
@@ -107,6 +109,13 @@ impl Cluster {
             return Err(Spoilt);
         }
         Ok(None)
+    }
+
+    /// Whether a Job has the word of ours.
+    async fn has_word_of(&self, job: &Value, name: &str) -> bool {
+        let there = self.patient(|| self.get::<Job>(name)).await;
+        let word = job["metadata"]["annotations"][names::ATTEMPT].as_str();
+        there.is_ok_and(|there| there.annotations().get(names::ATTEMPT).map(String::as_str) == word)
     }
 
     /// Whether pods of other runs of the owner have found no node in the last moments. Those that wait for longer need more

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use moil_job::frames::Order;
 use tokio::time::{Duration, Instant};
 
 use super::shared::Pod;
@@ -73,9 +72,6 @@ impl Lead {
             return;
         }
         serving.adopting.has.extend(known.iter().map(|word| (Arc::clone(word), number)));
-        if let Some(pod) = serving.pods.get(&number) {
-            pod.order(Order::Finish);
-        }
         serving.adopting.answer_if_all_is_known();
     }
 

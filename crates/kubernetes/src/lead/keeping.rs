@@ -24,7 +24,8 @@ impl Lead {
     pub(super) fn lets_rest(&mut self, number: u64) -> bool {
         let seconds = self.settings.pod_keep.as_secs();
         let Some(pod) = self.serving.pods.get_mut(&number).filter(|_| seconds > 0) else { return false };
-        if pod.class.is_none() || pod.leaves || !pod.has_answered || !pod.attempts.is_empty() {
+        if pod.class.is_none() || pod.leaves || !pod.is_made || !pod.has_answered || !pod.attempts.is_empty()
+        {
             return false;
         }
         pod.leaves = true;

@@ -138,7 +138,7 @@ impl Lead {
             let _ = told.send(match made {
                 Ok((made, turn)) => Told::Made { id, made, turn },
                 Err(NotMade::Failed(failure)) => Told::NotMade { id, failure },
-                Err(NotMade::Spoilt) => Told::Spoilt { id },
+                Err(NotMade::Spoilt) => Told::Spoilt(id),
             });
         });
     }
@@ -153,14 +153,21 @@ impl Lead {
             For::Many(pod) => self.serving.pods.get_mut(pod),
             For::One(_) => None,
         };
-        if let (Some(pod), Some(slots)) = (pod, kept) {
-            (pod.was_kept, pod.slots) = (true, slots);
+        let is_pod = pod.is_some();
+        if let Some(pod) = pod {
+            pod.is_made = true;
+            if let Some(slots) = kept {
+                // From now on it has its time to answer.
+                (pod.was_kept, pod.slots, pod.since) = (true, slots, Instant::now());
+            }
         }
         self.roomless.remove(id);
         active.word = Some(word.clone());
         active.job = Some(job.clone());
         active.secret = secret;
         active.turn = Some(turn).filter(|_| !self.pods.contains_key(&word));
+        // Its end may have been told when it could not be told from a pod that is still to come.
+        active.watched &= active.turn.is_none();
         let (cancelled, ended) = (active.cancelled, active.ended.take());
         self.ids.insert(word.clone(), id.clone());
         self.waits(id, &job);
@@ -170,8 +177,8 @@ impl Lead {
         }
         if let Some((failure, by_itself)) = ended {
             self.end(id, failure, by_itself);
-        } else if kept.is_some() {
-            // It may have less room than was wanted.
+        } else if is_pod {
+            // It may have less room than was wanted, and its worker may have answered.
             self.balance();
         }
     }

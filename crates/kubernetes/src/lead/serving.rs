@@ -329,6 +329,7 @@ impl Lead {
         for id in &pod.attempts {
             let Some(served) = self.serving.attempts.get_mut(id) else { continue };
             let At::In { sent, .. } = &mut served.at else { continue };
+            let is_anew = *sent != Sent::Now;
             if known.contains(&served.word) {
                 *sent = Sent::Now;
             } else if std::mem::replace(sent, Sent::Missed) != Sent::Now {
@@ -336,6 +337,13 @@ impl Lead {
                 // What was told of the tool may be lost as well.
                 pod.order(served.order(served.tool.clone()));
             }
+            // So may be that it is to end.
+            if is_anew && served.is_cancelled {
+                pod.order(Order::Cancel { word: Arc::clone(&served.word) });
+            }
+        }
+        if pod.class.is_none() {
+            pod.order(Order::Finish);
         }
         self.adopted(number, known);
         if is_first {

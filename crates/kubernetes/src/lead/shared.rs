@@ -85,6 +85,8 @@ pub(super) struct Pod {
     pub(super) idle: Option<Instant>,
     /// It gets no more attempts.
     pub(super) leaves: bool,
+    /// It was told that its Job is made, and how many attempts it really takes.
+    pub(super) is_made: bool,
     /// It is of another run, which is over.
     pub(super) was_kept: bool,
     /// Since when its worker is asked to wait for another run.
@@ -161,6 +163,7 @@ impl Pod {
     pub(super) fn new(class: Option<Class>, slots: u64) -> Self {
         Self {
             leaves: class.is_none(),
+            is_made: class.is_none(),
             class,
             slots,
             name: None,
@@ -232,7 +235,7 @@ impl Serving {
 
     /// How many more attempts a pod may have now.
     pub(super) fn free(&self, pod: &Pod) -> u64 {
-        if !pod.has_answered || pod.leaves {
+        if !pod.has_answered || !pod.is_made || pod.leaves {
             return 0;
         }
         let is_busy = |id: &&AttemptId| {

@@ -141,6 +141,22 @@ fn kubernetes_kept_pods_that_go_while_they_are_taken_over_cost_no_attempt() {
 }
 
 #[test]
+fn kubernetes_kept_pods_are_taken_over_where_the_answer_to_that_is_lost() {
+    let Some((registry, _whole)) = cluster() else { return };
+    let shared = kept("kept-lost", &registry);
+    ended(shared.run(1, &[]), 0);
+    let rule = Rule { begins: "PATCH", has: "/jobs", times: 1, fault: Fault::LoseAnswer };
+    let proxy = Proxy::start(&shared.space.name, vec![rule]);
+    shared.sandbox.write("proxy", proxy.kubeconfig());
+    let proxied = shared.sandbox.path("proxy");
+    ended(shared.command_of(2, &[]).env("KUBECONFIG", proxied).spawn().expect("it starts"), 0);
+    assert_eq!(proxy.left(), 0, "an answer was lost");
+    let pods = shared.pods_of_runs();
+    assert_eq!(pods[0], pods[1]);
+    assert_eq!(shared.waiting().len(), 1, "it waits for the next run");
+}
+
+#[test]
 fn kubernetes_kept_pods_make_room_for_others() {
     let Some((registry, _whole)) = cluster() else { return };
     let shared = kept("kept-room", &registry);
