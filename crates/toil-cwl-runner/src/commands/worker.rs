@@ -3,6 +3,7 @@
 mod reach;
 mod serve;
 mod serving;
+mod speaker;
 mod station;
 
 use std::io::{Read as _, Write};
@@ -113,7 +114,7 @@ pub(super) fn run(mut invocation: Invocation<'_>) -> ExitCode {
         let log = asked.log.clone();
         let signals = std::mem::take(&mut invocation.signals);
         let spawner = invocation.spawner.take();
-        let done = serve::serve(&asked, itself, spawner, &signals, invocation.stdout);
+        let done = serve::serve(&asked, itself, spawner, &signals);
         return end(&log, done);
     }
     let mut secrets = String::new();

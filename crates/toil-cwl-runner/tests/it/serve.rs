@@ -4,7 +4,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moil_job::failure::FailureKind;
@@ -15,7 +17,7 @@ use moil_testing::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 use serde_json::Value;
 
 use super::buckets::{make_bucket, succeeds};
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, eventually};
 
 /// Runs a line of the shell.
 const TOOL: &str = "{cwlVersion: v1.2, class: CommandLineTool, baseCommand: [sh, -c], outputs: {out: stdout}, \
@@ -41,6 +43,10 @@ struct Worker {
     child: Child,
     input: ChildStdin,
     lines: Receiver<Vec<u8>>,
+    /// What the worker says is not read while this is set.
+    sleeps: Arc<AtomicBool>,
+    /// Its log.
+    said: JoinHandle<String>,
     leader: Leader,
     /// The directory of the run, if it is in one.
     run: PathBuf,
@@ -136,10 +142,20 @@ impl Worker {
             .spawn()
             .expect("it starts");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let said = std::thread::spawn(move || std::io::read_to_string(&mut stderr).expect("it is read"));
         let (sender, lines) = channel();
+        let sleeps = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&sleeps);
         std::thread::spawn(move || {
             let mut line = Vec::new();
-            while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let mut read = |line: &mut Vec<u8>| {
+                while waits.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                output.read_until(b'\n', line)
+            };
+            while read(&mut line).is_ok_and(|length| length > 0) {
                 if sender.send(std::mem::take(&mut line)).is_err() {
                     return;
                 }
@@ -147,7 +163,7 @@ impl Worker {
         });
         let input = child.stdin.take().expect("it is piped");
         let leader = Leader { term: of.term.clone(), mark: "m1".to_owned() };
-        Self { sandbox, child, input, lines, leader, run, of, attempt }
+        Self { sandbox, child, input, lines, sleeps, said, leader, run, of, attempt }
     }
 
     fn hello(&mut self, lines: bool) {
@@ -231,8 +247,7 @@ impl Worker {
     fn ended_with(mut self, code: i32) -> (String, Sandbox) {
         drop(self.input);
         let status = self.child.wait().expect("it ends");
-        let mut stderr = self.child.stderr.take().expect("it is piped");
-        let said = std::io::read_to_string(&mut stderr).expect("it is read");
+        let said = self.said.join().expect("it is read");
         assert_eq!(status.code(), Some(code), "{said}");
         (said, self.sandbox)
     }
@@ -473,6 +488,29 @@ fn a_worker_that_is_asked_to_end_leaves_word_of_its_attempts() {
     assert!(matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Lost), "{outcome:?}");
     let stored = worker.result(2).expect("it is stored");
     assert!(stored.contains("the worker was asked to end"), "{stored}");
+    worker.ended();
+}
+
+/// As when its leader sleeps, and nobody takes what tools say.
+#[test]
+fn a_worker_whose_words_nobody_takes_hears_that_it_is_to_end() {
+    if !can() {
+        return;
+    }
+    let mut worker = Worker::start();
+    worker.run(2, "echo begun >&2");
+    worker.done(2);
+    worker.sleeps.store(true, Ordering::Relaxed);
+    worker.run(3, "printf '%0200d\\n' $(seq 2000) >&2; sleep 600");
+    // Many more bytes than the pipe holds.
+    std::thread::sleep(Duration::from_secs(3));
+    let sent = Command::new("kill").args(["-TERM", &worker.child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+    eventually("word of the attempt is stored", || worker.result(3).is_some());
+    let stored = worker.result(3).expect("it is stored");
+    assert!(stored.contains("the worker was asked to end"), "{stored}");
+    worker.child.wait().expect("it ends");
+    worker.sleeps.store(false, Ordering::Relaxed);
     worker.ended();
 }
 

@@ -2,7 +2,7 @@
 //! (`moil_job::frames`). It begins without a run, which the first leader to say hello brings, and may wait for another one
 //! when that is over.
 
-use std::io::{BufRead as _, Write};
+use std::io::BufRead as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -19,7 +19,8 @@ use moil_worker::spawner::Spawner;
 use super::super::memory_guard::MemoryGuard;
 use super::super::words::Asked;
 use super::Ended;
-use super::serving::{self, End, Hello, Serving};
+use super::serving::{End, Hello, Serving};
+use super::speaker::Speaker;
 use crate::log::Log;
 use crate::signals::Signals;
 
@@ -53,8 +54,35 @@ pub(super) fn serve(
     itself: Option<Command>,
     spawner: Option<Spawner>,
     signals: &Signals,
-    stdout: &mut dyn Write,
 ) -> Result<(), Ended> {
+    let mut speaker = Speaker::start().map_err(no_thread)?;
+    let end = serve_run(asked, spawner, signals, &mut speaker);
+    speaker.finish();
+    match end? {
+        End::Finished => Ok(()),
+        // Nothing of the run that is over is left in memory then.
+        End::Rests(rest, mark) => {
+            let cannot = |cause: String| {
+                Failure::new(FailureKind::System, "the worker cannot begin anew").with_cause(cause)
+            };
+            let mut itself = itself.ok_or_else(|| cannot("its program is not known".to_owned()))?;
+            itself.args([super::RESTS, &rest.as_secs().to_string(), "--mark", &mark]);
+            Err(cannot(itself.exec().to_string()).into())
+        }
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(FailureKind::System, "cannot start threads").with_cause(error)
+}
+
+/// The same, for the leaders of one run.
+fn serve_run(
+    asked: &Asked,
+    spawner: Option<Spawner>,
+    signals: &Signals,
+    speaker: &mut Speaker,
+) -> Result<End, Ended> {
     let rests = asked.value(super::RESTS).map(str::parse::<u64>).transpose().map_err(|error| {
         Failure::new(FailureKind::BadInput, "--rests is not a number of seconds").with_cause(error)
     })?;
@@ -67,30 +95,17 @@ pub(super) fn serve(
         let sender = Mutex::new(sender.clone());
         MemoryGuard::start(move || tell(&sender, Event::Stuck), asked.log.clone())
     });
-    listen(sender.clone())
-        .map_err(|error| Failure::new(FailureKind::System, "cannot start threads").with_cause(error))?;
+    listen(sender.clone()).map_err(no_thread)?;
     if let Some(mark) = asked.value("--mark") {
-        serving::write(stdout, mark, &Answer::Rests);
+        speaker.say(mark, &Answer::Rests);
     }
     let patience = rests.map_or(ALONE, Duration::from_secs);
     let hello = match first_hello(&events, Instant::now() + patience, &asked.log) {
         First::Hello(hello) => hello,
-        First::Signal => return Ok(()),
-        First::Nobody => return rests.map(drop).ok_or_else(|| alone().into()),
+        First::Signal => return Ok(End::Finished),
+        First::Nobody => return rests.map(|_| End::Finished).ok_or_else(|| alone().into()),
     };
-    let serving = Serving::begin(asked, hello, spawner, sender, memory, &mut *stdout)?;
-    match serving.work(&events)? {
-        End::Finished => Ok(()),
-        // Nothing of the run that is over is left in memory then.
-        End::Rests(rest, mark) => {
-            let cannot = |cause: String| {
-                Failure::new(FailureKind::System, "the worker cannot begin anew").with_cause(cause)
-            };
-            let mut itself = itself.ok_or_else(|| cannot("its program is not known".to_owned()))?;
-            itself.args([super::RESTS, &rest.as_secs().to_string(), "--mark", &mark]);
-            Err(cannot(itself.exec().to_string()).into())
-        }
-    }
+    Serving::begin(asked, hello, spawner, sender, memory, speaker)?.work(&events)
 }
 
 /// What comes first.

@@ -2,8 +2,7 @@
 //! in the job store before it is told.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +29,7 @@ use super::super::memory_guard::MemoryGuard;
 use super::super::words::Asked;
 use super::reach::Reach;
 use super::serve::{ALONE, Event, alone, tell};
+use super::speaker::Speaker;
 use super::station::{Bench, Station};
 use super::{Ended, as_worker, no_store};
 use crate::exit_code::ExitCode;
@@ -76,7 +76,7 @@ pub(super) struct Serving<'a> {
     finishing: bool,
     /// How long to wait for another run.
     rest: Option<Duration>,
-    stdout: &'a mut dyn Write,
+    speaker: &'a mut Speaker,
     log: &'a Log,
 }
 
@@ -121,13 +121,6 @@ fn look_at_version(version: u32, log: &Log) {
     if version > frames::VERSION {
         log.warning("the leader is of a newer moil: leader and workers must be of one version");
     }
-}
-
-/// Says something to the leader with a mark.
-pub(super) fn write(stdout: &mut dyn Write, mark: &str, answer: &Answer) {
-    let line = frames::write_answer(mark, answer);
-    // Whoever has cut it attaches again.
-    _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn job_store(locator: &str) -> Result<Given, Failure> {
@@ -183,7 +176,7 @@ impl<'a> Serving<'a> {
         spawner: Option<Spawner>,
         sender: Sender<Event>,
         memory: Arc<MemoryGuard>,
-        stdout: &'a mut dyn Write,
+        speaker: &'a mut Speaker,
     ) -> Result<Self, Ended> {
         let Hello { leader, term, lines, run, settings: told } = hello;
         let failed = |cause: String| {
@@ -236,7 +229,7 @@ impl<'a> Serving<'a> {
             rest: None,
             bench,
             settings,
-            stdout,
+            speaker,
             log: &asked.log,
         })
     }
@@ -263,11 +256,16 @@ impl<'a> Serving<'a> {
                 if let Some(rest) = self.rest {
                     return Ok(End::Rests(rest, self.leader.mark.clone()));
                 }
-                if self.heard.elapsed() >= ALONE {
+            }
+            // Who has slept hears first what was said meanwhile.
+            let event = match events.try_recv() {
+                Err(TryRecvError::Empty) if self.active.is_empty() && self.heard.elapsed() >= ALONE => {
                     return Err(alone().into());
                 }
-            }
-            match events.recv_timeout(ALONE) {
+                Err(TryRecvError::Empty) => events.recv_timeout(ALONE),
+                event => event.map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event {
                 Ok(Event::Line(line)) => match frames::read_order(&line) {
                     Some(ordered) => self.ordered(ordered)?,
                     None => no_order(&line, self.log),
@@ -482,6 +480,11 @@ impl<'a> Serving<'a> {
     }
 
     fn answer(&mut self, answer: &Answer) {
-        write(self.stdout, &self.leader.mark, answer);
+        let left_out = self.speaker.say(&self.leader.mark, answer);
+        if left_out > 0 {
+            self.log.warning(format_args!(
+                "{left_out} lines for the leader were left out, since nobody took them"
+            ));
+        }
     }
 }
