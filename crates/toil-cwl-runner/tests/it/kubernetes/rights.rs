@@ -168,7 +168,12 @@ fn kubernetes_a_right_that_is_missing_is_named() {
         })
         .collect();
     for ((resource, verb, code), (child, _sandbox)) in cases.iter().zip(runs) {
-        let said = ended(child, *code);
+        let output = end(child);
+        let said = told(&output);
+        // For half a minute it goes on without a watch; on a slow machine that is not enough.
+        let is_late =
+            *verb == "watch" && output.status.code() == Some(1) && said.contains("cannot be watched");
+        assert!(is_late || output.status.code() == Some(*code), "{resource}, {verb}: {said}");
         let right = format!("cannot {verb} resource \"{resource}\"");
         assert!(said.contains(&right) && said.contains("leader-role.yaml"), "{right}: {said}");
         // Once for each of three jobs that fail, and else once.
