@@ -259,6 +259,7 @@ fn said(program: &Path, word: &str) -> Result<String, ApplianceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_program::write_program;
     use crate::tree::{Entry, Source};
 
     #[test]
@@ -313,9 +314,7 @@ mod tests {
     fn a_machine_without_apptainer_is_told_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [("bash", ""), ("ldd", "echo not a dynamic executable >&2; exit 1")] {
-            let path = folder.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            write_program(&folder.path().join(name), &format!("#!/bin/sh\n{text}\n"));
         }
         let machine =
             Machine { moil: folder.path().join("bash"), path: folder.path().into(), certificates: None };

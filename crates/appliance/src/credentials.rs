@@ -176,9 +176,8 @@ fn ask(helper: &str, registry: &str, places: &Places) -> Result<Option<Credentia
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::test_program::write_program;
 
     fn reference(word: &str) -> Reference {
         Reference::parse(word, "moil", "1").unwrap()
@@ -211,8 +210,7 @@ mod tests {
         let program = folder.path().join("docker-credential-test");
         let script = "#!/bin/sh\nread name\n[ \"$name\" = quay.io ] || { echo credentials not found; exit 1; }\n\
                       echo '{\"ServerURL\": \"quay.io\", \"Username\": \"me\", \"Secret\": \"word\"}'\n";
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&program, script);
         let file = folder.path().join("config.json");
         fs::write(&file, r#"{"credsStore": "test"}"#).unwrap();
         let places = Places { files: vec![file], path: folder.path().into() };

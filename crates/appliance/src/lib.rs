@@ -26,4 +26,6 @@ pub mod reach;
 pub mod reference;
 pub mod registry;
 pub mod tar;
+#[cfg(test)]
+mod test_program;
 pub mod tree;

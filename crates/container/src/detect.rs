@@ -165,11 +165,10 @@ pub fn parse(said: &str) -> Option<(Flavour, Version)> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     use super::*;
+    use crate::test_program::write_program;
 
     #[test]
     fn version_lines_of_real_engines_are_understood() {
@@ -212,9 +211,7 @@ mod tests {
     }
 
     fn program(folder: &Path, name: &str, script: &str) {
-        let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&folder.join(name), &format!("#!/bin/sh\n{script}\n"));
     }
 
     #[test]

@@ -289,14 +289,11 @@ impl Drop for Janitor {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::test_program::write_program;
 
     fn program(folder: &Path, name: &str, script: &str) {
-        let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&folder.join(name), &format!("#!/bin/sh\n{script}\n"));
     }
 
     const PATH: &str = "/usr/bin:/bin";

@@ -401,11 +401,9 @@ mod tests {
 
     /// What comes of asking for an image, with a client that is this script.
     fn ask(script: &str, watch: &dyn Watch) -> ImageError {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("docker");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::test_program::write_program(&program, &format!("#!/bin/sh\n{script}\n"));
         let environment = vec![("PATH".into(), "/usr/bin:/bin".into())];
         let images = DockerImages {
             engine: DockerEngine { program, kind: Kind::Docker, run: "run".into(), environment },

@@ -58,5 +58,7 @@ mod shared_failure;
 pub mod sif;
 mod space;
 pub mod store;
+#[cfg(test)]
+mod test_program;
 mod unfinished;
 pub mod watch;

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -12,7 +11,7 @@ use moil_container::detect::Engine;
 use moil_container::invocation::{Bind, Invocation, Network};
 use moil_container::probe::{self, Probe};
 
-use crate::fixture::{Place, engine, get, has_engine, with_image};
+use crate::fixture::{Place, engine, get, has_engine, with_image, write_program};
 use crate::registry::{OciImage, Registry};
 
 /// A place with an image, and an invocation of a shell script in it.
@@ -235,8 +234,7 @@ fn an_engine_that_runs_nothing_says_why() {
     let before = place.names(".");
     assert_eq!(try_out(&engine), Ok(()));
     let script = place.path("engine");
-    fs::write(&script, "#!/bin/sh\necho 'FATAL: no user namespaces' >&2\nexit 255\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&script, "#!/bin/sh\necho 'FATAL: no user namespaces' >&2\nexit 255\n");
     engine.program = script.clone();
     assert_eq!(try_out(&engine), Err("FATAL: no user namespaces".to_owned()));
     fs::remove_file(script).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use moil_container::error::ImageError;
 use moil_container::store::{ImageStore, Source, StoreConfig};
 
-use crate::fixture::{Listener, Place, assert_runs, get, has_engine, name, with_image};
+use crate::fixture::{Listener, Place, assert_runs, get, has_engine, name, with_image, write_program};
 use crate::registry::{Fault, OciImage, Registry};
 
 #[test]
@@ -225,15 +225,13 @@ fn a_half_image_in_the_engines_cache_is_not_handed_out() {
 
 #[test]
 fn an_engine_that_leaves_a_broken_image_is_not_believed() {
-    use std::os::unix::fs::PermissionsExt as _;
     if !has_engine() {
         return;
     }
     let place = Place::new("127.0.0.1:1");
     let program = place.path("engine");
-    fs::write(&program, "#!/bin/sh\n# --nocolor pull TARGET NAME\n[ \"$2\" != pull ] || echo half >\"$3\"\n")
-        .unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "#!/bin/sh\n# --nocolor pull TARGET NAME\n[ \"$2\" != pull ] || echo half >\"$3\"\n";
+    write_program(&program, script);
     let mut config = place.config();
     config.engine.program = program;
     let error = get(&ImageStore::new(config), "debian").unwrap_err();
