@@ -11,7 +11,7 @@ use moil_container::detect::Engine;
 use moil_container::invocation::{Bind, Invocation, Network};
 use moil_container::probe::{self, Probe};
 
-use crate::fixture::{Place, engine, get, has_engine, with_image, write_program};
+use crate::fixture::{Place, engine, get, has_engine, with_image};
 use crate::registry::{OciImage, Registry};
 
 /// A place with an image, and an invocation of a shell script in it.
@@ -234,7 +234,10 @@ fn an_engine_that_runs_nothing_says_why() {
     let before = place.names(".");
     assert_eq!(try_out(&engine), Ok(()));
     let script = place.path("engine");
-    write_program(&script, "#!/bin/sh\necho 'FATAL: no user namespaces' >&2\nexit 255\n");
+    crate::test_program::write_program(
+        &script,
+        "#!/bin/sh\necho 'FATAL: no user namespaces' >&2\nexit 255\n",
+    );
     engine.program = script.clone();
     assert_eq!(try_out(&engine), Err("FATAL: no user namespaces".to_owned()));
     fs::remove_file(script).unwrap();

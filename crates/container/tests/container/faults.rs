@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use moil_container::error::ImageError;
 use moil_container::store::{ImageStore, Source, StoreConfig};
 
-use crate::fixture::{Listener, Place, assert_runs, get, has_engine, name, with_image, write_program};
+use crate::fixture::{Listener, Place, assert_runs, get, has_engine, name, with_image};
 use crate::registry::{Fault, OciImage, Registry};
 
 #[test]
@@ -231,7 +231,7 @@ fn an_engine_that_leaves_a_broken_image_is_not_believed() {
     let place = Place::new("127.0.0.1:1");
     let program = place.path("engine");
     let script = "#!/bin/sh\n# --nocolor pull TARGET NAME\n[ \"$2\" != pull ] || echo half >\"$3\"\n";
-    write_program(&program, script);
+    crate::test_program::write_program(&program, script);
     let mut config = place.config();
     config.engine.program = program;
     let error = get(&ImageStore::new(config), "debian").unwrap_err();

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use crate::child;
 use crate::faults::{processes_of, signal};
-use crate::fixture::{Place, assert_runs, eventually, get, has_engine, name, with_image, write_program};
+use crate::fixture::{Place, assert_runs, eventually, get, has_engine, name, with_image};
 use crate::registry::{Fault, OciImage, Registry};
 
 /// Kills a puller once `stage` is reached, and sees how the next one fares.
@@ -103,7 +103,7 @@ fn while_an_image_is_unpacked() {
         "#!/bin/sh\nwhile [ \"$1\" != -dest ]; do shift; done\nmkdir -p \"$2/bin\"\ntouch {}\nsleep 1000\n",
         place.path("reached").display()
     );
-    write_program(&place.path("unpack"), &script);
+    crate::test_program::write_program(&place.path("unpack"), &script);
     let mut child = child::start_unpacking(place.folder.path(), &image, &place.path("unpack"));
     eventually("it unpacks", || place.path("reached").exists());
     signal(child.id(), "KILL");

@@ -16,3 +16,5 @@ mod killed;
 mod registry;
 mod sharing;
 mod store;
+#[path = "../../src/test_program.rs"]
+mod test_program;
